@@ -1,0 +1,65 @@
+# Everything a developer types. Each target does its own set-up: all it needs is Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BENCH := .venv-bench
+BIN := $(VENV)/bin
+CODE := main.py config domain wires routers services chains stores tests benchmarks
+
+.PHONY: run demo dev test lint check bench lock clean
+
+run: $(VENV)/.runtime
+	$(BIN)/python main.py
+
+# A real model that needs no key: SmolLM2, embedded, on one thread.
+demo: $(VENV)/.local
+	LLM_MODEL=local:smollm2 $(BIN)/python main.py
+
+dev: $(VENV)/.runtime
+	$(BIN)/uvicorn main:app --reload --host 127.0.0.1 --port 8001
+
+test: $(VENV)/.dev tests/clients/node_modules/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache --no-logo
+
+check: lint test
+
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python -m benchmarks
+
+# Renew the lock files from pyproject.toml.
+lock: $(VENV)/.dev
+	$(BIN)/python tools/lock.py
+
+clean:
+	rm -rf $(VENV) $(BENCH) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("StreamForge needs Python 3.11 or newer; name one with make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.local: requirements-local.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-local.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.local
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(BENCH)/.installed: requirements-bench.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
+# npm comes with the Node.js wheel; the tests' clients come from the npm registry.
+tests/clients/node_modules/.installed: tests/clients/package-lock.json $(VENV)/.dev
+	$(BIN)/python tools/npm_ci.py
+	@touch $@

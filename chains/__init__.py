@@ -1,0 +1,1 @@
+"""LangChain, and everything that knows it."""

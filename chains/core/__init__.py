@@ -1,0 +1,1 @@
+"""Models: names, providers, and what their words mean."""

@@ -1,0 +1,32 @@
+"""Run as a program by `LocalServer`: serve one GGUF file over llama.cpp's HTTP server until standard input ends."""
+
+import os
+import sys
+
+
+def main(path: str, name: str) -> None:
+    """Serve the model in `path` as `name`; the key comes from the environment, out of sight of `ps`."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = path
+    params.model_alias = {name}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [os.environ.pop("STREAMFORGE_LOCAL_KEY")]
+    params.n_parallel = 2
+    params.n_ctx = 8192 * params.n_parallel
+    # One thread: with two, the barriers between them collapse as soon as the machine has other work.
+    params.cpuparams.n_threads = 1
+    params.cpuparams_batch.n_threads = 1
+    params.use_jinja = True
+    params.ui = False
+    params.cors_origins = "http://127.0.0.1"
+    server = xllamacpp.Server(params)
+    print(f"READY {server.listening_address}", flush=True)
+    sys.stdin.buffer.read()  # until the parent closes it, or is no more
+    os._exit(0)  # the server's own threads would keep us
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

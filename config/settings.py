@@ -1,0 +1,127 @@
+"""Every setting of the server, read from the environment and `.env`.
+
+Seconds are floats, sizes are bytes. Only `main` and `cli` call `get_settings`; everything else is handed
+its settings, so that a test can hand over others.
+"""
+
+import json
+import re
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+# The text wire, the database and every JSON parser of a client must be able to hold it.
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; unknown names in the environment are other programs' business."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, case_sensitive=True
+    )
+
+    APP_NAME: str = Field("StreamForge API", min_length=1, max_length=200)
+    APP_VERSION: str = Field("0.1.0", min_length=1, max_length=50)
+    HOST: str = Field("127.0.0.1", min_length=1, max_length=255)
+    PORT: int = Field(8001, ge=0, le=65_535)
+    CORS_ORIGINS: Annotated[tuple[str, ...], NoDecode, Field(max_length=100)] = (
+        "http://localhost:3000",
+        "http://localhost:5173",
+        "http://127.0.0.1:3000",
+        "http://127.0.0.1:5173",
+    )
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+    SIMULATED_TEXT: str = Field("This is a simulated streaming response", min_length=1, max_length=1_000_000)
+    STREAM_DELAY: float = Field(0.1, ge=0, le=60, allow_inf_nan=False)
+
+    LLM_MODEL: str | None = Field(None, max_length=200)
+    LLM_BASE_URL: str | None = Field(None, max_length=2_000)
+    LLM_TEMPERATURE: float = Field(0.7, ge=0, le=2, allow_inf_nan=False)
+    LLM_MAX_TOKENS: int = Field(2000, ge=1, le=1_000_000)
+    OPENAI_API_KEY: SecretStr | None = None
+
+    STREAM_HEARTBEAT: Seconds = 15
+    STREAM_ORPHAN_TIMEOUT: Seconds = 60
+    STREAM_RETENTION: Seconds = 600
+    STREAM_RETAINED_BYTES: int = Field(64 * 1024 * 1024, ge=0, le=2**40)
+    STREAM_SEND_TIMEOUT: Seconds = 30
+    STREAM_MAX_SECONDS: Seconds = 600
+    STREAM_MAX_EVENTS: int = Field(100_000, ge=3, le=10_000_000)
+    STREAM_MAX_BYTES: int = Field(4 * 1024 * 1024, ge=1, le=2**30)
+    MAX_STREAMS: int = Field(10_000, ge=1, le=1_000_000)
+    MAX_MESSAGE_CHARS: int = Field(32_000, ge=1, le=10_000_000)
+    MAX_BODY_BYTES: int = Field(1024 * 1024, ge=1, le=2**30)
+    DRAIN_TIMEOUT: float = Field(25, ge=0, le=3_600, allow_inf_nan=False)
+
+    @field_validator("CORS_ORIGINS", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.strip().startswith("["):
+            try:
+                return json.loads(value)
+            except ValueError as error:
+                raise ValueError("starts like JSON, but is not a JSON list of strings") from error
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("CORS_ORIGINS")
+    @classmethod
+    def _exact_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if "*" in origin:
+                raise ValueError("may hold no wildcard, because browsers send credentials along; list each origin")
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError(f"wants origins like http://localhost:3000, without a path, not {origin!r}")
+        return origins
+
+    @field_validator("LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("LLM_BASE_URL")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+                raise ValueError("wants a URL like http://127.0.0.1:11434/v1, without user or password")
+        return value
+
+    @field_validator("SIMULATED_TEXT")
+    @classmethod
+    def _writable(cls, text: str) -> str:
+        if _UNWRITABLE.search(text):
+            raise ValueError("may not hold NUL or half of a surrogate pair")
+        if not text.strip():
+            raise ValueError("wants at least one word")
+        return text
+
+    @model_validator(mode="after")
+    def _simulated_text_fits(self) -> Self:
+        if len(self.SIMULATED_TEXT.encode()) > self.STREAM_MAX_BYTES:
+            raise ValueError("SIMULATED_TEXT is longer than STREAM_MAX_BYTES; shorten the one or raise the other")
+        return self
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's one instance, read from the environment on the first call."""
+    return Settings()
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong with the settings, in one sentence that shows no value: it may be a key."""
+    problems = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in item["loc"][:1])
+        problems.append(f"{name}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": "))
+    return f"StreamForge cannot start, its settings are wrong: {'; '.join(problems)}. See .env.example."

@@ -1,0 +1,90 @@
+"""Everything that can go wrong, as one table: code -> HTTP status, may the client retry, what to tell it.
+
+The same code is used before the first byte (an RFC 9457 body with that status) and after it (the
+`error` event that ends a stream). The sentences are for the client: they say what to do, and never hold
+a key, a prompt, an address or a provider's own words.
+"""
+
+from typing import NamedTuple
+
+
+class ErrorKind(NamedTuple):
+    """One row of the table."""
+
+    status: int
+    retryable: bool
+    message: str
+
+
+ERRORS: dict[str, ErrorKind] = {
+    # The request
+    "malformed_request": ErrorKind(400, False, "The body is not valid JSON. Send one JSON object in UTF-8."),
+    "malformed_cursor": ErrorKind(
+        400, False, "The cursor must be an event id of this stream, as in the `id:` lines, or a number."
+    ),
+    "malformed_stream_id": ErrorKind(400, False, "A stream id is 32 lower-case hexadecimal characters."),
+    "foreign_host": ErrorKind(
+        403,
+        False,
+        "This server answers on this machine's loopback address only. Call it as http://127.0.0.1 or http://localhost.",
+    ),
+    "not_found": ErrorKind(404, False, "There is nothing at this path. GET / lists the endpoints."),
+    "stream_not_found": ErrorKind(404, False, "No such stream: it is unknown, or was kept long enough and removed."),
+    "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
+    "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
+    "cursor_ahead": ErrorKind(409, False, "The cursor lies beyond the stream's newest event."),
+    "body_too_large": ErrorKind(413, False, "The body is larger than this server accepts."),
+    "unsupported_media_type": ErrorKind(415, False, "Send the body as Content-Type: application/json."),
+    "invalid_request": ErrorKind(422, False, "The request is not valid. `errors` names each field and what it wants."),
+    "message_too_long": ErrorKind(422, False, "The message is longer than this server takes. Send a shorter one."),
+    "message_mismatch": ErrorKind(
+        422, False, "Last-Event-ID names a stream that answers another message. Leave it out to start a new one."
+    ),
+    # The server
+    "internal_error": ErrorKind(500, True, "The server failed. Quote the X-Request-Id when you report it."),
+    "too_many_streams": ErrorKind(503, True, "The server is at its limit of live streams. Try again shortly."),
+    "too_many_readers": ErrorKind(
+        503, True, "This stream has as many readers as the server allows. Try again shortly."
+    ),
+    "server_draining": ErrorKind(503, True, "The server is shutting down. Send the message again in a moment."),
+    # The stream
+    "stream_gone": ErrorKind(404, False, "The stream can no longer be resumed. Send the message again without its id."),
+    "stream_timeout": ErrorKind(504, True, "The answer took longer than this server allows, and was stopped."),
+    "log_limit": ErrorKind(507, False, "The answer grew larger than this server keeps, and was stopped."),
+    # The model
+    "provider_not_configured": ErrorKind(
+        503, False, "The model cannot be reached with this server's settings. Its operator finds the reason in the log."
+    ),
+    "provider_unreachable": ErrorKind(502, True, "The model's server cannot be reached. Try again shortly."),
+    "provider_timeout": ErrorKind(504, True, "The model's server did not answer in time. Try again shortly."),
+    "provider_rate_limited": ErrorKind(429, True, "The model's server takes no more requests now. Try again later."),
+    "provider_auth": ErrorKind(
+        502, False, "The model's server refused this server's key. Its operator must set another."
+    ),
+    "provider_model": ErrorKind(
+        502, False, "The model's server does not know the model. The operator must set another."
+    ),
+    "provider_refused": ErrorKind(502, False, "The model's server refused the request. Change the message."),
+    "context_overflow": ErrorKind(422, False, "The message is too long for the model. Send a shorter one."),
+    "provider_incomplete": ErrorKind(502, True, "The model stopped in the middle of the answer. Send it again."),
+    "provider_error": ErrorKind(502, True, "The model's server failed. Send the message again."),
+}
+
+
+class StreamForgeError(Exception):
+    """A failure with a place in the table.
+
+    `detail` replaces the table's sentence where there is more to say to the client. `retry_after` is in
+    whole seconds; `pointer` is a JSON pointer to the field of the body that is to blame.
+    """
+
+    def __init__(
+        self, code: str, detail: str | None = None, *, retry_after: int | None = None, pointer: str | None = None
+    ) -> None:
+        kind = ERRORS[code]
+        super().__init__(detail or kind.message)
+        self.code = code
+        self.status = kind.status
+        self.detail = detail or kind.message
+        self.retry_after = retry_after
+        self.pointer = pointer

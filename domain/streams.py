@@ -1,0 +1,101 @@
+"""A stream's identity, its place in time, and what is known of it."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from domain.errors import StreamForgeError
+from domain.events import Cancelled, Delta, Done, Event, Failed, Terminal
+from domain.usage import Usage
+
+StreamState = Literal["running", "completed", "failed", "cancelled"]
+OnDisconnect = Literal["detach", "cancel"]
+
+_STREAM_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What was fixed when the stream was started. The message itself is not kept, only its SHA-256."""
+
+    id: str
+    model: str
+    created: int
+    on_disconnect: OnDisconnect
+    message_digest: bytes
+    estimated_input: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stream at one moment, for clients that poll. `seq` is that of the newest event."""
+
+    id: str
+    state: StreamState
+    seq: int
+    text: str
+    terminal: Terminal | None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Known once the stream has ended."""
+        return self.terminal.usage if self.terminal else None
+
+
+class EventId(NamedTuple):
+    """`<stream_id>-<seq>`; sequence numbers are dense and start at 1, 0 stands before the first event."""
+
+    stream: str
+    seq: int
+
+
+def new_stream_id() -> str:
+    """A fresh id for every generation: 128 random bits, 32 hexadecimal characters."""
+    return secrets.token_hex(16)
+
+
+def digest(message: str) -> bytes:
+    """What a stream remembers of its message, to tell another one from it."""
+    return hashlib.sha256(message.encode("utf-8", "surrogatepass")).digest()
+
+
+def text_size(text: str) -> int:
+    """Bytes of the text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def parse_stream_id(text: str) -> str:
+    """The id, or `malformed_stream_id`."""
+    if not _STREAM_ID.fullmatch(text):
+        raise StreamForgeError("malformed_stream_id")
+    return text
+
+
+def parse_event_id(text: str) -> EventId:
+    """The two halves of an event id, or `malformed_cursor`."""
+    match = _EVENT_ID.fullmatch(text)
+    if not match:
+        raise StreamForgeError("malformed_cursor")
+    return EventId(match[1], int(match[2]))
+
+
+def snapshot(stream_id: str, events: list[Event], terminal: Terminal | None) -> Snapshot:
+    """The state that a list of events amounts to; `terminal` is the outcome, once there is one."""
+    text = "".join([event.text for event in events if isinstance(event, Delta)])
+    return Snapshot(stream_id, state_of(terminal), len(events), text, terminal)
+
+
+def state_of(terminal: Terminal | None) -> StreamState:
+    """The state a terminal event leaves a stream in."""
+    match terminal:
+        case None:
+            return "running"
+        case Done():
+            return "completed"
+        case Failed():
+            return "failed"
+        case Cancelled():
+            return "cancelled"

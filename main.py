@@ -1,0 +1,131 @@
+"""StreamForge: `create_app()`, `app` for `uvicorn main:app`, and `python main.py`, which serves."""
+
+import gc
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from config.logging import configure_logging
+from config.settings import Settings, describe, get_settings
+from routers.api import ROUTERS
+from routers.deps import State
+from routers.descriptions import add_docs
+from routers.errors import add_error_handlers
+from routers.middleware import add_middleware
+from routers.streaming import StreamingApp
+from services.container import open_services
+
+SEND_BUFFER_BYTES = 64 * 1024
+RELOAD_DRAIN_SECONDS = 1.0
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application, built from the settings it is handed; without any, from the environment's."""
+    settings = settings or get_settings()
+    app = StreamingApp(
+        title=settings.APP_NAME,
+        version=settings.APP_VERSION,
+        description="Post a message; the answer streams back word by word over Server-Sent Events.",
+        lifespan=partial(_lifespan, settings=settings),
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_middleware(app, origins=settings.CORS_ORIGINS, max_body_bytes=settings.MAX_BODY_BYTES)
+    add_error_handlers(app)
+    add_docs(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI, settings: Settings) -> AsyncIterator[State]:
+    async with open_services(settings) as services:
+        # What start-up made stays: collected once more, then left out of every later collection. A collection
+        # that walks everything costs each of thousands of streams more than its words do.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
+        yield {"services": services}
+
+
+def _load_settings(exit_code: int) -> Settings:
+    try:
+        settings = get_settings()
+    except ValidationError as error:
+        print(describe(error), file=sys.stderr)
+        raise SystemExit(exit_code) from None
+    if _reloading():  # the reloader waits for us, and the developer for it
+        settings = settings.model_copy(update={"DRAIN_TIMEOUT": min(settings.DRAIN_TIMEOUT, RELOAD_DRAIN_SECONDS)})
+    configure_logging(settings.LOG_LEVEL)
+    return settings
+
+
+def _reloading() -> bool:
+    """Whether `uvicorn --reload` runs us; its child process inherits the command line."""
+    return "--reload" in sys.argv or os.environ.get("UVICORN_RELOAD", "").lower() in ("1", "true", "yes", "on")
+
+
+def __getattr__(name: str) -> Any:
+    """`main.app`, made when it is first asked for: importing this module reads no environment."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Exit code 3 is uvicorn's own for a failed start; after any other it would start a worker anew for ever.
+    app = globals()["app"] = create_app(_load_settings(exit_code=3))
+    return app
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The listening socket. Connections inherit from it how much they buffer and how long they wait for an ack."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listener.bind((host, port))
+    return listener
+
+
+def serve(argv: list[str]) -> int:
+    """`python main.py`: serve until a signal comes. Answers the exit code."""
+    if argv:
+        print("python main.py takes no arguments: it serves. Settings come from the environment.", file=sys.stderr)
+        return 2
+    settings = _load_settings(exit_code=2)
+    import uvicorn
+
+    try:
+        listener = _listen(settings.HOST, settings.PORT)
+    except OSError as error:
+        print(f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.", file=sys.stderr)
+        return 1
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = int(settings.STREAM_SEND_TIMEOUT * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=5,  # the drain has ended every stream by then
+    )
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    structlog.get_logger("main").info("serving", url=url, docs=f"{url}/docs", version=settings.APP_VERSION)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.argv[1:]))

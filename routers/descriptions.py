@@ -1,0 +1,91 @@
+"""What /openapi.json says of event streams, and the page that shows it without the internet."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.staticfiles import StaticFiles
+from starlette.responses import HTMLResponse
+
+from routers.errors import Problem, problems
+
+_ASSETS = "/docs/assets"
+
+_EXAMPLE_ID = "9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f"
+_ITEM = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["start", "delta", "done", "error", "cancelled"]},
+        "data": {"type": "string"},
+        "id": {"type": "string"},
+        "retry": {"type": "integer"},
+    },
+}
+_EXAMPLES = {
+    "text": {
+        "summary": "format=text",
+        "value": "data: This \n\ndata: is \n\ndata: a \n\ndata: simulated \n\ndata: streaming \n\ndata: response\n\n",
+    },
+    "events": {
+        "summary": "format=events",
+        "value": (
+            f'event: start\ndata: {{"stream_id":"{_EXAMPLE_ID}","model":"simulated","created":1763800000,'
+            f'"resume":"/chat/streams/{_EXAMPLE_ID}","cancel":"/chat/streams/{_EXAMPLE_ID}/cancel"}}\n'
+            f"id: {_EXAMPLE_ID}-1\nretry: 1731\n\n"
+            f'event: delta\ndata: {{"text":"Hello"}}\nid: {_EXAMPLE_ID}-2\n\n'
+            'event: done\ndata: {"finish_reason":"stop","model":"simulated",'
+            '"usage":{"input_tokens":4,"output_tokens":1,"exact":false}}\n'
+            f"id: {_EXAMPLE_ID}-3\n\n"
+        ),
+    },
+}
+_HEADERS = {
+    "X-Stream-Id": {"description": "The stream's id, to resume or cancel it", "schema": {"type": "string"}},
+    "X-Request-Id": {"description": "The request's id, as in the server's log", "schema": {"type": "string"}},
+}
+
+
+def stream_responses(*codes: str, extra: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that streams, or refuses with one of `codes`."""
+    content = {"text/event-stream": {"itemSchema": _ITEM, "examples": _EXAMPLES}, **(extra or {})}
+    return {
+        200: {"description": "The answer, event by event", "content": content, "headers": _HEADERS},
+        **problems(*codes),
+    }
+
+
+def add_docs(app: FastAPI) -> None:
+    """Serve /docs from an installed package, and put `Problem` among the schema's components."""
+    package = find_spec("fastapi_offline")  # found, not imported: only its files are wanted
+    if package is None or package.origin is None:
+        raise RuntimeError("the package fastapi-offline is not installed; install requirements.txt")
+    static = Path(package.origin).with_name("static")
+    app.mount(_ASSETS, StaticFiles(directory=static), name="docs-assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        root = request.scope.get("root_path", "")
+        return get_swagger_ui_html(
+            openapi_url=f"{root}{app.openapi_url}",
+            title=f"{app.title} - documentation",
+            swagger_js_url=f"{root}{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{_ASSETS}/favicon.png",
+        )
+
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            parts = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            nested = parts.pop("$defs")
+            schema.setdefault("components", {}).setdefault("schemas", {}).update({**nested, "Problem": parts})
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+        return app.openapi_schema or generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema

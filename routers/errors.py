@@ -1,0 +1,125 @@
+"""Every refusal as an RFC 9457 problem: `type`, `title`, `status`, `detail`, and our stable `code`."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from domain.errors import ERRORS, StreamForgeError
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
+
+
+class FieldProblem(BaseModel):
+    """One thing that is wrong with the request; what was sent is not repeated."""
+
+    pointer: str | None = Field(
+        None, max_length=1_000, description="JSON pointer into the body", examples=["#/message"]
+    )
+    parameter: str | None = Field(None, max_length=1_000, description="Name of a query parameter or header")
+    detail: str = Field(max_length=1_000)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str = Field("about:blank", max_length=1_000)
+    title: str = Field(max_length=200)
+    status: int = Field(ge=400, le=599)
+    detail: str = Field(max_length=1_000)
+    code: str = Field(max_length=100, description="Stable: made for programs")
+    errors: list[FieldProblem] | None = Field(None, max_length=1_000)
+
+
+class ProblemResponse(JSONResponse):
+    """A problem on the wire."""
+
+    media_type = "application/problem+json"
+
+
+def problem(
+    code: str,
+    *,
+    detail: str | None = None,
+    status: int | None = None,
+    errors: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    retry_after: int | None = None,
+) -> ProblemResponse:
+    """The response for a code of `domain.errors.ERRORS`; the table fills in what is not given."""
+    kind = ERRORS[code]
+    status = status or kind.status
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail or kind.message,
+        "code": code,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    extra = {"retry-after": str(retry_after)} if retry_after is not None else {}
+    return ProblemResponse(body, status, headers={**(headers or {}), **extra})
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` for these codes."""
+    by_status: dict[int | str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(ERRORS[code].status, []).append(code)
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": f"{HTTPStatus(int(status)).phrase}: " + ", ".join(f"`{code}`" for code in names),
+            "content": {"application/problem+json": {"schema": schema}},
+        }
+        for status, names in by_status.items()
+    }
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every exception that reaches the routing with a problem."""
+    app.add_exception_handler(StreamForgeError, _on_streamforge_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+
+
+async def _on_streamforge_error(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, StreamForgeError)
+    errors = [{"pointer": error.pointer, "detail": error.detail}] if error.pointer else []
+    return problem(error.code, detail=error.detail, errors=errors, retry_after=error.retry_after)
+
+
+async def _on_http_exception(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "internal_error" if error.status_code >= 500 else "malformed_request")
+    return problem(code, status=error.status_code, headers=error.headers)
+
+
+async def _on_validation_error(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return problem("malformed_request")
+    return problem("invalid_request", errors=[_field_problem(item) for item in found[:100]])
+
+
+def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
+    place, *path = item["loc"]
+    detail = str(item["msg"]).removeprefix("Value error, ")
+    if place == "body":
+        pointer = "".join(f"/{_escape(str(part))}" for part in path)
+        return {"pointer": f"#{pointer}", "detail": detail}
+    return {"parameter": str(path[0]) if path else str(place), "detail": detail}
+
+
+def _escape(part: str) -> str:
+    """A reference token of RFC 6901; a field's name may be the client's own, so it is cut."""
+    return part[:100].replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,181 @@
+"""What every request passes through, outermost first: its id and log line, the host it named, its body.
+
+Pure ASGI: none of them is touched again once an answer streams.
+"""
+
+import asyncio
+import ipaddress
+import re
+import secrets
+import time
+from collections.abc import Sequence
+
+import structlog
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from domain.errors import StreamForgeError
+from routers.errors import problem
+
+log = structlog.get_logger("requests")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
+
+
+class RequestContext:
+    """Gives a request its id, on every log line and in the answer, and logs how it ended.
+
+    An exception nobody foresaw becomes a 500 here, inside the layers that add headers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(raw=message["headers"])
+                headers["x-request-id"] = request_id
+                headers["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            log.error("a request failed unforeseen", exc_info=error)
+            if status:  # too late for a problem: the server closes the connection
+                raise
+            await problem("internal_error")(scope, receive, send_with_id)
+        log.info(
+            "request",
+            method=scope["method"],
+            path=scope["raw_path"][:500].decode("ascii", "backslashreplace"),  # still percent-encoded
+            status=status,
+            ms=round((time.perf_counter() - begun) * 1000, 1),
+        )
+
+
+class LoopbackOnly:
+    """Refuses requests that came over a network, or that name a host other than this machine.
+
+    Without authentication whoever reaches the port may use it. A page that makes its own name resolve to
+    127.0.0.1 (DNS rebinding) reaches the port, but its browser sends the page's name as Host.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not (_served_locally(scope) and _names_loopback(scope)):
+            await problem("foreign_host")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Reads the body before anything else looks at it: at most so many bytes, in at most so many seconds."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float = 30.0) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._read(Headers(scope=scope), receive)
+        except StreamForgeError as error:
+            # What is left of the body would be read as the next request.
+            refusal = problem(error.code, detail=error.detail, headers={"connection": "close"})
+            await refusal(scope, receive, send)
+            return
+        if body is None:
+            return  # the client left
+
+        async def replay() -> Message:
+            nonlocal body
+            if body is None:
+                return await receive()
+            whole, body = body, None
+            return {"type": "http.request", "body": whole, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        too_large = StreamForgeError("body_too_large", f"The body may have at most {self._max_bytes} bytes.")
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length[:20]) > self._max_bytes:
+            raise too_large
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    part = message.get("body", b"")
+                    parts.append(part)
+                    size += len(part)
+                    if size > self._max_bytes:
+                        raise too_large
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise StreamForgeError("request_timeout") from None
+
+
+def _served_locally(scope: Scope) -> bool:
+    """Whether the request came in at a loopback address (or a Unix socket, which has none)."""
+    server = scope.get("server")
+    return server is None or server[1] is None or _is_loopback(server[0])
+
+
+def _names_loopback(scope: Scope) -> bool:
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts and scope["http_version"] == "1.0":
+        return True
+    match = _HOST.fullmatch(hosts[0].decode("latin-1")) if len(hosts) == 1 else None
+    return match is not None and (match[1].lower() == "localhost" or _is_loopback(match[1].strip("[]")))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def add_middleware(app: FastAPI, *, origins: Sequence[str], max_body_bytes: int) -> None:
+    """Put the layers round the routes; the last one added is the outermost."""
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_credentials=True,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
+        expose_headers=["X-Stream-Id", "X-Request-Id", "Retry-After"],
+    )
+    app.add_middleware(LoopbackOnly)
+    app.add_middleware(RequestContext)

@@ -1,0 +1,70 @@
+"""What the server says of itself."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from routers.deps import DrainDep
+
+router = APIRouter(tags=["system"])
+
+Text = Annotated[str, Field(max_length=200)]
+
+
+class Endpoints(BaseModel):
+    """Where to go from here."""
+
+    chat: Text = "/chat"
+    health: Text = "/chat/health"
+    docs: Text = "/docs"
+    openapi: Text = "/openapi.json"
+
+
+class ApiInfo(BaseModel):
+    """The answer of `GET /`."""
+
+    name: Text
+    version: Text
+    status: Text = "running"
+    endpoints: Endpoints = Endpoints()
+
+
+class Health(BaseModel):
+    """The answer of `GET /health`."""
+
+    status: Text = "healthy"
+    service: Text
+    version: Text
+
+
+class Readiness(BaseModel):
+    """The answer of `GET /ready`: `ready`, or `draining` with status 503."""
+
+    status: Text
+
+
+@router.get("/", summary="What this is, and where to go")
+async def root(request: Request) -> ApiInfo:
+    """Name, version and endpoints."""
+    return ApiInfo(name=request.app.title, version=request.app.version)
+
+
+@router.get("/health", summary="Is the process alive?")
+async def health(request: Request) -> Health:
+    """Healthy for as long as it answers."""
+    return Health(service=request.app.title, version=request.app.version)
+
+
+@router.get(
+    "/ready",
+    summary="Should new streams come here?",
+    responses={503: {"model": Readiness, "description": "Shutting down: send new streams elsewhere"}},
+)
+async def ready(drain: DrainDep, response: Response) -> Readiness:
+    """Red from the first signal on, while running streams still finish."""
+    if drain.draining:
+        response.status_code = 503
+        response.headers["retry-after"] = "5"
+        return Readiness(status="draining")
+    return Readiness(status="ready")

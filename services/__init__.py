@@ -1,0 +1,1 @@
+"""What the program does. Nothing here knows HTTP, SQL or LangChain."""

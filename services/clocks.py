@@ -1,0 +1,22 @@
+"""The slow clocks, counted in ticks of one sweeper task instead of a timer for every stream."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """`tick` in seconds; every other clock in ticks, rounded up."""
+
+    tick: float
+    heartbeat: int
+    send: int
+    orphan: int
+    whole: int
+
+    @classmethod
+    def of(cls, *, heartbeat: float, send: float, orphan: float, whole: float) -> "Clocks":
+        """From seconds: a tick is a quarter of the smallest clock, within 5 ms to 0.5 s."""
+        clocks = (heartbeat, send, orphan, whole)
+        tick = min(max(min(clocks) / 4, 0.005), 0.5)
+        return cls(tick, *(math.ceil(clock / tick) for clock in clocks))

@@ -1,0 +1,45 @@
+"""One task for all slow clocks: it counts ticks where a timer for each stream would cost more than the words."""
+
+import asyncio
+
+import structlog
+
+from domain.events import Cancelled, Failed
+from services.clocks import Clocks
+from services.readers import Readers
+from services.supervisor import Supervisor, spent
+from stores.streams.base import StreamLog
+
+log = structlog.get_logger("sweeper")
+
+
+class Sweeper:
+    """Ends streams that run too long or that nobody reads, ticks readers, and expires logs."""
+
+    def __init__(self, clocks: Clocks, supervisor: Supervisor, readers: Readers, streams: StreamLog) -> None:
+        self._clocks = clocks
+        self._supervisor = supervisor
+        self._readers = readers
+        self._log = streams
+
+    async def run(self) -> None:
+        """Sweep for ever. A failed sweep is logged, and the next one comes all the same."""
+        while True:
+            await asyncio.sleep(self._clocks.tick)
+            try:
+                await self._readers.sweep(self._clocks)
+                await self._sweep_streams()
+                await self._log.expire()
+            except Exception as error:
+                log.error("a sweep failed", exc_info=error)
+
+    async def _sweep_streams(self) -> None:
+        clocks = self._clocks
+        for production in list(self._supervisor.live.values()):
+            tail = production.tail
+            production.age += 1
+            production.orphan = 0 if tail.followers else production.orphan + 1
+            if production.age >= clocks.whole:
+                await self._supervisor.end(tail, Failed("stream_timeout", spent(tail)))
+            elif production.orphan >= clocks.orphan:
+                await self._supervisor.end(tail, Cancelled("orphaned", spent(tail)))

@@ -1,0 +1,31 @@
+"""Fixtures that every test may use."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from config.logging import configure_logging
+from tests.support.server import LiveServer, live_server, make_settings
+
+configure_logging("ERROR")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., LiveServer]]:
+    """Start a server with these settings; it stops with the test. Words come without delay unless asked."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> LiveServer:
+            return stack.enter_context(live_server(make_settings(**{"STREAM_DELAY": 0, **settings})))
+
+        yield start
+
+
+def missing(what: str) -> None:
+    """A part that is not on this machine: skip here, fail in CI, where `.ci/run` has installed it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and CI installs it")
+    pytest.skip(f"{what} is missing")

@@ -1,0 +1,138 @@
+"""Real servers on ephemeral loopback ports: uvicorn in a thread, or `python main.py` as its own process."""
+
+import asyncio
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+
+from config.settings import Settings
+from main import create_app
+from services.container import Services
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+def make_settings(**values: Any) -> Settings:
+    """Settings that no environment and no .env file reaches."""
+    return Settings(_env_file=None, **values)
+
+
+class LiveServer(uvicorn.Server):
+    """uvicorn in a thread of this process, so that a test can look inside."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = create_app(settings)
+        super().__init__(
+            uvicorn.Config(
+                self.app, log_config=None, access_log=False, ws="none", lifespan="on", timeout_graceful_shutdown=2
+            )
+        )
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port: int = self.socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    @property
+    def services(self) -> Services:
+        """The parts inside; touch them only through `call`."""
+        return self.lifespan.state["services"]  # type: ignore[no-any-return]
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the server's loop and wait for it."""
+        assert self.loop is not None
+        return asyncio.run_coroutine_threadsafe(work(), self.loop).result(timeout=30)
+
+
+@contextlib.contextmanager
+def live_server(settings: Settings) -> Iterator[LiveServer]:
+    """A server in a thread; stopped, and its thread gone, at the end."""
+    server = LiveServer(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [server.socket]}, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: server.started or not thread.is_alive())
+        assert server.started, "the server did not start"
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+class Process:
+    """A server as its own process. Its log is read by a thread, line by line, and kept."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+        self.popen = subprocess.Popen(
+            command, cwd=ROOT, env={**kept, "PYTHONUNBUFFERED": "1", **env}, stderr=subprocess.PIPE, text=True
+        )
+        self.log: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self) -> None:
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.log.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for_event(self, event: str, seconds: float = 30) -> dict[str, Any]:
+        """The next log line that tells this event."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            line = self._lines.get(timeout=left)
+            if line is None:
+                break
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                if record.get("event", "").startswith(event):
+                    return record  # type: ignore[no-any-return]
+        raise AssertionError(f"no {event!r} in the log: {''.join(self.log)}")
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Send a signal and wait; answers the exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        return self.popen.wait(timeout=seconds)
+
+
+@contextlib.contextmanager
+def process_server(command: list[str] | None = None, **settings: Any) -> Iterator[tuple[Process, str]]:
+    """`python main.py` (or another command that logs `serving`) with these settings; yields it and its URL."""
+    env = {"PORT": "0", **{name: str(value) for name, value in settings.items()}}
+    process = Process(command or [sys.executable, "main.py"], env)
+    try:
+        yield process, process.wait_for_event("serving")["url"]
+    finally:
+        if process.popen.poll() is None:
+            process.popen.kill()
+        process.popen.wait(timeout=10)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Poll until the condition holds; fails with it after the deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition} did not come true in {seconds} s"
+        time.sleep(0.005)

@@ -1,0 +1,45 @@
+"""How events become bytes: one module a wire, and the table of them.
+
+A wire is pure and synchronous: domain events in, whole blocks out. One wire never imports another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from domain.events import Event
+from wires import events, text
+
+Format = Literal["text", "events"]
+
+
+class Encoder(Protocol):
+    """Turns the events of one stream into blocks; made anew for every reader."""
+
+    def encode(self, seq: int, event: Event) -> bytes:
+        """The blocks of event number `seq`; empty where the wire does not show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A way to write a stream.
+
+    `stateful`: the encoder must be fed from event 1, and what it says up to the cursor is thrown away.
+    `seq_after`: the event number that the wire's own count (`?after=`) stands for.
+    `heartbeat`: what keeps a silent connection alive.
+    """
+
+    encoder: Callable[[str], Encoder]
+    heartbeat: bytes
+    stateful: bool
+    seq_after: Callable[[int, list[Event]], int]
+
+
+def _counted_in_events(after: int, _: list[Event]) -> int:
+    return after
+
+
+WIRES: dict[Format, Wire] = {
+    "text": Wire(text.TextEncoder, text.HEARTBEAT, stateful=True, seq_after=text.seq_after),
+    "events": Wire(events.EventsEncoder, events.HEARTBEAT, stateful=False, seq_after=_counted_in_events),
+}

@@ -1,0 +1,66 @@
+"""The full native wire: every event named, in JSON, with an id to resume from.
+
+It keeps no state: any event can be encoded by itself, from its number and the stream's id.
+"""
+
+import random
+from typing import assert_never
+
+from domain.errors import ERRORS
+from domain.events import Cancelled, Delta, Done, Event, Failed, Started
+from wires.frames import ending, frame, quote, to_json, usage
+
+# One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
+HEARTBEAT = b": hb\n"
+
+
+class EventsEncoder:
+    """Encodes the events of one stream."""
+
+    __slots__ = ("_id",)
+
+    def __init__(self, stream_id: str) -> None:
+        self._id = stream_id
+
+    def encode(self, seq: int, event: Event) -> bytes:
+        """Event number `seq` as one block."""
+        if type(event) is Delta:  # nearly every event: spelled out, for speed
+            return f'event: delta\ndata: {{"text":{quote(event.text)}}}\nid: {self._id}-{seq}\n\n'.encode("ascii")
+        return self._encode_rare(f"{self._id}-{seq}", event)
+
+    def _encode_rare(self, event_id: str, event: Event) -> bytes:
+        match event:
+            case Started():
+                return _start(event, event_id)
+            case Delta(text):
+                return frame("delta", {"text": text}, event_id)
+            case Done(finish_reason, model, spent):
+                data = {"finish_reason": finish_reason, "model": model, "usage": usage(spent)}
+                return frame("done", data, event_id)
+            case Failed() | Cancelled():
+                return frame(*ending(event), event_id)
+            case _:
+                assert_never(event)
+
+
+def _start(event: Started, event_id: str) -> bytes:
+    path = f"/chat/streams/{event.stream_id}"
+    data = to_json(
+        {
+            "stream_id": event.stream_id,
+            "model": event.model,
+            "created": event.created,
+            "resume": path,
+            "cancel": f"{path}/cancel",
+        }
+    )
+    # Random, so that the clients of a restarted server do not all come back in the same moment.
+    retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
+    return f"event: start\ndata: {data}\nid: {event_id}\nretry: {retry}\n\n".encode("ascii")
+
+
+def gone() -> bytes:
+    """The single block that tells a client which re-posts for ever that its stream is no more."""
+    kind = ERRORS["stream_gone"]
+    data = {"code": "stream_gone", "message": kind.message, "retryable": kind.retryable, "status": kind.status}
+    return frame("error", data)

@@ -1,0 +1,50 @@
+"""The grammar that all event-stream wires share.
+
+Blocks follow the event stream format of the WHATWG HTML standard, section "Server-sent events", with one
+spelling of what it leaves free: LF only, the fields `event`, `data`, `id` in this order (a client that
+commits an id when it reads the line must have read the data by then), never a block without data.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quote
+
+from domain.errors import ERRORS
+from domain.events import Cancelled, Failed
+from domain.usage import Usage
+
+__all__ = ["JSON_SEPARATORS", "RESERVED", "ending", "frame", "quote", "to_json", "usage"]
+
+JSON_SEPARATORS = (",", ":")
+RESERVED = re.compile(r"[\r\n]")
+
+
+def to_json(value: Mapping[str, object]) -> str:
+    """JSON on one line of ASCII: no line end, BOM or half a character to misread."""
+    return json.dumps(value, separators=JSON_SEPARATORS)
+
+
+def frame(event: str, data: Mapping[str, object], event_id: str | None = None) -> bytes:
+    """One whole block with a name, JSON data and, where given, an id."""
+    tail = f"id: {event_id}\n" if event_id else ""
+    return f"event: {event}\ndata: {to_json(data)}\n{tail}\n".encode("ascii")
+
+
+def usage(value: Usage) -> dict[str, object]:
+    """Usage as every wire of ours shows it."""
+    return {"input_tokens": value.input_tokens, "output_tokens": value.output_tokens, "exact": value.exact}
+
+
+def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:
+    """The name and the data with which the native wires tell that the answer is not whole."""
+    if isinstance(event, Cancelled):
+        return "cancelled", {"reason": event.reason, "usage": usage(event.usage)}
+    kind = ERRORS[event.code]
+    return "error", {
+        "code": event.code,
+        "message": kind.message,
+        "retryable": kind.retryable,
+        "status": kind.status,
+        "usage": usage(event.usage),
+    }

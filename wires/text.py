@@ -1,0 +1,77 @@
+"""The seed's wire: `data:` blocks that joined give the answer, for simple clients.
+
+One delta is one block, so a client's cursor is the number of blocks it has read. Line ends become LF: a
+delta's LF starts another `data:` line of its block, and a CR at the end of a delta is held back until the
+next event shows whether an LF follows. Success ends with the body; failure and cancel end with one named
+event.
+"""
+
+from typing import assert_never
+
+from domain.events import Cancelled, Delta, Done, Event, Failed, Started
+from wires.frames import RESERVED, ending, frame
+
+# Two LFs: simple clients split on blank lines, and a comment glued to a block would cost them a word.
+HEARTBEAT = b": hb\n\n"
+
+
+class TextEncoder:
+    """Encodes the events of one stream, from the first one on: it remembers a held-back CR."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, stream_id: str) -> None:
+        self._held = False
+
+    def encode(self, seq: int, event: Event) -> bytes:
+        """What event number `seq` adds to the body; nothing for the start and a clean end."""
+        if type(event) is Delta:
+            text = event.text
+            if not self._held and RESERVED.search(text) is None:  # nearly every event
+                return f"data: {text}\n\n".encode()
+            return _block(self._normalise(text))
+        return self._encode_rare(event)
+
+    def _encode_rare(self, event: Event) -> bytes:
+        match event:
+            case Started():
+                return b""
+            case Delta(text):
+                return _block(self._normalise(text))
+            case Done():
+                return self._flush()
+            case Failed() | Cancelled():
+                return self._flush() + frame(*ending(event))
+            case _:
+                assert_never(event)
+
+    def _normalise(self, text: str) -> str:
+        if self._held:
+            text = "\r" + text
+        self._held = text.endswith("\r")
+        if self._held:
+            text = text[:-1]
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def _flush(self) -> bytes:
+        return _block("\n") if self._held else b""
+
+
+def seq_after(blocks: int, events: list[Event]) -> int:
+    """The sequence number of the delta that was this wire's block number `blocks`; 0 for none.
+
+    A number beyond the newest delta gives one beyond the newest event.
+    """
+    if blocks == 0:
+        return 0
+    seen = 0
+    for seq, event in enumerate(events, 1):
+        if type(event) is Delta:
+            seen += 1
+            if seen == blocks:
+                return seq
+    return len(events) + 1
+
+
+def _block(text: str) -> bytes:
+    return ("data: " + text.replace("\n", "\ndata: ") + "\n\n").encode()
