@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -91,6 +92,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     listener.bind((host, port))
+    listener.listen(2048)  # clients that come while we start wait, instead of being refused
     return listener
 
 
@@ -123,7 +125,10 @@ def serve(argv: list[str]) -> int:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     structlog.get_logger("main").info("serving", url=url, docs=f"{url}/docs", version=settings.APP_VERSION)
-    uvicorn.Server(config).run(sockets=[listener])
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn raises the signal once more when all is done
+        return 128 + signal.SIGINT
     return 0
 
 

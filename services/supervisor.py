@@ -35,6 +35,11 @@ class Production:
         self.age = 0
         self.orphan = 0
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether the producer is gone, and could not end its stream."""
+        return self.task is not None and self.task.done()
+
 
 class Supervisor:
     """Runs producers, holds them to the limits of size, and ends them."""
@@ -89,7 +94,10 @@ class Supervisor:
         except Exception as error:
             log.error("a producer failed unforeseen", stream_id=tail.info.id, exc_info=error)
             outcome = Failed("internal_error", spent(tail))
-        await self.end(tail, outcome)
+        try:
+            await self.end(tail, outcome)
+        except Exception as error:  # the log itself fails: the sweeper will see the dead task, and try again
+            log.error("a stream could not be ended", stream_id=tail.info.id, exc_info=error)
 
     async def _copy(self, tail: Tail, source: Source) -> Terminal:
         """Write the source's events until it ends, or a limit does; answers the outcome."""

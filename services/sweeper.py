@@ -39,7 +39,9 @@ class Sweeper:
             tail = production.tail
             production.age += 1
             production.orphan = 0 if tail.followers else production.orphan + 1
-            if production.age >= clocks.whole:
+            if production.abandoned:
+                await self._supervisor.end(tail, Failed("internal_error", spent(tail)))
+            elif production.age >= clocks.whole:
                 await self._supervisor.end(tail, Failed("stream_timeout", spent(tail)))
             elif production.orphan >= clocks.orphan:
                 await self._supervisor.end(tail, Cancelled("orphaned", spent(tail)))

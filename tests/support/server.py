@@ -88,7 +88,8 @@ class Process:
         )
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._reader = threading.Thread(target=self._drain, daemon=True)
+        self._reader.start()
 
     def _drain(self) -> None:
         assert self.popen.stderr is not None
@@ -116,6 +117,15 @@ class Process:
             self.popen.send_signal(number)
         return self.popen.wait(timeout=seconds)
 
+    def close(self) -> None:
+        """Make sure that it is gone."""
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait(timeout=10)
+        self._reader.join(timeout=10)
+        assert self.popen.stderr is not None
+        self.popen.stderr.close()
+
 
 @contextlib.contextmanager
 def process_server(command: list[str] | None = None, **settings: Any) -> Iterator[tuple[Process, str]]:
@@ -125,9 +135,7 @@ def process_server(command: list[str] | None = None, **settings: Any) -> Iterato
     try:
         yield process, process.wait_for_event("serving")["url"]
     finally:
-        if process.popen.poll() is None:
-            process.popen.kill()
-        process.popen.wait(timeout=10)
+        process.close()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:

@@ -1,0 +1,206 @@
+"""Every stream ends in exactly one terminal event, whoever ends it, in whatever order, and whatever fails."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import StreamForgeError
+from domain.events import TERMINAL, Cancelled, Delta, Done, Event, Failed, Started, Terminal
+from domain.streams import StreamInfo, digest, new_stream_id
+from domain.usage import Usage
+from services.clocks import Clocks
+from services.readers import Readers
+from services.supervisor import Source, Supervisor, spent
+from services.sweeper import Sweeper
+from stores.streams.base import Appended, Tail
+from stores.streams.memory import MemoryStreamLog
+
+CLOCKS = Clocks.of(heartbeat=0.02, send=0.02, orphan=50, whole=60)
+
+
+async def words(*texts: str) -> Source:
+    for text in texts:
+        await asyncio.sleep(0)
+        yield Delta(text)
+    yield Done("stop", "test", Usage(1, len(texts), exact=True))
+
+
+class TroubledLog(MemoryStreamLog):
+    """The memory log behind a network: a call may take a few turns of the loop, and every n-th one fails."""
+
+    def __init__(self, turns: list[int], fail_on: int = 0) -> None:
+        super().__init__(retention=600, retained_bytes=2**20)
+        self._turns = turns
+        self._fail_on = fail_on
+        self.calls = 0
+
+    async def _trouble(self) -> None:
+        self.calls += 1
+        for _ in range(self._turns[self.calls % len(self._turns)] if self._turns else 0):
+            await asyncio.sleep(0)
+        if self.calls == self._fail_on:
+            raise ConnectionError("the log did not answer")
+
+    async def append(self, tail: Tail, seq: int, event: Event) -> Appended:
+        await self._trouble()
+        return await super().append(tail, seq, event)
+
+    async def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
+        await self._trouble()
+        return await super().seal(tail, outcome)
+
+    async def announce(self, tail: Tail) -> None:
+        await self._trouble()
+        await super().announce(tail)
+
+
+class End:
+    """A follower that waits for the announcement."""
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self.event = asyncio.Event()
+
+    def wake(self) -> None:
+        if self._tail.ended:
+            self.event.set()
+
+
+async def opened(log: MemoryStreamLog) -> Tail:
+    return await log.open(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x"), 1))
+
+
+def supervisor(log: MemoryStreamLog, max_events: int = 1000, max_bytes: int = 1000) -> Supervisor:
+    return Supervisor(log, max_events=max_events, max_bytes=max_bytes)
+
+
+async def settled(tail: Tail) -> None:
+    async with asyncio.timeout(20):
+        ended = End(tail)
+        tail.followers.append(ended)
+        ended.wake()
+        await ended.event.wait()
+    for _ in range(50):  # whatever else would come, comes
+        await asyncio.sleep(0)
+
+
+def assert_one_honest_end(tail: Tail) -> None:
+    first, *middle, last = tail.events
+    assert isinstance(first, Started)
+    assert all(isinstance(event, Delta) for event in middle)
+    assert isinstance(last, TERMINAL)
+    assert last == tail.outcome
+
+
+async def ended_by(source: Source, **limits: int) -> Terminal:
+    log = MemoryStreamLog(retention=600, retained_bytes=2**20)
+    owner = supervisor(log, **limits)
+    tail = await opened(log)
+    owner.run(tail, source)
+    await settled(tail)
+    assert_one_honest_end(tail)
+    assert not owner.live
+    assert tail.outcome is not None
+    return tail.outcome
+
+
+async def test_success_ends_in_done() -> None:
+    assert await ended_by(words("a", "b")) == Done("stop", "test", Usage(1, 2, exact=True))
+
+
+@pytest.mark.parametrize("before", [[], ["a", "b"]])
+async def test_a_model_error_before_or_after_the_first_word_ends_in_its_code(before: list[str]) -> None:
+    async def failing() -> Source:
+        for text in before:
+            yield Delta(text)
+        raise StreamForgeError("provider_timeout")
+
+    assert await ended_by(failing()) == Failed("provider_timeout", Usage(1, len(before), exact=False))
+
+
+async def test_an_exception_nobody_foresaw_ends_in_internal_error() -> None:
+    async def broken() -> Source:
+        yield Delta("a")
+        raise ZeroDivisionError("a secret")
+
+    assert await ended_by(broken()) == Failed("internal_error", Usage(1, 1, exact=False))
+
+
+async def test_a_source_that_just_stops_is_told_as_incomplete() -> None:
+    async def short() -> Source:
+        yield Delta("a")
+
+    assert await ended_by(short()) == Failed("provider_incomplete", Usage(1, 1, exact=False))
+
+
+async def test_the_log_limits_hold_to_the_event_and_to_the_byte() -> None:
+    assert isinstance(await ended_by(words("a", "b", "c"), max_events=5), Done)
+    assert await ended_by(words("a", "b", "c"), max_events=4) == Failed("log_limit", Usage(1, 2, exact=False))
+    assert isinstance(await ended_by(words("é", "é"), max_bytes=4), Done)
+    assert await ended_by(words("é", "é"), max_bytes=3) == Failed("log_limit", Usage(1, 1, exact=False))
+
+
+async def test_the_source_is_closed_when_its_stream_is_cancelled() -> None:
+    closed = asyncio.Event()
+    waiting = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[Delta | Done, None]:
+        try:
+            yield Delta("a")
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    log = MemoryStreamLog(retention=600, retained_bytes=2**20)
+    owner = supervisor(log)
+    tail = await opened(log)
+    owner.run(tail, endless())
+    await waiting.wait()
+    await owner.end(tail, Cancelled("requested", spent(tail)))
+    async with asyncio.timeout(5):
+        await closed.wait()
+    assert_one_honest_end(tail)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    turns=st.lists(st.integers(0, 3), max_size=7),
+    enders=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["cancel", "sweep", "drain"])), max_size=4),
+)
+async def test_cancel_sweep_and_drain_may_race_with_completion(turns: list[int], enders: list[tuple[int, str]]) -> None:
+    log = TroubledLog(turns)
+    owner = supervisor(log)
+    tail = await opened(log)
+
+    async def end(after: int, kind: str) -> None:
+        for _ in range(after):
+            await asyncio.sleep(0)
+        if kind == "cancel":
+            await owner.end(tail, Cancelled("requested", spent(tail)))
+        elif kind == "sweep":
+            await owner.end(tail, Failed("stream_timeout", spent(tail)))
+        else:
+            await owner.end_all("server_draining")
+
+    owner.run(tail, words("a", "b", "c"))
+    await asyncio.gather(*(end(*ender) for ender in enders))
+    await settled(tail)
+    assert_one_honest_end(tail)
+    assert not owner.live
+
+
+@pytest.mark.parametrize("fail_on", range(1, 9))
+async def test_a_log_that_fails_once_at_any_call_still_leaves_one_end(fail_on: int) -> None:
+    log = TroubledLog([], fail_on)
+    owner = supervisor(log)
+    tail = await opened(log)
+    sweeper = asyncio.create_task(Sweeper(CLOCKS, owner, Readers(), log).run())
+    owner.run(tail, words("a", "b", "c"))
+    await settled(tail)
+    sweeper.cancel()
+    assert_one_honest_end(tail)
+    assert not owner.live
