@@ -68,7 +68,9 @@ def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:
         max_tokens=settings.LLM_MAX_TOKENS,
         seconds=settings.STREAM_MAX_SECONDS,
     )
-    return ChainService(LLMSetup(defaults, local), name)
+    llms = LLMSetup(defaults, local)
+    stack.push_async_callback(llms.close)
+    return ChainService(llms, name)
 
 
 def _clocks(settings: Settings) -> Clocks:

@@ -7,6 +7,7 @@ and every client would find a closed door. Ours takes its place, and calls it wh
 import asyncio
 import signal
 import threading
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
@@ -78,7 +79,8 @@ class Drain:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         # Nothing but this: the handler may run between any two instructions of the loop's own code.
-        self._loop.call_soon_threadsafe(self.begin, number)
+        # An empty context: the interrupted one may be a request's, and its id has no place in our log lines.
+        self._loop.call_soon_threadsafe(self.begin, number, context=Context())
 
     def _hand_back(self, number: int) -> None:
         handler = self._saved.get(number)

@@ -7,11 +7,21 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from config.logging import configure_logging
 from tests.support.server import LiveServer, live_server, make_settings
 
 configure_logging("ERROR")
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """Fail whatever waits inside an event loop for anything but the loop, in any server of this process."""
+    with blockbuster_ctx(
+        scanned_modules=["main", "config", "domain", "wires", "routers", "services", "chains", "stores"]
+    ):
+        yield
 
 
 @pytest.fixture

@@ -84,13 +84,22 @@ class LLMSetup:
         key = (name, endpoint.base_url if endpoint else None)
         async with self._making:
             if key not in self._made:
-                for stale in [other for other in self._made if other[0] == name]:
-                    del self._made[stale]
+                await self.close()  # a child that has died leaves a model that points to its old port
                 base_url, api_key = (endpoint.base_url, endpoint.api_key) if endpoint else (None, None)
                 self._made[key] = await asyncio.to_thread(
                     self.create_streaming_llm, name.provider, name.model, base_url=base_url, api_key=api_key
                 )
             return self._made[key]
+
+    async def close(self) -> None:
+        """Close what the models hold open; they are made anew when asked for again."""
+        if self._made:
+            from chains.core.providers import close_model
+
+            models = list(self._made.values())
+            self._made.clear()
+            for model in models:
+                await close_model(model)
 
     def create_llm(
         self,

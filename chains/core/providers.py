@@ -59,3 +59,9 @@ PROVIDERS: dict[str, Callable[[Wanted], BaseChatModel]] = {
     "openai_compatible": _openai_compatible,
     "local": _local,
 }
+
+
+async def close_model(model: BaseChatModel) -> None:
+    """Close a model's connections."""
+    if isinstance(model, ChatOpenAI):
+        await model.root_async_client.close()

@@ -102,7 +102,10 @@ class Process:
         """The next log line that tells this event."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            line = self._lines.get(timeout=left)
+            try:
+                line = self._lines.get(timeout=left)
+            except queue.Empty:
+                break
             if line is None:
                 break
             with contextlib.suppress(ValueError):
