@@ -41,9 +41,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     add_middleware(app, origins=settings.CORS_ORIGINS, max_body_bytes=settings.MAX_BODY_BYTES)
     add_error_handlers(app)
-    add_docs(app)
     for router in ROUTERS:
         app.include_router(router)
+    add_docs(app)
     return app
 
 

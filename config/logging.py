@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any
 
+import orjson
 import structlog
 from structlog.typing import Processor
 
@@ -53,7 +54,7 @@ def configure_logging(level: str) -> None:
 def _renderer() -> Processor:
     if sys.stderr.isatty():
         return structlog.dev.ConsoleRenderer()
-    return structlog.processors.JSONRenderer()
+    return structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=repr).decode())
 
 
 def _tell_exception(_: Any, __: str, line: Line) -> Line:

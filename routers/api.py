@@ -2,4 +2,4 @@
 
 from routers import chat, system
 
-ROUTERS = [system.router, chat.router]
+ROUTERS = [chat.router, system.router]  # the busiest first: routes are tried in this order

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -10,7 +10,7 @@ from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Failed
 from domain.streams import OnDisconnect, Snapshot, StreamState, digest, parse_event_id, parse_stream_id
 from domain.usage import Usage
-from routers.deps import StreamingDep, require_json
+from routers.deps import StreamingDep, services_of
 from routers.descriptions import stream_responses
 from routers.errors import problems
 from routers.streaming import StaticStreamResponse, StreamResponse
@@ -113,7 +113,6 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
     "",
     summary="Answer a message",
     response_class=StreamingResponse,
-    dependencies=[Depends(require_json)],
     responses=stream_responses(
         "malformed_request", "malformed_cursor", "foreign_host", "request_timeout", "cursor_ahead", "body_too_large",
         "unsupported_media_type", "invalid_request", "message_too_long", "message_mismatch", "provider_model",
@@ -121,8 +120,8 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
     ),
 )  # fmt: skip
 async def start_stream(
-    request: ChatRequest,
-    streams: StreamingDep,
+    chat: ChatRequest,
+    request: Request,
     format: FormatQuery = "text",
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -131,9 +130,10 @@ async def start_stream(
     With `Last-Event-ID` nothing is started: the stream that it names goes on after that event, for clients
     that can only repeat their request.
     """
+    streams = services_of(request).streaming
     if last_event_id is not None:
-        return await _repost(streams, last_event_id, request.message, format)
-    tail = await streams.start(request.message, request.on_disconnect)
+        return await _repost(streams, last_event_id, chat.message, format)
+    tail = await streams.start(chat.message, chat.on_disconnect)
     return StreamResponse(streams, tail, WIRES[format])
 
 

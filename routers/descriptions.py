@@ -1,5 +1,6 @@
 """What /openapi.json says of event streams, and the page that shows it without the internet."""
 
+import mimetypes
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,23 @@ _ITEM = {
     "type": "object",
     "required": ["data"],
     "properties": {
-        "event": {"type": "string", "enum": ["start", "delta", "done", "error", "cancelled"]},
-        "data": {"type": "string"},
-        "id": {"type": "string"},
-        "retry": {"type": "integer"},
+        "event": {
+            "type": "string",
+            "enum": ["message", "start", "delta", "done", "error", "cancelled"],
+            "description": "`message` is what a block without a name amounts to: a piece of text in `format=text`",
+        },
+        "data": {"type": "string", "description": "Text in unnamed blocks, a JSON object in named ones"},
+        "id": {"type": "string", "description": "`format=events` only: what to send as `Last-Event-ID`"},
+        "retry": {"type": "integer", "description": "Milliseconds to wait before coming back"},
     },
 }
+_START = (
+    f'event: start\ndata: {{"stream_id":"{_EXAMPLE_ID}","model":"simulated","created":1763800000,'
+    f'"resume":"/chat/streams/{_EXAMPLE_ID}","cancel":"/chat/streams/{_EXAMPLE_ID}/cancel"}}\n'
+    f"retry: 1731\nid: {_EXAMPLE_ID}-1\n\n"
+    f'event: delta\ndata: {{"text":"Hello"}}\nid: {_EXAMPLE_ID}-2\n\n'
+)
+_USAGE = '"usage":{"input_tokens":4,"output_tokens":1,"exact":false}'
 _EXAMPLES = {
     "text": {
         "summary": "format=text",
@@ -31,15 +43,18 @@ _EXAMPLES = {
     },
     "events": {
         "summary": "format=events",
-        "value": (
-            f'event: start\ndata: {{"stream_id":"{_EXAMPLE_ID}","model":"simulated","created":1763800000,'
-            f'"resume":"/chat/streams/{_EXAMPLE_ID}","cancel":"/chat/streams/{_EXAMPLE_ID}/cancel"}}\n'
-            f"id: {_EXAMPLE_ID}-1\nretry: 1731\n\n"
-            f'event: delta\ndata: {{"text":"Hello"}}\nid: {_EXAMPLE_ID}-2\n\n'
-            'event: done\ndata: {"finish_reason":"stop","model":"simulated",'
-            '"usage":{"input_tokens":4,"output_tokens":1,"exact":false}}\n'
-            f"id: {_EXAMPLE_ID}-3\n\n"
-        ),
+        "value": f'{_START}event: done\ndata: {{"finish_reason":"stop","model":"simulated",{_USAGE}}}\n'
+        f"id: {_EXAMPLE_ID}-3\n\n",
+    },
+    "events_cancelled": {
+        "summary": "format=events, stopped on request",
+        "value": f'{_START}event: cancelled\ndata: {{"reason":"requested",{_USAGE}}}\nid: {_EXAMPLE_ID}-3\n\n',
+    },
+    "text_failed": {
+        "summary": "format=text, failed on the way",
+        "value": 'data: Hello\n\nevent: error\ndata: {"code":"stream_timeout",'
+        '"message":"The answer took longer than this server allows, and was stopped.",'
+        f'"retryable":true,"status":504,{_USAGE}}}\n\n',
     },
 }
 _HEADERS = {
@@ -63,6 +78,8 @@ def add_docs(app: FastAPI) -> None:
     if package is None or package.origin is None:
         raise RuntimeError("the package fastapi-offline is not installed; install requirements.txt")
     static = Path(package.origin).with_name("static")
+    # The machine's own table may call a script text/plain, and is read from disk: now, not while streams run.
+    mimetypes.add_type("text/javascript", ".js")
     app.mount(_ASSETS, StaticFiles(directory=static), name="docs-assets")
 
     @app.get("/docs", include_in_schema=False)
@@ -86,6 +103,8 @@ def add_docs(app: FastAPI) -> None:
             schema.setdefault("components", {}).setdefault("schemas", {}).update({**nested, "Problem": parts})
             for unused in ("HTTPValidationError", "ValidationError"):
                 schema["components"]["schemas"].pop(unused, None)
+            for operation in (method for path in schema["paths"].values() for method in path.values()):
+                operation["responses"] = dict(sorted(operation["responses"].items()))
         return app.openapi_schema or generate()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema

@@ -9,10 +9,10 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import structlog
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -22,7 +22,7 @@ from routers.errors import problem
 
 log = structlog.get_logger("requests")
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,64}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 
@@ -40,8 +40,9 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        given = _header(scope, b"x-request-id")
+        id_bytes = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        request_id = id_bytes.decode()
         clear_contextvars()
         bind_contextvars(request_id=request_id)
         status = 0
@@ -50,9 +51,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(raw=message["headers"])
-                headers["x-request-id"] = request_id
-                headers["x-content-type-options"] = "nosniff"
+                message["headers"] += [(b"x-request-id", id_bytes), (b"x-content-type-options", b"nosniff")]
             await send(message)
 
         try:
@@ -101,7 +100,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._read(Headers(scope=scope), receive)
+            body = await self._read(_header(scope, b"content-length"), receive)
         except StreamForgeError as error:
             # What is left of the body would be read as the next request.
             refusal = problem(error.code, detail=error.detail, headers={"connection": "close"})
@@ -119,9 +118,8 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def _read(self, length: bytes, receive: Receive) -> bytes | None:
         too_large = StreamForgeError("body_too_large", f"The body may have at most {self._max_bytes} bytes.")
-        length = headers.get("content-length", "")
         if length.isdigit() and int(length[:20]) > self._max_bytes:
             raise too_large
         parts: list[bytes] = []
@@ -151,12 +149,26 @@ def _served_locally(scope: Scope) -> bool:
 
 def _names_loopback(scope: Scope) -> bool:
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if not hosts and scope["http_version"] == "1.0":
-        return True
-    match = _HOST.fullmatch(hosts[0].decode("latin-1")) if len(hosts) == 1 else None
+    if not hosts:
+        return bool(scope["http_version"] == "1.0")
+    return len(hosts) == 1 and _is_loopback_name(hosts[0])
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    """The first value of a header, or nothing."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return b""
+
+
+@lru_cache(maxsize=256)
+def _is_loopback_name(host: bytes) -> bool:
+    match = _HOST.fullmatch(host.decode("latin-1"))
     return match is not None and (match[1].lower() == "localhost" or _is_loopback(match[1].strip("[]")))
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)

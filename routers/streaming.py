@@ -6,7 +6,6 @@ When FastAPI's frames have unwound, `StreamingApp` lets a `StreamReader` write t
 """
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 from fastapi import FastAPI
@@ -25,11 +24,11 @@ _BATCH_EVENTS = 256
 _BATCH_BYTES = 64 * 1024
 _BATCHES_BEFORE_OTHERS = 16
 
-HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-}
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
 class StreamResponse(Response):
@@ -39,7 +38,7 @@ class StreamResponse(Response):
         streams.admit(tail)
         self.status_code = 200
         self.background = None
-        self.init_headers({**HEADERS, "x-stream-id": tail.info.id})
+        self.raw_headers = [*_HEADERS, (b"x-stream-id", tail.info.id.encode())]
         self._streams = streams
         self._tail = tail
         self._wire = wire
@@ -59,7 +58,8 @@ class StaticStreamResponse(Response):
     """A whole event stream that is known beforehand."""
 
     def __init__(self, body: bytes, stream_id: str) -> None:
-        super().__init__(body, headers={**HEADERS, "x-stream-id": stream_id})
+        super().__init__(body)
+        self.raw_headers += [*_HEADERS, (b"x-stream-id", stream_id.encode())]
 
 
 class StreamingApp(FastAPI):
@@ -228,6 +228,8 @@ class StreamReader:
 
 def _keep_alive(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
     """HTTP/1.1 alone has this header, and not where the client asked for the opposite."""
-    asked: Mapping[bytes, bytes] = dict(scope["headers"])
-    if scope["http_version"] == "1.1" and b"close" not in asked.get(b"connection", b"").lower():
+    if scope["http_version"] == "1.1":
+        for name, value in scope["headers"]:
+            if name == b"connection" and b"close" in value.lower():
+                return
         headers.append((b"connection", b"keep-alive"))

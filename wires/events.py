@@ -56,7 +56,7 @@ def _start(event: Started, event_id: str) -> bytes:
     )
     # Random, so that the clients of a restarted server do not all come back in the same moment.
     retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
-    return f"event: start\ndata: {data}\nid: {event_id}\nretry: {retry}\n\n".encode("ascii")
+    return f"event: start\ndata: {data}\nretry: {retry}\nid: {event_id}\n\n".encode("ascii")
 
 
 def gone() -> bytes:

@@ -1,8 +1,8 @@
 """The grammar that all event-stream wires share.
 
 Blocks follow the event stream format of the WHATWG HTML standard, section "Server-sent events", with one
-spelling of what it leaves free: LF only, the fields `event`, `data`, `id` in this order (a client that
-commits an id when it reads the line must have read the data by then), never a block without data.
+spelling of what it leaves free: LF only, the fields `event`, `data`, `retry`, `id` in this order (a client that
+commits an id when it reads the line must have read the rest by then), never a block without data.
 """
 
 import json

@@ -1,9 +1,8 @@
 """The seed's wire: `data:` blocks that joined give the answer, for simple clients.
 
 One delta is one block, so a client's cursor is the number of blocks it has read. Line ends become LF: a
-delta's LF starts another `data:` line of its block, and a CR at the end of a delta is held back until the
-next event shows whether an LF follows. Success ends with the body; failure and cancel end with one named
-event.
+delta's LF starts another `data:` line of its block, a CR is an LF at once, and an LF that opens the next
+delta belonged to it. Success ends with the body; failure and cancel end with one named event.
 """
 
 from typing import assert_never
@@ -16,45 +15,39 @@ HEARTBEAT = b": hb\n\n"
 
 
 class TextEncoder:
-    """Encodes the events of one stream, from the first one on: it remembers a held-back CR."""
+    """Encodes the events of one stream, from the first one on: it remembers a CR."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_after_cr",)
 
     def __init__(self, stream_id: str) -> None:
-        self._held = False
+        self._after_cr = False
 
     def encode(self, seq: int, event: Event) -> bytes:
         """What event number `seq` adds to the body; nothing for the start and a clean end."""
         if type(event) is Delta:
             text = event.text
-            if not self._held and RESERVED.search(text) is None:  # nearly every event
+            if not self._after_cr and RESERVED.search(text) is None:  # nearly every event
                 return f"data: {text}\n\n".encode()
             return _block(self._normalise(text))
         return self._encode_rare(event)
 
     def _encode_rare(self, event: Event) -> bytes:
         match event:
-            case Started():
+            case Started() | Done():
                 return b""
             case Delta(text):
                 return _block(self._normalise(text))
-            case Done():
-                return self._flush()
             case Failed() | Cancelled():
-                return self._flush() + frame(*ending(event))
+                return frame(*ending(event))
             case _:
                 assert_never(event)
 
     def _normalise(self, text: str) -> str:
-        if self._held:
-            text = "\r" + text
-        self._held = text.endswith("\r")
-        if self._held:
-            text = text[:-1]
+        ended = text.endswith("\r")
+        if self._after_cr:
+            text = text.removeprefix("\n")  # the CR has become an LF already
+        self._after_cr = ended
         return text.replace("\r\n", "\n").replace("\r", "\n")
-
-    def _flush(self) -> bytes:
-        return _block("\n") if self._held else b""
 
 
 def seq_after(blocks: int, events: list[Event]) -> int:

