@@ -1,0 +1,1 @@
+"""StreamForge as a page of another origin sees it, in Chromium."""
