@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -24,8 +24,14 @@ router = APIRouter(prefix="/chat", tags=["chat"])
 FormatQuery = Annotated[Format, Query(description="`text`: plain `data:` blocks; `events`: everything, with ids")]
 LastEventId = Annotated[
     str | None,
-    Header(max_length=100, description="The id of the last event that was read, as in the `id:` lines"),
+    Header(
+        alias="Last-Event-ID",
+        max_length=100,
+        description="The id of the last event that was read, as in the `id:` lines",
+    ),
 ]
+
+StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Stream-Id`")]
 
 
 class ChatRequest(BaseModel):
@@ -137,7 +143,7 @@ async def start_stream(
     return StreamResponse(streams, tail, WIRES[format])
 
 
-@router.get("/health", summary="Is chat working?")
+@router.get("/health", summary="Is chat working?", responses=problems("foreign_host"))
 async def chat_health() -> ChatHealth:
     """Whether streaming is enabled."""
     return ChatHealth()
@@ -156,11 +162,13 @@ async def chat_health() -> ChatHealth:
     },
 )  # fmt: skip
 async def follow_stream(
-    stream_id: str,
+    stream_id: StreamId,
     streams: StreamingDep,
     format: FormatQuery = "events",
     after: Annotated[int, Query(ge=0, le=999_999_999, description="Events read; blocks with `format=text`")] = 0,
-    last_event_id_query: Annotated[str | None, Query(alias="last_event_id", max_length=100)] = None,
+    last_event_id_query: Annotated[
+        str | None, Query(alias="last_event_id", max_length=100, description="As the header")
+    ] = None,
     last_event_id: LastEventId = None,
     accept: Annotated[str, Header(max_length=1_000, include_in_schema=False)] = "",
 ) -> Response:
@@ -185,10 +193,10 @@ async def follow_stream(
     "/streams/{stream_id}/cancel",
     summary="Stop a stream",
     status_code=202,
-    responses=problems("malformed_stream_id", "foreign_host", "stream_not_found"),
+    responses=problems("malformed_stream_id", "foreign_host", "stream_not_found", "request_timeout", "body_too_large"),
     response_model=StreamOut,
 )
-async def cancel_stream(stream_id: str, streams: StreamingDep) -> Response:
+async def cancel_stream(stream_id: StreamId, streams: StreamingDep) -> Response:
     """Stops the model and answers the stream's state. A stream that has ended keeps its outcome."""
     return _state(await streams.cancel(parse_stream_id(stream_id)), status=202)
 

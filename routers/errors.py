@@ -56,13 +56,7 @@ def problem(
     """The response for a code of `domain.errors.ERRORS`; the table fills in what is not given."""
     kind = ERRORS[code]
     status = status or kind.status
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail or kind.message,
-        "code": code,
-    }
+    body = _body(code, status, detail or kind.message)
     if errors:
         body["errors"] = list(errors)
     extra = {"retry-after": str(retry_after)} if retry_after is not None else {}
@@ -74,14 +68,20 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     by_status: dict[int | str, list[str]] = {}
     for code in codes:
         by_status.setdefault(ERRORS[code].status, []).append(code)
+    return {status: _described(int(status), names) for status, names in by_status.items()}
+
+
+def _described(status: int, codes: Sequence[str]) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
+    examples = {code: {"value": _body(code, status, ERRORS[code].message)} for code in codes}
     return {
-        status: {
-            "description": f"{HTTPStatus(int(status)).phrase}: " + ", ".join(f"`{code}`" for code in names),
-            "content": {"application/problem+json": {"schema": schema}},
-        }
-        for status, names in by_status.items()
+        "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
+        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
+
+
+def _body(code: str, status: int, detail: str) -> dict[str, Any]:
+    return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""What every request passes through, outermost first: its id and log line, the host it named, its body.
+"""What every request passes through, outermost first: CORS, its id and log line, the host it named, its body.
 
 Pure ASGI: none of them is touched again once an answer streams.
 """
@@ -181,7 +181,9 @@ def _is_loopback(host: str) -> bool:
 def add_middleware(app: FastAPI, *, origins: Sequence[str], max_body_bytes: int) -> None:
     """Put the layers round the routes; the last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
-    app.add_middleware(
+    app.add_middleware(LoopbackOnly)
+    app.add_middleware(RequestContext)
+    app.add_middleware(  # outermost, so that a listed page can read every refusal, the unforeseen too
         CORSMiddleware,
         allow_origins=list(origins),
         allow_credentials=True,
@@ -189,5 +191,3 @@ def add_middleware(app: FastAPI, *, origins: Sequence[str], max_body_bytes: int)
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
         expose_headers=["X-Stream-Id", "X-Request-Id", "Retry-After"],
     )
-    app.add_middleware(LoopbackOnly)
-    app.add_middleware(RequestContext)

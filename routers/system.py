@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from routers.deps import DrainDep
+from routers.errors import problems
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], responses=problems("foreign_host"))
 
 Text = Annotated[str, Field(max_length=200)]
 

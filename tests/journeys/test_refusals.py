@@ -162,3 +162,17 @@ def test_no_prompt_no_answer_and_no_key_is_in_the_log_but_the_request_id_is() ->
     ours = [line for line in lines if line.get("request_id") == "canary-request"]
     assert {line["event"] for line in ours} == {"request", "stream ended"}
     assert [line["path"] for line in ours if line["event"] == "request"][-1] == "/a%0Ab%1B"
+
+
+def test_a_failure_nobody_foresaw_is_a_problem_that_a_listed_page_can_read(serve: Serve) -> None:
+    server = serve()
+
+    @server.app.get("/broken")
+    async def broken() -> None:
+        raise ZeroDivisionError("a secret")
+
+    answer = httpx.get(f"{server.url}/broken", headers={"origin": "http://localhost:3000", "x-request-id": "mine"})
+    assert code_of(answer) == (500, "internal_error")
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "secret" not in answer.text
