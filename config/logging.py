@@ -3,9 +3,10 @@
 import logging
 import sys
 import traceback
+import warnings
 from collections.abc import MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -38,7 +39,7 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _first_line],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
@@ -47,6 +48,7 @@ def configure_logging(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    warnings.showwarning = _tell_warning
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -55,6 +57,24 @@ def _renderer() -> Processor:
     if sys.stderr.isatty():
         return structlog.dev.ConsoleRenderer()
     return structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=repr).decode())
+
+
+def _first_line(_: Any, __: str, line: Line) -> Line:
+    """Of a message that is not ours: asyncio's go on with the exception itself, message and all."""
+    line["event"] = str(line["event"]).partition("\n")[0]
+    return line
+
+
+def _tell_warning(
+    message: Warning | str,  # noqa: ARG001 - the hook's signature
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Warnings show values: pydantic's, a piece of the answer."""
+    logging.getLogger("warnings").warning("%s at %s:%s", category.__name__, filename, lineno)
 
 
 def _tell_exception(_: Any, __: str, line: Line) -> Line:

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
                 raise ValueError("may hold no wildcard, because browsers send credentials along; list each origin")
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
-                raise ValueError(f"wants origins like http://localhost:3000, without a path, not {origin!r}")
+                raise ValueError("wants origins like http://localhost:3000, without a path")
         return origins
 
     @field_validator("LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", mode="before")
@@ -92,7 +92,8 @@ class Settings(BaseSettings):
     def _http_url(cls, value: str | None) -> str | None:
         if value is not None:
             parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            port_is_valid = parts.port is None or parts.port > 0  # reading it raises a ValueError above 65535
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not port_is_valid:
                 raise ValueError("wants a URL like http://127.0.0.1:11434/v1, without user or password")
         return value
 
@@ -118,8 +119,10 @@ def get_settings() -> Settings:
     return Settings()
 
 
-def describe(error: ValidationError) -> str:
-    """What is wrong with the settings, in one sentence that shows no value: it may be a key."""
+def describe(error: Exception) -> str:
+    """Why the settings could not be loaded, in one sentence that shows no value: it may be a key."""
+    if not isinstance(error, ValidationError):
+        return f"StreamForge cannot start: .env cannot be read ({type(error).__name__}). It must be a UTF-8 text file."
     problems = []
     for item in error.errors(include_input=False, include_url=False):
         name = ".".join(str(part) for part in item["loc"][:1])

@@ -19,9 +19,7 @@ class ErrorKind(NamedTuple):
 ERRORS: dict[str, ErrorKind] = {
     # The request
     "malformed_request": ErrorKind(400, False, "The body is not valid JSON. Send one JSON object in UTF-8."),
-    "malformed_cursor": ErrorKind(
-        400, False, "The cursor must be an event id of this stream, as in the `id:` lines, or a number."
-    ),
+    "malformed_cursor": ErrorKind(400, False, "The cursor must be an event id of this stream, as in the `id:` lines."),
     "malformed_stream_id": ErrorKind(400, False, "A stream id is 32 lower-case hexadecimal characters."),
     "foreign_host": ErrorKind(
         403,

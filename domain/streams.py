@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Delta, Done, Event, Failed, Terminal
-from domain.usage import Usage
 
 StreamState = Literal["running", "completed", "failed", "cancelled"]
 OnDisconnect = Literal["detach", "cancel"]
@@ -38,11 +37,6 @@ class Snapshot:
     seq: int
     text: str
     terminal: Terminal | None
-
-    @property
-    def usage(self) -> Usage | None:
-        """Known once the stream has ended."""
-        return self.terminal.usage if self.terminal else None
 
 
 class EventId(NamedTuple):
@@ -84,7 +78,7 @@ def parse_event_id(text: str) -> EventId:
 
 def snapshot(stream_id: str, events: list[Event], terminal: Terminal | None) -> Snapshot:
     """The state that a list of events amounts to; `terminal` is the outcome, once there is one."""
-    text = "".join([event.text for event in events if isinstance(event, Delta)])
+    text = "".join([event.text for event in events if type(event) is Delta])
     return Snapshot(stream_id, state_of(terminal), len(events), text, terminal)
 
 

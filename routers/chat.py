@@ -1,32 +1,35 @@
 """Chat: post a message, read the answer as it comes, come back for the rest, stop it."""
 
-from typing import Annotated, Any, Literal, Self
+import re
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from domain.errors import ERRORS, StreamForgeError
-from domain.events import Cancelled, Failed
-from domain.streams import OnDisconnect, Snapshot, StreamState, digest, parse_event_id, parse_stream_id
-from domain.usage import Usage
+from domain.errors import StreamForgeError
+from domain.streams import OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
 from routers.deps import StreamingDep, services_of
 from routers.descriptions import stream_responses
 from routers.errors import problems
+from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
 from wires import WIRES, Format
 from wires.events import gone
 
+MAX_FIELDS = 50
+
 router = APIRouter(prefix="/chat", tags=["chat"])
 
 FormatQuery = Annotated[Format, Query(description="`text`: plain `data:` blocks; `events`: everything, with ids")]
+# Told, but not enforced: a cursor that is too long is as malformed as any other, and answered as such.
+Cursor = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
 LastEventId = Annotated[
-    str | None,
+    Cursor | None,
     Header(
         alias="Last-Event-ID",
-        max_length=100,
         description="The id of the last event that was read, as in the `id:` lines",
     ),
 ]
@@ -45,63 +48,20 @@ class ChatRequest(BaseModel):
         description="When the last reader leaves: `detach` lets the answer go on, to be resumed; `cancel` stops it",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        """Each unknown field is an error to tell; a body full of them would take a second."""
+        if isinstance(data, dict) and len(data) > MAX_FIELDS:
+            raise ValueError(f"The body has {len(data)} fields. Send the ones that /docs shows.")
+        return data
+
     @field_validator("message")
     @classmethod
     def _not_blank(cls, message: str) -> str:
         if not message.strip():
             raise ValueError("The message is blank. Write something.")
         return message
-
-
-class UsageOut(BaseModel):
-    """Tokens; `exact` when the model counted them."""
-
-    input_tokens: int = Field(ge=0, le=2**53)
-    output_tokens: int = Field(ge=0, le=2**53)
-    exact: bool
-
-    @classmethod
-    def of(cls, usage: Usage) -> Self:
-        return cls(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, exact=usage.exact)
-
-
-class ErrorOut(BaseModel):
-    """Why a stream failed, as in its `error` event."""
-
-    code: str = Field(max_length=100)
-    message: str = Field(max_length=1_000)
-    retryable: bool
-
-
-class StreamOut(BaseModel):
-    """A stream at this moment. What is not known yet is absent."""
-
-    stream_id: str = Field(min_length=32, max_length=32)
-    state: StreamState
-    last_seq: int = Field(ge=1, le=2**53, description="The number of the newest event")
-    text: str = Field(max_length=2**30, description="The answer so far")
-    usage: UsageOut | None = None
-    error: ErrorOut | None = None
-    reason: str | None = Field(None, max_length=50, description="Why it was cancelled")
-
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> Self:
-        end = snapshot.terminal
-        error = reason = None
-        if isinstance(end, Failed):
-            kind = ERRORS[end.code]
-            error = ErrorOut(code=end.code, message=kind.message, retryable=kind.retryable)
-        elif isinstance(end, Cancelled):
-            reason = end.reason
-        return cls(
-            stream_id=snapshot.id,
-            state=snapshot.state,
-            last_seq=snapshot.seq,
-            text=snapshot.text,
-            usage=UsageOut.of(end.usage) if end else None,
-            error=error,
-            reason=reason,
-        )
 
 
 class ChatHealth(BaseModel):
@@ -166,9 +126,7 @@ async def follow_stream(
     streams: StreamingDep,
     format: FormatQuery = "events",
     after: Annotated[int, Query(ge=0, le=999_999_999, description="Events read; blocks with `format=text`")] = 0,
-    last_event_id_query: Annotated[
-        str | None, Query(alias="last_event_id", max_length=100, description="As the header")
-    ] = None,
+    last_event_id_query: Annotated[Cursor | None, Query(alias="last_event_id", description="As the header")] = None,
     last_event_id: LastEventId = None,
     accept: Annotated[str, Header(max_length=1_000, include_in_schema=False)] = "",
 ) -> Response:
@@ -176,9 +134,10 @@ async def follow_stream(
 
     With `Accept: application/json` the stream's state instead, for clients that poll.
     """
-    tail = await streams.find(parse_stream_id(stream_id))
-    if "application/json" in accept.lower():
+    parse_stream_id(stream_id)
+    if _wants_json(accept):
         return _state(await streams.state(stream_id))
+    tail = await streams.find(stream_id)
     wire = WIRES[format]
     cursor = last_event_id if last_event_id is not None else last_event_id_query
     seq = _cursor(tail, cursor) if cursor is not None else wire.seq_after(after, tail.events)
@@ -225,6 +184,15 @@ def _cursor(tail: Tail, text: str) -> int:
     return seq
 
 
-def _state(snapshot: Snapshot, status: int = 200) -> JSONResponse:
-    body = StreamOut.of(snapshot).model_dump(exclude_none=True)
-    return JSONResponse(body, status, headers={"cache-control": "no-store", "x-stream-id": snapshot.id})
+def _state(snapshot: Snapshot, status: int = 200) -> Response:
+    headers = {"cache-control": "no-store", "x-stream-id": snapshot.id}
+    return Response(state_json(snapshot), status, headers, "application/json")
+
+
+def _wants_json(accept: str) -> bool:
+    """Whether `application/json` is named, and not to say that it is unwanted."""
+    for entry in accept.lower().split(","):
+        media_type, _, quality = entry.partition(";")
+        if media_type.strip() == "application/json":
+            return re.fullmatch(r"\s*q=0(\.0*)?\s*", quality) is None
+    return False

@@ -1,4 +1,4 @@
-"""What every request passes through, outermost first: CORS, its id and log line, the host it named, its body.
+"""What every request passes through, outermost first: its id and log line, the host it names, CORS, its body.
 
 Pure ASGI: none of them is touched again once an answer streams.
 """
@@ -27,10 +27,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.AS
 
 
 class RequestContext:
-    """Gives a request its id, on every log line and in the answer, and logs how it ended.
-
-    An exception nobody foresaw becomes a 500 here, inside the layers that add headers.
-    """
+    """Gives a request its id, on every log line and in the answer, and logs how it ended."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -54,13 +51,7 @@ class RequestContext:
                 message["headers"] += [(b"x-request-id", id_bytes), (b"x-content-type-options", b"nosniff")]
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception as error:
-            log.error("a request failed unforeseen", exc_info=error)
-            if status:  # too late for a problem: the server closes the connection
-                raise
-            await problem("internal_error")(scope, receive, send_with_id)
+        await self._app(scope, receive, send_with_id)
         log.info(
             "request",
             method=scope["method"],
@@ -85,6 +76,29 @@ class LoopbackOnly:
             await problem("foreign_host")(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+class LastResort:
+    """Makes a 500 of an exception nobody foresaw, inside the layers that add headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_send)
+        except Exception as error:
+            log.error("a request failed unforeseen", exc_info=error)
+            if begun:  # too late for a problem: the server closes the connection
+                raise
+            await problem("internal_error")(scope, receive, send)
 
 
 class BodyLimit:
@@ -181,9 +195,8 @@ def _is_loopback(host: str) -> bool:
 def add_middleware(app: FastAPI, *, origins: Sequence[str], max_body_bytes: int) -> None:
     """Put the layers round the routes; the last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
-    app.add_middleware(LoopbackOnly)
-    app.add_middleware(RequestContext)
-    app.add_middleware(  # outermost, so that a listed page can read every refusal, the unforeseen too
+    app.add_middleware(LastResort)
+    app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
         allow_credentials=True,
@@ -191,3 +204,5 @@ def add_middleware(app: FastAPI, *, origins: Sequence[str], max_body_bytes: int)
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
         expose_headers=["X-Stream-Id", "X-Request-Id", "Retry-After"],
     )
+    app.add_middleware(LoopbackOnly)
+    app.add_middleware(RequestContext)

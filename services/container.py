@@ -24,6 +24,7 @@ class Services:
     """What the routers may call."""
 
     streaming: StreamingService
+    readers: Readers
     drain: Drain
 
 
@@ -52,7 +53,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             chains=chains,
             drain=drain,
         )
-        yield Services(streaming, drain)
+        yield Services(streaming, readers, drain)
 
 
 def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:

@@ -53,12 +53,17 @@ class Drain:
         self._saved.clear()
 
     def begin(self, number: int) -> None:
-        """React to a signal: the first starts the drain, an interrupt after an interrupt ends it now."""
-        if self._first is None:
+        """React to a signal: the first starts the drain, an interrupt after an interrupt ends it now.
+
+        Once the drain is over, signals are the server's own affair again.
+        """
+        if self._first is None or self._task is None:
             self._first = number
             log.info("draining", streams=len(self._supervisor.live), seconds=self._seconds)
             self._task = self._loop.create_task(self._run(number), name="drain")
-        elif self._first == number == signal.SIGINT and self._task and not self._task.done():
+        elif self._task.done():
+            self._hand_back(number)
+        elif self._first == number == signal.SIGINT:
             self._task.cancel()
             self._task = self._loop.create_task(self._force(number), name="drain")
 

@@ -1,17 +1,21 @@
-"""The readers of this process: who follows which stream, and their slow clocks."""
+"""The connections of this process that are being answered, and their slow clocks."""
 
 import asyncio
 from typing import Protocol
+
+import structlog
 
 from domain.errors import StreamForgeError
 from services.clocks import Clocks
 from stores.streams.base import Follower, Tail
 
+log = structlog.get_logger("readers")
+
 MAX_PER_STREAM = 100
 
 
-class Reader(Follower, Protocol):
-    """One connection that follows one stream."""
+class Connection(Protocol):
+    """A client that is being answered."""
 
     def tick(self, clocks: Clocks) -> bool:
         """A sweep has come round; answers whether it made work. Must not wait."""
@@ -20,16 +24,31 @@ class Reader(Follower, Protocol):
         """Drop the connection, whatever is still unsent."""
 
 
+class Reader(Follower, Connection, Protocol):
+    """A connection that follows a stream."""
+
+
 class Readers:
-    """Every reader, attached to its stream from its first byte to its last."""
+    """Every connection while it is answered; those that follow a stream are its followers too."""
 
     def __init__(self) -> None:
-        self._all: set[Reader] = set()
+        self._all: set[Connection] = set()
         self._none = asyncio.Event()
         self._none.set()
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def enter(self, connection: Connection) -> None:
+        """`connection` is ticked from now on."""
+        self._all.add(connection)
+        self._none.clear()
+
+    def leave(self, connection: Connection) -> None:
+        """`connection` is answered, or gone."""
+        self._all.discard(connection)
+        if not self._all:
+            self._none.set()
 
     def admit(self, tail: Tail) -> None:
         """Refuse one reader too many before its first byte."""
@@ -37,32 +56,33 @@ class Readers:
             raise StreamForgeError("too_many_readers", retry_after=5)
 
     def attach(self, tail: Tail, reader: Reader) -> None:
-        """From now on `reader` is woken by `tail` and ticked by the sweeper."""
+        """From now on `reader` is woken by `tail`, and ticked."""
         tail.followers.append(reader)
-        self._all.add(reader)
-        self._none.clear()
+        self.enter(reader)
 
     def detach(self, tail: Tail, reader: Reader) -> None:
         """`reader` is done, or gone."""
         tail.followers.remove(reader)
-        self._all.discard(reader)
-        if not self._all:
-            self._none.set()
+        self.leave(reader)
 
     async def sweep(self, clocks: Clocks) -> None:
-        """Tick every reader; lets others run after each 128 that had something to do."""
+        """Tick every connection; lets others run after each 128 that had something to do."""
         worked = 0
-        for reader in list(self._all):
-            worked += reader.tick(clocks)
+        for connection in list(self._all):
+            try:
+                worked += connection.tick(clocks)
+            except Exception as error:  # one that is broken must not stop the clocks of all
+                log.error("a connection failed unforeseen", exc_info=error)
+                self.leave(connection)
             if worked == 128:
                 worked = 0
                 await asyncio.sleep(0)
 
     async def flush(self, seconds: float) -> None:
-        """Give readers this long to send what is left, then abort them."""
+        """Give connections this long to send what is left, then abort them."""
         try:
             async with asyncio.timeout(seconds):
                 await self._none.wait()
         except TimeoutError:
-            for reader in list(self._all):
-                reader.abort()
+            for connection in list(self._all):
+                connection.abort()

@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Delta, Done
 from domain.streams import OnDisconnect, Snapshot, StreamInfo, digest, new_stream_id, snapshot
-from domain.usage import estimate
+from domain.usage import Usage, estimate
 from services.chain_service import SIMULATED, ChainService
 from services.drain import Drain
 from services.pacing import Pacer
@@ -26,7 +26,7 @@ def _words(text: str) -> tuple[Delta, ...]:
     return tuple(Delta(word) for word in _WORDS.findall(text))
 
 
-async def generate_chunks(text: str, *, delay: float, pacer: Pacer, message: str) -> Source:
+async def generate_chunks(text: str, *, delay: float, pacer: Pacer, input_tokens: int) -> Source:
     """The simulated responder: `text` word by word, `delay` seconds apart, whatever the message.
 
     A word comes with the white space that follows it, so the words joined are the text.
@@ -37,7 +37,7 @@ async def generate_chunks(text: str, *, delay: float, pacer: Pacer, message: str
         if delay and number:
             await pacer.until(begun + number * delay)  # from the start, or lateness would add up
         yield word
-    yield Done("stop", SIMULATED, estimate(message, len(words)))
+    yield Done("stop", SIMULATED, Usage(input_tokens, len(words), exact=False))
 
 
 async def generate_llm_stream(chain: Source) -> Source:
@@ -91,14 +91,15 @@ class StreamingService:
             raise StreamForgeError("server_draining", retry_after=5)
         if len(self._supervisor.live) >= self._max_streams:
             raise StreamForgeError("too_many_streams", retry_after=5)
-        source = self._source(message)
+        asked = estimate(message, 0).input_tokens
+        source = self._source(message, asked)
         info = StreamInfo(
             id=new_stream_id(),
             model=self._chains.model,
             created=int(time()),
             on_disconnect=on_disconnect,
             message_digest=digest(message),
-            estimated_input=estimate(message, 0).input_tokens,
+            estimated_input=asked,
         )
         bind_contextvars(stream_id=info.id)
         tail = await self._log.open(info)
@@ -110,6 +111,7 @@ class StreamingService:
         tail = await self._log.find(stream_id)
         if tail is None:
             raise StreamForgeError("stream_not_found")
+        bind_contextvars(stream_id=stream_id)
         return tail
 
     async def state(self, stream_id: str) -> Snapshot:
@@ -139,7 +141,9 @@ class StreamingService:
         if tail.outcome is None and tail.info.on_disconnect == "cancel" and not tail.followers:
             await self._supervisor.end(tail, Cancelled("disconnected", spent(tail)))
 
-    def _source(self, message: str) -> Source:
+    def _source(self, message: str, input_tokens: int) -> Source:
         if self._chains.model == SIMULATED:
-            return generate_chunks(self._simulated_text, delay=self._delay, pacer=self._pacer, message=message)
+            return generate_chunks(
+                self._simulated_text, delay=self._delay, pacer=self._pacer, input_tokens=input_tokens
+            )
         return generate_llm_stream(self._chains.create_chat_chain(message))

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import structlog
+from structlog.contextvars import get_contextvars
 
 from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Delta, Done, Failed, Terminal
@@ -27,10 +28,11 @@ _YIELD_EVERY = 16
 class Production:
     """A running stream: its log, the task that writes it, and its clocks in ticks."""
 
-    __slots__ = ("age", "orphan", "tail", "task")
+    __slots__ = ("age", "orphan", "request_id", "tail", "task")
 
     def __init__(self, tail: Tail) -> None:
         self.tail = tail
+        self.request_id = get_contextvars().get("request_id")  # of the request that started it, whoever ends it
         self.task: asyncio.Task[None] | None = None
         self.age = 0
         self.orphan = 0
@@ -125,7 +127,7 @@ class Supervisor:
             stream_id=tail.info.id,
             model=tail.info.model,
             state=state_of(outcome),
-            **({"reason": reason} if reason else {}),
+            **{name: value for name, value in (("reason", reason), ("request_id", production.request_id)) if value},
             deltas=deltas(tail),
         )
 

@@ -26,12 +26,14 @@ class Sweeper:
         """Sweep for ever. A failed sweep is logged, and the next one comes all the same."""
         while True:
             await asyncio.sleep(self._clocks.tick)
-            try:
-                await self._readers.sweep(self._clocks)
-                await self._sweep_streams()
-                await self._log.expire()
-            except Exception as error:
-                log.error("a sweep failed", exc_info=error)
+            for part in (self._sweep_readers, self._sweep_streams, self._log.expire):
+                try:
+                    await part()
+                except Exception as error:
+                    log.error("a sweep failed", exc_info=error)
+
+    async def _sweep_readers(self) -> None:
+        await self._readers.sweep(self._clocks)
 
     async def _sweep_streams(self) -> None:
         clocks = self._clocks

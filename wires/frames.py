@@ -6,7 +6,6 @@ commits an id when it reads the line must have read the rest by then), never a b
 """
 
 import json
-import re
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 
@@ -14,15 +13,12 @@ from domain.errors import ERRORS
 from domain.events import Cancelled, Failed
 from domain.usage import Usage
 
-__all__ = ["JSON_SEPARATORS", "RESERVED", "ending", "frame", "quote", "to_json", "usage"]
-
-JSON_SEPARATORS = (",", ":")
-RESERVED = re.compile(r"[\r\n]")
+__all__ = ["ending", "failure", "frame", "quote", "to_json", "usage"]
 
 
 def to_json(value: Mapping[str, object]) -> str:
     """JSON on one line of ASCII: no line end, BOM or half a character to misread."""
-    return json.dumps(value, separators=JSON_SEPARATORS)
+    return json.dumps(value, separators=(",", ":"))
 
 
 def frame(event: str, data: Mapping[str, object], event_id: str | None = None) -> bytes:
@@ -40,11 +36,10 @@ def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:
     """The name and the data with which the native wires tell that the answer is not whole."""
     if isinstance(event, Cancelled):
         return "cancelled", {"reason": event.reason, "usage": usage(event.usage)}
-    kind = ERRORS[event.code]
-    return "error", {
-        "code": event.code,
-        "message": kind.message,
-        "retryable": kind.retryable,
-        "status": kind.status,
-        "usage": usage(event.usage),
-    }
+    return "error", {**failure(event.code), "usage": usage(event.usage)}
+
+
+def failure(code: str) -> dict[str, object]:
+    """A code of the table as the native wires show it."""
+    kind = ERRORS[code]
+    return {"code": code, "message": kind.message, "retryable": kind.retryable, "status": kind.status}

@@ -5,13 +5,15 @@ delta's LF starts another `data:` line of its block, a CR is an LF at once, and 
 delta belonged to it. Success ends with the body; failure and cancel end with one named event.
 """
 
+import re
 from typing import assert_never
 
-from domain.events import Cancelled, Delta, Done, Event, Failed, Started
-from wires.frames import RESERVED, ending, frame
+from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
+from wires.frames import ending, frame
 
 # Two LFs: simple clients split on blank lines, and a comment glued to a block would cost them a word.
 HEARTBEAT = b": hb\n\n"
+_LINE_END = re.compile("[\r\n]")
 
 
 class TextEncoder:
@@ -24,19 +26,17 @@ class TextEncoder:
 
     def encode(self, seq: int, event: Event) -> bytes:
         """What event number `seq` adds to the body; nothing for the start and a clean end."""
-        if type(event) is Delta:
+        if isinstance(event, Delta):
             text = event.text
-            if not self._after_cr and RESERVED.search(text) is None:  # nearly every event
+            if not self._after_cr and _LINE_END.search(text) is None:  # nearly every event
                 return f"data: {text}\n\n".encode()
             return _block(self._normalise(text))
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Event) -> bytes:
+    def _encode_rare(self, event: Started | Terminal) -> bytes:
         match event:
             case Started() | Done():
                 return b""
-            case Delta(text):
-                return _block(self._normalise(text))
             case Failed() | Cancelled():
                 return frame(*ending(event))
             case _:

@@ -8,11 +8,15 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from chains.core.local_server import LocalServer, local_models
+import structlog
+
+from chains.core.local_server import Endpoint, LocalServer, local_models
 from domain.errors import StreamForgeError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+log = structlog.get_logger("models")
 
 PROVIDER_NAMES = ("openai", "openai_compatible", "local")
 
@@ -58,11 +62,18 @@ class LLMSetup:
     def __init__(self, defaults: LLMDefaults, local: LocalServer) -> None:
         self._defaults = defaults
         self._local = local
-        self._made: dict[tuple[ModelName, str | None], BaseChatModel] = {}
+        self._made: dict[ModelName, tuple[Endpoint | None, BaseChatModel]] = {}
         self._making = asyncio.Lock()
 
     def require(self, name: ModelName) -> None:
         """Refuse what is known to fail before the provider is asked, with what to do about it."""
+        try:
+            self._require(name)
+        except StreamForgeError as error:
+            log.warning("the model cannot be used", model=name.shown, why=error.detail)
+            raise
+
+    def _require(self, name: ModelName) -> None:
         if name.provider == "openai" and self._defaults.api_key is None:
             raise StreamForgeError(
                 "provider_not_configured",
@@ -80,26 +91,30 @@ class LLMSetup:
 
     async def ready(self, name: ModelName) -> "BaseChatModel":
         """The model behind `name`, for streaming; made on first use."""
-        endpoint = await self._local.endpoint(name.model) if name.provider == "local" else None
-        key = (name, endpoint.base_url if endpoint else None)
         async with self._making:
-            if key not in self._made:
-                await self.close()  # a child that has died leaves a model that points to its old port
+            endpoint = await self._local.endpoint(name.model) if name.provider == "local" else None
+            made = self._made.get(name)
+            if made is None or made[0] != endpoint:  # not yet, or for a child that has died since
                 base_url, api_key = (endpoint.base_url, endpoint.api_key) if endpoint else (None, None)
-                self._made[key] = await asyncio.to_thread(
+                model = await asyncio.to_thread(
                     self.create_streaming_llm, name.provider, name.model, base_url=base_url, api_key=api_key
                 )
-            return self._made[key]
+                if made is not None:
+                    await self._close(made[1])
+                self._made[name] = made = (endpoint, model)
+            return made[1]
 
     async def close(self) -> None:
         """Close what the models hold open; they are made anew when asked for again."""
-        if self._made:
-            from chains.core.providers import close_model
+        models = [model for _, model in self._made.values()]
+        self._made.clear()
+        for model in models:
+            await self._close(model)
 
-            models = list(self._made.values())
-            self._made.clear()
-            for model in models:
-                await close_model(model)
+    async def _close(self, model: "BaseChatModel") -> None:
+        from chains.core.providers import close_model  # loaded long ago: there is a model
+
+        await close_model(model)
 
     def create_llm(
         self,

@@ -96,8 +96,10 @@ class LocalServer:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 address = await self._address(self._child)
-        except (TimeoutError, ValueError):
+        except (TimeoutError, ValueError) as error:
+            child = self._child
             await self.close()
+            log.warning("local model failed to start", model=model, exit_code=child.returncode, exc_info=error)
             raise StreamForgeError("provider_unreachable") from None
         log.info("local model started", model=model, pid=self._child.pid)
         return Endpoint(f"{address}/v1", key)

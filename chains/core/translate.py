@@ -6,6 +6,8 @@ else is changed.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from langchain_core import exceptions as langchain
@@ -18,7 +20,7 @@ from domain.usage import Usage, estimate
 log = structlog.get_logger("models")
 
 _ODD = re.compile("[\x00\ud800-\udfff]")
-_HIGH = re.compile("[\ud800-\udbff]$")
+_HIGH = re.compile(r"[\ud800-\udbff]\Z")
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -56,7 +58,7 @@ class Translator:
         if (spent := chunk.usage_metadata) is not None:
             self._usage = Usage(spent["input_tokens"], spent["output_tokens"], exact=True)
         if metadata := chunk.response_metadata:
-            self._reason = metadata.get("finish_reason") or self._reason
+            self._reason = _reason(metadata) or self._reason
         text = str(chunk.text)
         if self._held or (text and _ODD.search(text)):
             text = self._mend(text)
@@ -67,6 +69,8 @@ class Translator:
         """What is left once the chunks have ended; `provider_incomplete` if the model never said so."""
         if self._reason is None:
             raise StreamForgeError("provider_incomplete")
+        if self._reason == "error":  # how some routers tell, in a stream that is fine otherwise, that it is not
+            raise StreamForgeError("provider_error")
         rest: list[Delta | Done] = [Delta("\ufffd")] if self._held else []
         reason = _REASONS.get(self._reason, "stop")
         usage = self._usage or estimate(self._message, self._deltas + len(rest))
@@ -80,6 +84,21 @@ class Translator:
         self._held = half[0] if half else ""
         text = text.removesuffix(self._held).replace("\x00", "\ufffd")
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _reason(metadata: Mapping[str, Any]) -> str | None:
+    """Why the model ended, in chat completions' words; OpenAI's Responses API has words of its own."""
+    if reason := metadata.get("finish_reason"):
+        return str(reason)
+    match metadata.get("status"):
+        case "completed":
+            return "stop"
+        case "incomplete":
+            why = (metadata.get("incomplete_details") or {}).get("reason")
+            return "content_filter" if why == "content_filter" else "length"
+        case "failed":
+            return "error"
+    return None
 
 
 def failure(error: Exception) -> StreamForgeError:

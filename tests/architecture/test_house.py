@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +22,12 @@ FLOORS = {"starlette": (1, 3, 1), "pydantic": (2, 14), "uvicorn": (0, 54), "fast
 def names_called(path: Path) -> set[str]:
     calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     return {func.id for func in calls if isinstance(func, ast.Name)}
+
+
+def test_imports_go_one_way() -> None:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    ended = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": "."}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
 
 
 def test_only_main_asks_for_the_environments_settings() -> None:

@@ -64,6 +64,7 @@ def test_no_origins_at_all_is_a_choice() -> None:
         ("STREAM_DELAY", "nan", "finite"),
         ("LLM_BASE_URL", "ftp://x", "http"),
         ("LLM_BASE_URL", "http://me:pass-word@x/v1", "without user"),
+        ("LLM_BASE_URL", "http://x:99999/v1", "Port"),
         ("SIMULATED_TEXT", " \n ", "word"),
         ("MAX_STREAMS", "many", "integer"),
     ],
@@ -90,6 +91,17 @@ def test_the_start_ends_with_that_sentence_and_nothing_else(command: list[str], 
     )
     assert ended.returncode == code
     assert ended.stderr.startswith("StreamForge cannot start, its settings are wrong: PORT: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"APP_NAME=\xff")
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "main.py")], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "UTF-8" in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 

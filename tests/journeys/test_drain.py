@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.support.client import open_stream
+from tests.support.client import open_stream, small_socket
 from tests.support.server import Process, process_server, wait_for
 from tests.support.sse import Message, parse
 
@@ -101,10 +102,44 @@ def test_a_frozen_reader_does_not_hold_up_the_exit() -> None:
         assert "Traceback" not in "".join(process.log)
 
 
+def half_a_request(port: int) -> socket.socket:
+    """A client that never finishes the body it announced."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    client.sendall(b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+    return client
+
+
+def frozen_reader(port: int) -> socket.socket:
+    """A client that asks for something large, and takes none of it."""
+    client = small_socket(port)
+    client.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return client
+
+
+@pytest.mark.parametrize("client", [half_a_request, frozen_reader])
+def test_no_other_request_holds_up_the_exit_either(
+    client: Callable[[int], socket.socket], free_port: Callable[[], int]
+) -> None:
+    process, url = uvicorn_server(free_port=free_port())
+    try:
+        held = client(int(url.rpartition(":")[2]))
+        assert httpx.get(f"{url}/health").status_code == 200  # by now the server has seen the other one
+        process.stop(seconds=10)
+        held.close()
+    finally:
+        process.close()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def uvicorn_server(*options: str, free_port: int) -> tuple[Process, str]:
     env = {"STREAM_DELAY": "60", "DRAIN_TIMEOUT": "0.3"}
     process = Process([*UVICORN, str(free_port), *options], env)
     process.wait_for_event("Application startup complete")
+    wait_for(lambda: listens(free_port))
     return process, f"http://127.0.0.1:{free_port}"
 
 

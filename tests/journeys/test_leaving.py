@@ -13,10 +13,10 @@ from starlette.types import Message
 
 from domain.events import Delta
 from domain.streams import StreamInfo, digest, new_stream_id
-from routers.streaming import StreamReader
+from routers.connections import StreamReader
 from services.container import open_services
 from stores.streams.base import Tail
-from tests.support.client import open_stream
+from tests.support.client import open_stream, small_socket
 from tests.support.server import LiveServer, make_settings, wait_for
 from tests.support.sse import parse
 from wires import WIRES
@@ -117,6 +117,17 @@ def test_a_client_that_freezes_before_the_last_bytes_is_dropped_too(serve: Serve
     wait_for(lambda: tail.ended and not tail.followers)
     wait_for(lambda: not server.server_state.connections)
     assert not rest_of(client).endswith(b"0\r\n\r\n")
+
+
+def test_a_client_that_freezes_on_any_other_answer_is_dropped_too(serve: Serve) -> None:
+    server = serve(STREAM_SEND_TIMEOUT=0.4, SIMULATED_TEXT="x" * 900_000)
+    whole = httpx.post(f"{server.url}/chat", json={"message": "x"})
+    client = small_socket(server.port)
+    path = f"/chat/streams/{whole.headers['x-stream-id']}"
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".encode())
+    wait_for(lambda: len(server.services.readers) == 1)
+    wait_for(lambda: not server.server_state.connections)
+    assert len(rest_of(client)) < 900_000
 
 
 async def test_a_long_replay_to_nobody_lets_others_run() -> None:

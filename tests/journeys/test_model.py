@@ -46,7 +46,7 @@ def test_the_models_words_usage_and_reason_reach_the_client(serve: Serve) -> Non
     assert request["headers"]["authorization"] == "Bearer sk-mine"
     assert request["body"]["messages"] == [{"content": "say it", "role": "user"}]
     assert (request["body"]["model"], request["body"]["temperature"]) == ("qwen2.5:7b", 0.25)
-    assert 77 in (request["body"].get("max_tokens"), request["body"].get("max_completion_tokens"))
+    assert request["body"]["max_tokens"] == 77, "the field that Ollama and its like know"
 
 
 def test_words_come_as_the_model_says_them(serve: Serve) -> None:
@@ -74,7 +74,15 @@ def test_words_come_as_the_model_says_them(serve: Serve) -> None:
 def test_odd_characters_are_mended_once_and_stay_the_same_everywhere(serve: Serve) -> None:
     def script(answer: Answer) -> None:
         answer.begin()
-        for escaped in (r"\ud83d", r"\ude00!", r"nul\u0000", r"\udc00lone", r"\u2028\ufeff", r"end\ud83d"):
+        for escaped in (
+            r"\ud83d",
+            r"\ude00!",
+            r"nul\u0000",
+            r"\udc00lone",
+            r"x\ud800\n",
+            r"\u2028\ufeff",
+            r"end\ud83d",
+        ):
             answer.raw('{"choices":[{"index":0,"delta":{"content":"%s"}}]}' % escaped)  # noqa: UP031 - JSON has braces
         answer.chunk(finish="stop")
 
@@ -82,7 +90,7 @@ def test_odd_characters_are_mended_once_and_stay_the_same_everywhere(serve: Serv
         server = serve_model(serve, url)
         response = ask(server)
     deltas = [json.loads(message.data)["text"] for message in parse(response.content) if message.event == "delta"]
-    expected = "😀!nul\ufffd\ufffdlone\u2028\ufeffend\ufffd"
+    expected = "😀!nul\ufffd\ufffdlonex\ufffd\n\u2028\ufeffend\ufffd"
     assert "".join(deltas) == expected
     state = httpx.get(
         f"{server.url}/chat/streams/{response.headers['x-stream-id']}", headers={"accept": "application/json"}
@@ -126,6 +134,17 @@ def in_band(answer: Answer) -> None:
     answer.raw(json.dumps({"error": {"message": LEAK, "type": "server_error", "code": "overloaded"}}))
 
 
+def failed_politely(answer: Answer) -> None:
+    answer.begin()
+    answer.chunk("half ")
+    answer.chunk(finish="error")
+
+
+def listed(answer: Answer) -> None:
+    answer.begin()
+    answer.raw(json.dumps({"choices": [{"index": 0, "delta": {"content": [LEAK]}}]}))
+
+
 def garbage(answer: Answer) -> None:
     answer.begin()
     answer.chunk("half ")
@@ -141,9 +160,11 @@ def garbage(answer: Answer) -> None:
         (refuse(400), "provider_refused"),
         (half, "provider_incomplete"),
         (in_band, "provider_error"),
+        (failed_politely, "provider_error"),
         (garbage, "provider_error"),
+        (listed, "provider_error"),
     ],
-    ids=["401", "403", "404", "400", "no-finish", "in-band", "garbage"],
+    ids=["401", "403", "404", "400", "no-finish", "in-band", "finish-error", "garbage", "content-list"],
 )
 def test_what_goes_wrong_at_the_model_is_told_in_our_words_only(
     serve: Serve, capfd: pytest.CaptureFixture[str], script: Callable[[Answer], None], code: str
@@ -182,8 +203,10 @@ def test_the_environment_cannot_send_our_traffic_elsewhere(serve: Serve, monkeyp
         scripted_model(lambda answer: answer.say("wrong")) as (wrong, elsewhere),
         scripted_model(lambda answer: answer.say("right")) as (url, _),
     ):
-        for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "LANGSMITH_GATEWAY"):
+        for name in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_PROXY", "LANGSMITH_GATEWAY", "LANGSMITH_ENDPOINT"):
             monkeypatch.setenv(name, wrong)
+        for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
+            monkeypatch.setenv(name, "true")
         assert text_of(ask(serve_model(serve, url), wire="text").content) == "right"
     assert elsewhere.requests == []
 

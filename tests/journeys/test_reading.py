@@ -184,6 +184,7 @@ def test_wrong_cursors_and_ids_are_refused_by_name(serve: Serve) -> None:
     assert code_of(follow(server, "nonsense")) == (400, "malformed_stream_id")
     assert code_of(follow(server, other)) == (404, "stream_not_found")
     assert code_of(follow(server, stream_id, last_event_id_="nonsense")) == (400, "malformed_cursor")
+    assert code_of(follow(server, stream_id, last_event_id_="x" * 500)) == (400, "malformed_cursor")
     assert code_of(follow(server, stream_id, last_event_id_=f"{other}-1")) == (400, "malformed_cursor")
     assert code_of(follow(server, stream_id, last_event_id_=f"{stream_id}-9")) == (409, "cursor_ahead")
     assert code_of(follow(server, stream_id, after=9)) == (409, "cursor_ahead")
@@ -218,7 +219,9 @@ def test_a_repeated_post_with_a_last_event_id_resumes_and_never_starts_anew(serv
     assert len(log) == 1, "nothing but the first stream was ever started"  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/event-stream", ""])
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/event-stream", "", "application/json;q=0, */*", "application/json-patch+json"]
+)
 def test_any_other_accept_gets_the_stream(serve: Serve, accept: str) -> None:
     server = serve()
     stream_id = post(server).headers["x-stream-id"]

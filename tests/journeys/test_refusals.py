@@ -53,6 +53,13 @@ def test_an_invalid_body_is_named_by_pointer_and_not_repeated(server: LiveServer
     assert "explode" not in response.text
 
 
+def test_a_body_full_of_unknown_fields_is_refused_as_one_problem(server: LiveServer) -> None:
+    body = {"message": "x"} | {f"field{number}": 1 for number in range(50_000)}
+    response = httpx.post(f"{server.url}/chat", json=body)
+    assert code_of(response) == (422, "invalid_request")
+    assert len(response.json()["errors"]) == 1
+
+
 def test_half_a_surrogate_pair_is_no_message(server: LiveServer) -> None:
     response = httpx.post(f"{server.url}/chat", content=b'{"message": "\\ud800"}', headers=JSON)
     assert code_of(response) == (422, "invalid_request")

@@ -4,13 +4,19 @@ import json
 import socket
 
 
+def small_socket(port: int) -> socket.socket:
+    """A connection that takes in little unread."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
 def open_stream(port: int, **body: object) -> tuple[socket.socket, str]:
     """Post a message over a bare socket and read the head of the answer; yields the socket and the stream's id."""
     payload = json.dumps({"message": "hello", **body}).encode()
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # little fits in unread
-    client.settimeout(20)
-    client.connect(("127.0.0.1", port))
+    client = small_socket(port)
     client.sendall(
         b"POST /chat?format=events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%s" % (len(payload), payload)

@@ -1,0 +1,50 @@
+"""From chunks to words, where an endpoint cannot easily be led."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+
+from chains.core.translate import Translator
+from domain.errors import StreamForgeError
+from domain.events import Done
+from domain.usage import Usage
+
+
+def finished(**metadata: Any) -> Done:
+    answer = Translator("m", "hello world")
+    answer.feed(AIMessageChunk(content="a"))
+    answer.feed(AIMessageChunk(content="", response_metadata=metadata))
+    (done,) = answer.finish()
+    assert isinstance(done, Done)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"finish_reason": "stop"}, "stop"),
+        ({"finish_reason": "length"}, "length"),
+        ({"finish_reason": "function_call"}, "tool_calls"),
+        ({"finish_reason": "something new"}, "stop"),
+        ({"status": "completed"}, "stop"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
+        ({"status": "incomplete", "incomplete_details": None}, "length"),
+    ],
+)
+def test_every_way_to_say_why_it_ended_is_understood(metadata: dict[str, Any], reason: str) -> None:
+    assert finished(**metadata) == Done(reason, "m", Usage(2, 1, exact=False))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metadata", [{"finish_reason": "error"}, {"status": "failed"}])
+def test_an_answer_that_ends_in_an_error_is_no_success(metadata: dict[str, Any]) -> None:
+    with pytest.raises(StreamForgeError) as caught:
+        finished(**metadata)
+    assert caught.value.code == "provider_error"
+
+
+def test_chunks_without_an_end_are_incomplete() -> None:
+    with pytest.raises(StreamForgeError) as caught:
+        finished(status="in_progress")
+    assert caught.value.code == "provider_incomplete"
