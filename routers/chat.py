@@ -4,19 +4,20 @@ import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from domain.errors import StreamForgeError
 from domain.streams import OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
 from routers.deps import StreamingDep, services_of
-from routers.descriptions import stream_responses
+from routers.descriptions import FORMAT_PARAMETER, LAST_EVENT_ID_PARAMETER, stream_responses
 from routers.errors import problems
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
-from wires import WIRES, Format
+from wires import WIRES, Format, Wire
 from wires.events import gone
 
 MAX_FIELDS = 50
@@ -79,28 +80,26 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
     "",
     summary="Answer a message",
     response_class=StreamingResponse,
+    openapi_extra={"parameters": [FORMAT_PARAMETER, LAST_EVENT_ID_PARAMETER]},
     responses=stream_responses(
         "malformed_request", "malformed_cursor", "foreign_host", "request_timeout", "cursor_ahead", "body_too_large",
         "unsupported_media_type", "invalid_request", "message_too_long", "message_mismatch", "provider_model",
         "too_many_streams", "too_many_readers", "server_draining", "provider_not_configured",
     ),
 )  # fmt: skip
-async def start_stream(
-    chat: ChatRequest,
-    request: Request,
-    format: FormatQuery = "text",
-    last_event_id: LastEventId = None,
-) -> Response:
+async def start_stream(chat: ChatRequest, request: Request) -> Response:
     """Starts a stream and follows it. The stream outlives this connection.
 
     With `Last-Event-ID` nothing is started: the stream that it names goes on after that event, for clients
     that can only repeat their request.
     """
     streams = services_of(request).streaming
+    wire = WIRES[_format(request)]
+    last_event_id = request.headers.get("last-event-id")
     if last_event_id is not None:
-        return await _repost(streams, last_event_id, chat.message, format)
+        return await _repost(streams, last_event_id, chat.message, wire)
     tail = await streams.start(chat.message, chat.on_disconnect)
-    return StreamResponse(streams, tail, WIRES[format])
+    return StreamResponse(streams, tail, wire)
 
 
 @router.get("/health", summary="Is chat working?", responses=problems("foreign_host"))
@@ -160,7 +159,18 @@ async def cancel_stream(stream_id: StreamId, streams: StreamingDep) -> Response:
     return _state(await streams.cancel(parse_stream_id(stream_id)), status=202)
 
 
-async def _repost(streams: StreamingService, last_event_id: str, message: str, format: Format) -> Response:
+def _format(request: Request) -> Format:
+    """`?format=` of the one route where FastAPI's reading of parameters would cost more than a word's journey."""
+    if not request.scope["query_string"]:
+        return "text"
+    name = request.query_params.get("format", "text")
+    if name not in WIRES:
+        message = f"Input should be {' or '.join(map(repr, WIRES))}"
+        raise RequestValidationError([{"type": "literal_error", "loc": ("query", "format"), "msg": message}])
+    return name
+
+
+async def _repost(streams: StreamingService, last_event_id: str, message: str, wire: Wire) -> Response:
     """Resume for clients that repeat their POST for ever on anything but a stream."""
     stream_id, seq = parse_event_id(last_event_id)
     try:
@@ -173,7 +183,7 @@ async def _repost(streams: StreamingService, last_event_id: str, message: str, f
         raise StreamForgeError("cursor_ahead")
     if tail.ended and seq == len(tail.events):
         return StaticStreamResponse(b"", stream_id)
-    return StreamResponse(streams, tail, WIRES[format], seq)
+    return StreamResponse(streams, tail, wire, seq)
 
 
 def _cursor(tail: Tail, text: str) -> int:

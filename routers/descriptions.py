@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse
 
 from routers.errors import Problem, problems
+from wires import WIRES
 
 _ASSETS = "/docs/assets"
 
@@ -60,6 +61,21 @@ _EXAMPLES = {
 _HEADERS = {
     "X-Stream-Id": {"description": "The stream's id, to resume or cancel it", "schema": {"type": "string"}},
     "X-Request-Id": {"description": "The request's id, as in the server's log", "schema": {"type": "string"}},
+}
+
+FORMAT_PARAMETER = {
+    "name": "format",
+    "in": "query",
+    "required": False,
+    "description": "`text`: plain `data:` blocks; `events`: everything, with ids",
+    "schema": {"type": "string", "enum": list(WIRES), "default": "text"},
+}
+LAST_EVENT_ID_PARAMETER = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The id of the last event that was read, as in the `id:` lines",
+    "schema": {"type": "string", "maxLength": 50},
 }
 
 
