@@ -30,7 +30,7 @@ class Connection:
         self._unsent = 0  # bytes in the server's buffer at the last tick
         self._stuck = 0  # ticks for which they have stayed the same
 
-    def tick(self, clocks: Clocks) -> bool:
+    def tick(self, clocks: Clocks) -> None:
         """Count a sweep in which the client took nothing of what waits for it."""
         unsent = self._buffered()
         self._stuck = self._stuck + 1 if unsent and unsent == self._unsent else 0
@@ -39,7 +39,6 @@ class Connection:
             self.abort()
         if self._waiter is not None and not self._buffered():
             self.wake()
-        return bool(unsent)
 
     def wake(self) -> None:
         """End the wait that goes on, if one does."""
@@ -99,16 +98,15 @@ class StreamReader(Connection):
         self._quiet = 0  # ticks since the last byte
         self._sending = False
 
-    def tick(self, clocks: Clocks) -> bool:
+    def tick(self, clocks: Clocks) -> None:
         """Count a sweep: against the send clock while the client owes us room, else against the heartbeat."""
         if self._sending or self._tail.ended:
-            return super().tick(clocks)
+            super().tick(clocks)
+            return
         self._quiet += 1
-        if self._quiet < clocks.heartbeat:
-            return False
-        self._beat = True
-        self.wake()
-        return True
+        if self._quiet >= clocks.heartbeat:
+            self._beat = True
+            self.wake()
 
     async def run(self, receive: Receive) -> None:
         """Send the stream until it ends or the client leaves. This task only waits for the latter."""

@@ -52,7 +52,9 @@ class RequestContext:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
-        log.info(
+        # An answer that streams has only begun; its stream has a line of its own when it ends.
+        tell = log.debug if scope["streams"] else log.info
+        tell(
             "request",
             method=scope["method"],
             path=scope["raw_path"][:500].decode("ascii", "backslashreplace"),  # still percent-encoded

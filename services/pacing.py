@@ -2,7 +2,7 @@
 
 import asyncio
 
-SLOT = 0.005
+SLOT = 0.01
 """Seconds. Moments within one slot are kept together, at its end."""
 
 

@@ -12,13 +12,14 @@ from stores.streams.base import Follower, Tail
 log = structlog.get_logger("readers")
 
 MAX_PER_STREAM = 100
+SWEPT_AT_ONCE = 128
 
 
 class Connection(Protocol):
     """A client that is being answered."""
 
-    def tick(self, clocks: Clocks) -> bool:
-        """A sweep has come round; answers whether it made work. Must not wait."""
+    def tick(self, clocks: Clocks) -> None:
+        """A sweep has come round. Must not wait."""
 
     def abort(self) -> None:
         """Drop the connection, whatever is still unsent."""
@@ -66,16 +67,14 @@ class Readers:
         self.leave(reader)
 
     async def sweep(self, clocks: Clocks) -> None:
-        """Tick every connection; lets others run after each 128 that had something to do."""
-        worked = 0
-        for connection in list(self._all):
+        """Tick every connection; others run in between."""
+        for number, connection in enumerate(list(self._all), 1):
             try:
-                worked += connection.tick(clocks)
+                connection.tick(clocks)
             except Exception as error:  # one that is broken must not stop the clocks of all
                 log.error("a connection failed unforeseen", exc_info=error)
                 self.leave(connection)
-            if worked == 128:
-                worked = 0
+            if number % SWEPT_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def flush(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ import structlog
 
 from domain.events import Cancelled, Failed
 from services.clocks import Clocks
-from services.readers import Readers
+from services.readers import SWEPT_AT_ONCE, Readers
 from services.supervisor import Supervisor, spent
 from stores.streams.base import StreamLog
 
@@ -37,7 +37,9 @@ class Sweeper:
 
     async def _sweep_streams(self) -> None:
         clocks = self._clocks
-        for production in list(self._supervisor.live.values()):
+        for number, production in enumerate(list(self._supervisor.live.values()), 1):
+            if number % SWEPT_AT_ONCE == 0:
+                await asyncio.sleep(0)
             tail = production.tail
             production.age += 1
             production.orphan = 0 if tail.followers else production.orphan + 1
