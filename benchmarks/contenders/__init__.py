@@ -1,0 +1,1 @@
+"""The applications that are compared. Each answers `POST /chat` with the same words."""

@@ -1,0 +1,90 @@
+"""The figures that are promised, and what the rounds say about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from benchmarks.loads import Figures
+
+Round = Mapping[str, Figures]
+"""The figures of each contender, by name, from one round."""
+Results = Mapping[str, Sequence[Round]]
+"""The rounds of each load, by name."""
+
+UNITS = {
+    "us_per_event": "CPU, µs an event",
+    "user_us": "of it in the program",
+    "kib_per_stream": "memory a stream, KiB",
+    "first_ms": "first byte p99, ms",
+    "late_ms": "lateness of a word p99, ms",
+    "events_per_second": "events a second",
+    "ping_ms": "another request p99, ms",
+    "core_percent": "CPU, % of a core",
+    "start_ms": "process start to first answer, ms",
+    "rss_mib": "RSS then, MiB",
+    "client_busy": "load generator, share of a core",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One promise: a contender's figure, by itself or against another's of the same round."""
+
+    load: str
+    title: str
+    figure: str
+    who: str
+    limit: float
+    against: str | None = None
+    how: Literal["ratio", "difference"] = "ratio"
+    at_least: bool = False
+
+    def value(self, rounds: Sequence[Round]) -> float:
+        """The median over the rounds: of the figures, or of the comparisons within each round."""
+        return median(self._of(each) for each in rounds)
+
+    def reached(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def _of(self, figures: Round) -> float:
+        mine = figures[self.who][self.figure]
+        if self.against is None:
+            return mine
+        theirs = figures[self.against][self.figure]
+        return mine / theirs if self.how == "ratio" else mine - theirs
+
+
+def _cpu(who: str, against: str, limit: float) -> Target:
+    return Target("paced", f"CPU per event, {who}, against {against}", "us_per_event", who, limit, against)
+
+
+TARGETS = (
+    _cpu("text", "raw", 1.30),
+    _cpu("events", "raw", 1.30),
+    _cpu("text", "seed", 0.78),
+    _cpu("text", "sse-starlette", 0.55),
+    _cpu("text", "fastapi.sse", 0.11),
+    Target("paced", "memory a live stream, text, KiB", "kib_per_stream", "text", 22),
+    Target("paced", "memory a live stream, events, KiB", "kib_per_stream", "events", 22),
+    Target("paced", "first byte p99, text, ms", "first_ms", "text", 30),
+    Target("paced", "first byte p99, events, ms", "first_ms", "events", 30),
+    Target("paced", "lateness of a word p99, text, ms", "late_ms", "text", 50),
+    Target("paced", "lateness of a word p99, events, ms", "late_ms", "events", 50),
+    Target("fast", "events a second, text, against seed", "events_per_second", "text", 2.5, "seed", at_least=True),
+    Target("fast", "events a second, events, against seed", "events_per_second", "events", 2.5, "seed", at_least=True),
+    Target("idle", "memory an idle stream, text, KiB", "kib_per_stream", "text", 20),
+    Target("idle", "memory an idle stream, events, KiB", "kib_per_stream", "events", 20),
+    Target("idle", "another request p99, text, ms", "ping_ms", "text", 20),
+    Target("idle", "another request p99, events, ms", "ping_ms", "events", 20),
+    Target("start", "start to first answer, against hello", "start_ms", "text", 1.5, "hello"),
+    Target("start", "RSS after the start, above hello, MiB", "rss_mib", "text", 15, "hello", "difference"),
+)
+
+
+def medians(rounds: Sequence[Round]) -> dict[str, Figures]:
+    """The median of every figure of every contender."""
+    return {
+        who: {figure: median(each[who][figure] for each in rounds) for figure in figures}
+        for who, figures in rounds[0].items()
+    }

@@ -1,0 +1,153 @@
+"""The loads: what is asked of a contender, and the figures that come of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.client import Plan
+from benchmarks.server import Contender, LoadProcess, Server, loading, serving
+
+Figures = dict[str, float]
+
+TEXT = Contender("text", "StreamForge, text")
+EVENTS = Contender("events", "StreamForge, events", path="/chat?format=events", wire="events")
+RAW = Contender("raw", "raw ASGI", "raw")
+SEED = Contender("seed", "the seed's code", "seed")
+SSE_STARLETTE = Contender("sse-starlette", "sse-starlette", "sse_starlette_peer")
+FASTAPI_SSE = Contender("fastapi.sse", "fastapi.sse", "fastapi_sse_peer")
+HELLO = Contender("hello", "bare FastAPI hello", "hello")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of a load: `--quick` takes a small one, whose figures are only a hint."""
+
+    paced: int = 2_000
+    paced_words: int = 60
+    fast: int = 64
+    fast_words: int = 2_000
+    idle: int = 10_000
+    hold: float = 18.0  # until every idle stream has had its first heartbeat
+
+
+QUICK = Scale(paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0)
+
+
+async def paced(contender: Contender, scale: Scale) -> Figures:
+    """Many streams at the pace of a model: what an event and a live stream cost, and how late words are."""
+    plan = paced_plan(contender, scale)
+    async with serving(contender, settings_of(plan)) as server:
+        await _warm_up(replace(plan, port=server.port, streams=20, opening=0.2))
+        cpu, program, rss = server.cpu(), server.program_cpu(), server.rss()
+        async with loading(replace(plan, port=server.port)) as load:
+            live = await _rss_while_live(server, load)
+            done = await load.next()
+        spent, program = server.cpu() - cpu, server.program_cpu() - program
+    return {
+        "us_per_event": spent / done["events"] * 1e6,
+        "user_us": program / done["events"] * 1e6,
+        "kib_per_stream": (live - rss) / scale.paced / 1024,
+        "first_ms": done["first"] * 1e3,
+        "late_ms": done["late"] * 1e3,
+        "client_busy": done["client_busy"],
+    }
+
+
+async def fast(contender: Contender, scale: Scale) -> Figures:
+    """A few streams as fast as they go: events a second."""
+    plan = _plan(contender, words=scale.fast_words, delay=0.0, streams=scale.fast, opening=0.0)
+    async with serving(contender, settings_of(plan)) as server:
+        await _warm_up(replace(plan, port=server.port, streams=8))
+        cpu = server.cpu()
+        async with loading(replace(plan, port=server.port)) as load:
+            while (done := await load.next())["event"] != "done":
+                pass
+        spent = server.cpu() - cpu
+    return {
+        "events_per_second": done["events"] / done["seconds"],
+        "us_per_event": spent / done["events"] * 1e6,
+        "client_busy": done["client_busy"],
+    }
+
+
+async def idle(contender: Contender, scale: Scale) -> Figures:
+    """Very many streams that say nothing after their first word: what waiting costs, and whom it holds up."""
+    plan = _plan(contender, words=2, delay=60.0, streams=scale.idle, opening=scale.idle / 1_000)
+    settings = settings_of(plan) | {"MAX_STREAMS": str(scale.idle + 100)}
+    async with serving(contender, settings) as server:
+        await _warm_up(replace(plan, port=server.port, streams=20, hold=0.5))
+        rss = server.rss()
+        async with loading(replace(plan, port=server.port, hold=scale.hold)) as load:
+            assert (await load.next())["event"] == "live"
+            cpu = server.cpu()
+            done = await load.next()
+            spent, live = server.cpu() - cpu, server.rss()
+    return {
+        "kib_per_stream": (live - rss) / scale.idle / 1024,
+        "ping_ms": done["ping"] * 1e3,
+        "core_percent": spent / scale.hold * 100,
+    }
+
+
+async def start(contender: Contender, _: Scale) -> Figures:
+    """From the start of the process to its first answer, and what it weighs then."""
+    async with serving(contender, {"SIMULATED_TEXT": "Hello", "STREAM_DELAY": "0.1"}) as server:
+        return {"start_ms": server.start_seconds * 1e3, "rss_mib": server.rss() / 2**20}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load, who takes part, and how often at least (a start is short, and varies)."""
+
+    title: str
+    run: Callable[[Contender, Scale], Awaitable[Figures]]
+    contenders: Sequence[Contender]
+    rounds: int = 3
+    discarded: int = 0
+
+
+LOADS = {
+    "paced": Load(
+        "2,000 streams of 60 words at 0.1 s, opened over 2 s",
+        paced,
+        (TEXT, EVENTS, RAW, SEED, SSE_STARLETTE, FASTAPI_SSE),
+    ),
+    "fast": Load("64 streams of 2,000 words, no delay", fast, (TEXT, EVENTS, RAW, SEED)),
+    "idle": Load("10,000 idle streams", idle, (TEXT, EVENTS, RAW, SEED)),
+    "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
+}
+
+
+def paced_plan(contender: Contender, scale: Scale) -> Plan:
+    return _plan(contender, words=scale.paced_words, delay=0.1, streams=scale.paced, opening=2.0)
+
+
+def _plan(contender: Contender, *, words: int, delay: float, streams: int, opening: float) -> Plan:
+    text = " ".join(f"{number}th" for number in range(words))
+    return Plan(0, contender.path, contender.wire, text, delay, streams, opening)
+
+
+def settings_of(plan: Plan) -> dict[str, str]:
+    return {"SIMULATED_TEXT": plan.text, "STREAM_DELAY": str(plan.delay)}
+
+
+async def _warm_up(plan: Plan) -> None:
+    async with loading(plan) as load:
+        while (await load.next())["event"] != "done":
+            pass
+    await asyncio.sleep(0.2)
+
+
+async def _rss_while_live(server: Server, load: LoadProcess) -> int:
+    """The most it weighed until all streams had begun and one had ended.
+
+    Where a contender cannot keep up, some end before the last begins: then it looks lighter than it is.
+    """
+    most = 0
+    for _ in ("live", "ending"):
+        told = asyncio.create_task(load.next())
+        while not told.done():
+            await asyncio.wait({told}, timeout=0.25)
+            most = max(most, server.rss())
+        await told
+    return most

@@ -1,0 +1,144 @@
+"""One contender as a process of its own: started, measured from outside, killed."""
+
+import asyncio
+import json
+import os
+import resource
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.client import Plan
+
+ROOT = Path(__file__).parents[1]
+HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
+_START_LIMIT = 30.0
+
+
+def raise_file_limit() -> None:
+    """Allow this process and its children as many connections as the system lets them have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who is measured: `module` is a peer's, none is StreamForge itself."""
+
+    name: str
+    label: str
+    module: str | None = None
+    path: str = "/chat"
+    wire: str = "text"
+
+    def command(self, port: int) -> list[str]:
+        if self.module is None:
+            return [sys.executable, str(ROOT / "main.py")]
+        return [sys.executable, "-m", "benchmarks.contenders.serve", self.module, str(port)]
+
+
+class Server:
+    """A running contender. Figures are the kernel's, for that process alone."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+        self.port = port
+        self.log = log
+        self.start_seconds = 0.0
+        self._process = process
+        self._stats = psutil.Process(process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far, in the program and in the kernel on its behalf."""
+        times = self._stats.cpu_times()
+        return float(times.user + times.system)
+
+    def program_cpu(self) -> float:
+        """The part of it that the kernel has no share in."""
+        return float(self._stats.cpu_times().user)
+
+    def rss(self) -> int:
+        return int(self._stats.memory_info().rss)
+
+    def answers(self) -> bool:
+        """Whether it answers GET /health. Blocks: nothing else happens meanwhile."""
+        if self._process.returncode is not None:
+            raise RuntimeError(f"the server ended: {self.log.read_text()[-2000:]}")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(HEALTH)
+                return b" 200 " in connection.recv(4096)
+        except ConnectionRefusedError:
+            return False
+
+
+@asynccontextmanager
+async def serving(contender: Contender, settings: Mapping[str, str]) -> AsyncIterator[Server]:
+    """Start `contender` on a free port of loopback, with these settings and no others; kill it at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port), **settings}
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            begun = time.perf_counter()
+            process = await asyncio.create_subprocess_exec(
+                *contender.command(port), env=env, cwd=folder, stdout=output, stderr=output
+            )
+        try:
+            server = Server(process, port, log)
+            while not server.answers():
+                if time.perf_counter() - begun > _START_LIMIT:
+                    raise TimeoutError(f"{contender.name} does not answer")
+                await asyncio.sleep(0.002)
+            server.start_seconds = time.perf_counter() - begun
+            yield server
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def loading(plan: Plan) -> AsyncIterator["LoadProcess"]:
+    """The load generator at work on `plan`; killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.client", plan.dumps(), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield LoadProcess(process, plan.limit + 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+class LoadProcess:
+    """What the load generator tells."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limit: float) -> None:
+        assert process.stdout is not None
+        self._lines = process.stdout
+        self._limit = limit
+
+    async def next(self) -> dict[str, Any]:
+        """Its next line. Fails when it has ended instead, or when a stream lacked a word."""
+        async with asyncio.timeout(self._limit):
+            line = await self._lines.readline()
+        if not line:
+            raise RuntimeError("the load generator failed")
+        told: dict[str, Any] = json.loads(line)
+        if told.get("failed"):
+            raise RuntimeError(f"{told['failed']} streams were not whole")
+        return told
