@@ -8,8 +8,9 @@ import httpx
 import jsonschema_rs
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from schemathesis import Case
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from main import create_app
@@ -58,6 +59,8 @@ def test_every_route_answers_as_documented_whatever_it_is_sent(case: Case[Any], 
 def test_the_routes_of_a_stream_that_exists_answer_as_documented(
     case: Case[Any], server: LiveServer, ended_stream: str
 ) -> None:
+    path = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
+    assume(path is None or not path.mode.is_negative)  # what was wrong with the request is replaced here
     case.path_parameters["stream_id"] = ended_stream
     check(case, server)
 
