@@ -83,13 +83,15 @@ def __getattr__(name: str) -> Any:
     return app
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
     """The listening socket. Connections inherit from it how much they buffer and how long they wait for an ack."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     if os.name == "posix":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_seconds * 1000))
     listener.bind((host, port))
     listener.listen(2048)  # clients that come while we start wait, instead of being refused
     return listener
@@ -104,13 +106,10 @@ def serve(argv: list[str]) -> int:
     import uvicorn
 
     try:
-        listener = _listen(settings.HOST, settings.PORT)
+        listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
     except OSError as error:
         print(f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.", file=sys.stderr)
         return 1
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        milliseconds = int(settings.STREAM_SEND_TIMEOUT * 1000)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     config = uvicorn.Config(
         create_app(settings),
         log_config=None,

@@ -5,7 +5,6 @@ its settings, so that a test can hand over others.
 """
 
 import json
-import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -13,9 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.events import UNWRITABLE
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-# The text wire, the database and every JSON parser of a client must be able to hold it.
-_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Settings(BaseSettings):
@@ -100,7 +99,7 @@ class Settings(BaseSettings):
     @field_validator("SIMULATED_TEXT")
     @classmethod
     def _writable(cls, text: str) -> str:
-        if _UNWRITABLE.search(text):
+        if UNWRITABLE.search(text):
             raise ValueError("may not hold NUL or half of a surrogate pair")
         if not text.strip():
             raise ValueError("wants at least one word")

@@ -9,10 +9,14 @@ A log reads, in this order:
 A wire that does not say what it does with one of them fails the type check.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from domain.usage import Usage
+
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""What no text of ours may hold: NUL and lone surrogates, which databases and JSON parsers refuse."""
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 CancelReason = Literal["requested", "orphaned", "disconnected"]

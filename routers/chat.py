@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from domain.errors import StreamForgeError
 from domain.streams import OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
 from routers.deps import StreamingDep, services_of
-from routers.descriptions import FORMAT_PARAMETER, LAST_EVENT_ID_PARAMETER, stream_responses
+from routers.descriptions import FORMAT, FORMAT_PARAMETER, LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, stream_responses
 from routers.errors import problems
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
@@ -24,14 +24,14 @@ MAX_FIELDS = 50
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 
-FormatQuery = Annotated[Format, Query(description="`text`: plain `data:` blocks; `events`: everything, with ids")]
+FormatQuery = Annotated[Format, Query(description=FORMAT)]
 # Told, but not enforced: a cursor that is too long is as malformed as any other, and answered as such.
 Cursor = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
 LastEventId = Annotated[
     Cursor | None,
     Header(
         alias="Last-Event-ID",
-        description="The id of the last event that was read, as in the `id:` lines",
+        description=LAST_EVENT_ID,
     ),
 ]
 
@@ -140,11 +140,7 @@ async def follow_stream(
     wire = WIRES[format]
     cursor = last_event_id if last_event_id is not None else last_event_id_query
     seq = _cursor(tail, cursor) if cursor is not None else wire.seq_after(after, tail.events)
-    if seq > len(tail.events):
-        raise StreamForgeError("cursor_ahead")
-    if tail.ended and seq == len(tail.events):
-        return Response(status_code=204)
-    return StreamResponse(streams, tail, wire, seq)
+    return _read_on(streams, tail, wire, seq) or Response(status_code=204)
 
 
 @router.post(
@@ -179,10 +175,15 @@ async def _repost(streams: StreamingService, last_event_id: str, message: str, w
         return StaticStreamResponse(gone(), stream_id)
     if tail.info.message_digest != digest(message):
         raise StreamForgeError("message_mismatch")
+    return _read_on(streams, tail, wire, seq) or StaticStreamResponse(b"", stream_id)
+
+
+def _read_on(streams: StreamingService, tail: Tail, wire: Wire, seq: int) -> StreamResponse | None:
+    """What comes after event number `seq`; nothing where that was the terminal event."""
     if seq > len(tail.events):
         raise StreamForgeError("cursor_ahead")
     if tail.ended and seq == len(tail.events):
-        return StaticStreamResponse(b"", stream_id)
+        return None
     return StreamResponse(streams, tail, wire, seq)
 
 

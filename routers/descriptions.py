@@ -63,18 +63,20 @@ _HEADERS = {
     "X-Request-Id": {"description": "The request's id, as in the server's log", "schema": {"type": "string"}},
 }
 
+FORMAT = "`text`: plain `data:` blocks; `events`: everything, with ids"
+LAST_EVENT_ID = "The id of the last event that was read, as in the `id:` lines"
 FORMAT_PARAMETER = {
     "name": "format",
     "in": "query",
     "required": False,
-    "description": "`text`: plain `data:` blocks; `events`: everything, with ids",
+    "description": FORMAT,
     "schema": {"type": "string", "enum": list(WIRES), "default": "text"},
 }
 LAST_EVENT_ID_PARAMETER = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "The id of the last event that was read, as in the `id:` lines",
+    "description": LAST_EVENT_ID,
     "schema": {"type": "string", "maxLength": 50},
 }
 

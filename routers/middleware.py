@@ -87,6 +87,9 @@ class LastResort:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         begun = False
 
         async def noting_send(message: Message) -> None:
@@ -135,9 +138,8 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
     async def _read(self, length: bytes, receive: Receive) -> bytes | None:
-        too_large = StreamForgeError("body_too_large", f"The body may have at most {self._max_bytes} bytes.")
         if length.isdigit() and int(length[:20]) > self._max_bytes:
-            raise too_large
+            raise self._too_large()
         parts: list[bytes] = []
         size = 0
         try:
@@ -150,11 +152,14 @@ class BodyLimit:
                     parts.append(part)
                     size += len(part)
                     if size > self._max_bytes:
-                        raise too_large
+                        raise self._too_large()
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
             raise StreamForgeError("request_timeout") from None
+
+    def _too_large(self) -> StreamForgeError:
+        return StreamForgeError("body_too_large", f"The body may have at most {self._max_bytes} bytes.")
 
 
 def _served_locally(scope: Scope) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from domain.errors import ERRORS
 from domain.events import Cancelled, Failed
 from domain.streams import Snapshot, StreamState
+from wires.frames import usage
 
 
 class UsageOut(BaseModel):
@@ -48,12 +49,7 @@ def state_json(snapshot: Snapshot) -> bytes:
     }
     end = snapshot.terminal
     if end is not None:
-        usage = end.usage
-        state["usage"] = {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "exact": usage.exact,
-        }
+        state["usage"] = usage(end.usage)
     if isinstance(end, Failed):
         kind = ERRORS[end.code]
         state["error"] = {"code": end.code, "message": kind.message, "retryable": kind.retryable}

@@ -30,17 +30,17 @@ class Production:
 
     __slots__ = ("age", "orphan", "request_id", "tail", "task")
 
-    def __init__(self, tail: Tail) -> None:
+    def __init__(self, tail: Tail, task: asyncio.Task[None]) -> None:
         self.tail = tail
+        self.task = task
         self.request_id = get_contextvars().get("request_id")  # of the request that started it, whoever ends it
-        self.task: asyncio.Task[None] | None = None
         self.age = 0
         self.orphan = 0
 
     @property
     def abandoned(self) -> bool:
         """Whether the producer is gone, and could not end its stream."""
-        return self.task is not None and self.task.done()
+        return self.task.done()
 
 
 class Supervisor:
@@ -57,9 +57,9 @@ class Supervisor:
 
     def run(self, tail: Tail, source: Source) -> None:
         """Start writing `source` into the log behind `tail`."""
-        production = self.live[tail.info.id] = Production(tail)
+        task = asyncio.create_task(self._produce(tail, source), name="producer")
+        self.live[tail.info.id] = Production(tail, task)
         self._idle.clear()
-        production.task = asyncio.create_task(self._produce(tail, source), name="producer")
 
     async def end(self, tail: Tail, outcome: Terminal) -> Terminal:
         """Seal and announce, and abort the producer; answers the outcome that stands."""
@@ -69,7 +69,7 @@ class Supervisor:
         if production is not None:
             self._tell(production, sealed)
             task = production.task
-            if task is not None and task is not asyncio.current_task():
+            if task is not asyncio.current_task():
                 self._closing.add(task)  # until it has closed its connection to the model
                 task.add_done_callback(self._closing.discard)
                 task.cancel()

@@ -7,7 +7,7 @@ import random
 from typing import assert_never
 
 from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
-from wires.frames import ending, failure, frame, quote, to_json, usage
+from wires.frames import ending, failure, frame, quote, usage
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"
@@ -42,18 +42,16 @@ class EventsEncoder:
 
 def _start(event: Started, event_id: str) -> bytes:
     path = f"/chat/streams/{event.stream_id}"
-    data = to_json(
-        {
-            "stream_id": event.stream_id,
-            "model": event.model,
-            "created": event.created,
-            "resume": path,
-            "cancel": f"{path}/cancel",
-        }
-    )
+    data = {
+        "stream_id": event.stream_id,
+        "model": event.model,
+        "created": event.created,
+        "resume": path,
+        "cancel": f"{path}/cancel",
+    }
     # Random, so that the clients of a restarted server do not all come back in the same moment.
     retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
-    return f"event: start\ndata: {data}\nretry: {retry}\nid: {event_id}\n\n".encode("ascii")
+    return frame("start", data, event_id, retry=retry)
 
 
 def gone() -> bytes:

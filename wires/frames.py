@@ -13,18 +13,17 @@ from domain.errors import ERRORS
 from domain.events import Cancelled, Failed
 from domain.usage import Usage
 
-__all__ = ["ending", "failure", "frame", "quote", "to_json", "usage"]
+__all__ = ["ending", "failure", "frame", "quote", "usage"]
 
 
-def to_json(value: Mapping[str, object]) -> str:
-    """JSON on one line of ASCII: no line end, BOM or half a character to misread."""
-    return json.dumps(value, separators=(",", ":"))
+def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *, retry: int | None = None) -> bytes:
+    """One whole block with a name, JSON data and, where given, milliseconds to wait before coming back and an id.
 
-
-def frame(event: str, data: Mapping[str, object], event_id: str | None = None) -> bytes:
-    """One whole block with a name, JSON data and, where given, an id."""
+    The JSON is one line of ASCII: no line end, BOM or half a character to misread.
+    """
+    wait = f"retry: {retry}\n" if retry is not None else ""
     tail = f"id: {event_id}\n" if event_id else ""
-    return f"event: {event}\ndata: {to_json(data)}\n{tail}\n".encode("ascii")
+    return f"event: {event}\ndata: {json.dumps(data, separators=(',', ':'))}\n{wait}{tail}\n".encode("ascii")
 
 
 def usage(value: Usage) -> dict[str, object]:

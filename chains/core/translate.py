@@ -14,12 +14,11 @@ from langchain_core import exceptions as langchain
 from langchain_core.messages import AIMessageChunk
 
 from domain.errors import StreamForgeError
-from domain.events import Delta, Done, FinishReason
+from domain.events import UNWRITABLE, Delta, Done, FinishReason
 from domain.usage import Usage, estimate
 
 log = structlog.get_logger("models")
 
-_ODD = re.compile("[\x00\ud800-\udfff]")
 _HIGH = re.compile(r"[\ud800-\udbff]\Z")
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -60,7 +59,7 @@ class Translator:
         if metadata := chunk.response_metadata:
             self._reason = _reason(metadata) or self._reason
         text = str(chunk.text)
-        if self._held or (text and _ODD.search(text)):
+        if self._held or (text and UNWRITABLE.search(text)):
             text = self._mend(text)
         self._deltas += bool(text)
         return text
