@@ -5,7 +5,7 @@ BENCH := .venv-bench
 BIN := $(VENV)/bin
 CODE := main.py config domain wires routers services chains stores tests benchmarks
 
-.PHONY: run demo dev test lint check bench lock clean
+.PHONY: run demo dev providers test lint check bench lock clean
 
 run: $(VENV)/.runtime
 	$(BIN)/python main.py
@@ -16,6 +16,9 @@ demo: $(VENV)/.local
 
 dev: $(VENV)/.runtime
 	$(BIN)/uvicorn main:app --reload --host $${HOST:-127.0.0.1} --port $${PORT:-8001}
+
+# The packages of Anthropic, Cohere and Ollama; OpenAI's, which most endpoints speak, is always there.
+providers: $(VENV)/.providers
 
 test: $(VENV)/.dev tests/clients/node_modules/.installed
 	$(BIN)/python -m pytest
@@ -44,6 +47,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.providers: requirements-providers.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-providers.txt
 	@touch $@
 
 $(VENV)/.local: requirements-local.txt $(VENV)/.runtime

