@@ -12,7 +12,7 @@ import pytest
 from chains.core.local_server import local_models
 from tests.conftest import missing
 from tests.journeys.test_reading import code_of
-from tests.support.model import Answer, Seen, scripted_model
+from tests.support.provider import Answer, Seen, scripted_model
 from tests.support.server import LiveServer, wait_for
 from tests.support.sse import parse, text_of
 
