@@ -21,20 +21,25 @@ from routers.descriptions import add_docs
 from routers.errors import add_error_handlers
 from routers.middleware import add_middleware
 from routers.streaming import StreamingApp
-from services.container import open_services
+from domain.models import Catalogue
+from services.catalogue import CatalogueError
+from services.container import open_services, read_catalogue
 
 SEND_BUFFER_BYTES = 64 * 1024
 RELOAD_DRAIN_SECONDS = 1.0
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application, built from the settings it is handed; without any, from the environment's."""
+    """The application, built from the settings it is handed; without any, from the environment's.
+
+    A catalogue of models that cannot be used is a `CatalogueError`.
+    """
     settings = settings or get_settings()
     app = StreamingApp(
         title=settings.APP_NAME,
         version=settings.APP_VERSION,
         description="Post a message; the answer streams back word by word over Server-Sent Events.",
-        lifespan=partial(_lifespan, settings=settings),
+        lifespan=partial(_lifespan, settings=settings, catalogue=read_catalogue(settings)),
         docs_url=None,
         redoc_url=None,
     )
@@ -47,8 +52,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI, settings: Settings) -> AsyncIterator[State]:
-    async with open_services(settings) as services:
+async def _lifespan(_: FastAPI, settings: Settings, catalogue: Catalogue) -> AsyncIterator[State]:
+    async with open_services(settings, catalogue) as services:
         # What start-up made stays: collected once more, then left out of every later collection. A collection
         # that walks everything costs each of thousands of streams more than its words do.
         gc.collect()
@@ -79,8 +84,16 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Exit code 3 is uvicorn's own for a failed start; after any other it would start a worker anew for ever.
-    app = globals()["app"] = create_app(_load_settings(exit_code=3))
+    app = globals()["app"] = _create_or_exit(_load_settings(exit_code=3), exit_code=3)
     return app
+
+
+def _create_or_exit(settings: Settings, exit_code: int) -> FastAPI:
+    try:
+        return create_app(settings)
+    except CatalogueError as error:
+        print(f"StreamForge cannot start, its models are wrong: {error} See docs/models.md.", file=sys.stderr)
+        raise SystemExit(exit_code) from None
 
 
 def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
@@ -103,6 +116,7 @@ def serve(argv: list[str]) -> int:
         print("python main.py takes no arguments: it serves. Settings come from the environment.", file=sys.stderr)
         return 2
     settings = _load_settings(exit_code=2)
+    app = _create_or_exit(settings, exit_code=2)
     import uvicorn
 
     try:
@@ -111,7 +125,7 @@ def serve(argv: list[str]) -> int:
         print(f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.", file=sys.stderr)
         return 1
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -2,24 +2,50 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from chains.core.llm_setup import LLMSetup, ModelName
-from chains.core.translate import Translator, failure
-from domain.events import Delta, Done
+from chains.core.failures import failure
+from chains.core.llm_setup import LLMSetup
+from chains.core.translate import Translator
+from domain.events import Delta, Reasoning
+from domain.models import Finished, ModelEntry, Parameters
+from domain.streams import Ask
+from domain.usage import Usage
 
 
-async def chat(llms: LLMSetup, name: ModelName, message: str) -> AsyncGenerator[Delta | Done, None]:
+async def chat(
+    llms: LLMSetup, entry: ModelEntry, ask: Ask
+) -> AsyncGenerator[Delta | Reasoning | Usage | Finished, None]:
     """Stream the model's answer. Closing this generator closes the connection to the model."""
-    answer = Translator(name.shown, message)
+    answer = Translator()
     try:
-        model = await llms.ready(name)
-        async with aclosing(model.astream([HumanMessage(message)])) as chunks:  # type: ignore[type-var]
+        ready = await llms.ready(entry)
+        asked = _asked(ask.parameters, entry, tempered=ready.made.tempered)
+        arguments: dict[str, Any] = ready.made.arguments(asked)
+        if ready.callbacks:
+            arguments["config"] = {"callbacks": ready.callbacks}
+        async with aclosing(ready.made.model.astream(_messages(ask.message, asked.system), **arguments)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                if text := answer.feed(chunk):
+                for event in answer.rest(chunk):
+                    yield event
+                if text := answer.text(chunk):
                     yield Delta(text)
         for event in answer.finish():
             yield event
     except Exception as error:
         raise failure(error) from None
+
+
+def _asked(parameters: Parameters, entry: ModelEntry, *, tempered: bool) -> Parameters:
+    """What was asked, over the model's defaults; a default that the model does not take is none."""
+    dropped = {name: None for name in entry.defaults.asked if name not in entry.parameters}
+    if not tempered:
+        dropped["temperature"] = None
+    return parameters.over(replace(entry.defaults, **dropped) if dropped else entry.defaults)
+
+
+def _messages(message: str, system: str | None) -> list[BaseMessage]:
+    return [*([SystemMessage(system)] if system else []), HumanMessage(message)]

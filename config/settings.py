@@ -5,7 +5,9 @@ its settings, so that a test can hand over others.
 """
 
 import json
+import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.events import UNWRITABLE
 
+_HEADER = re.compile(r"[!-~]{1,4096}")  # what RFC 9110 lets pass in every header, without white space
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -44,7 +47,25 @@ class Settings(BaseSettings):
     LLM_TEMPERATURE: float = Field(0.7, ge=0, le=2, allow_inf_nan=False)
     LLM_MAX_TOKENS: int = Field(2000, ge=1, le=1_000_000)
     OPENAI_API_KEY: SecretStr | None = None
+    MODELS_FILE: Path | None = None
+    PROVIDER_KEYS: Annotated[dict[str, SecretStr], NoDecode, Field(max_length=100)] = {}
+    PROVIDER_PROXY: SecretStr | None = None
+    MODEL_CONNECT_TIMEOUT: Seconds = 5
+    MODEL_FIRST_TOKEN_TIMEOUT: Seconds = 30
+    MODEL_STALLED_AFTER: Seconds = 5
+    MODEL_IDLE_TIMEOUT: Seconds = 30
+    MODEL_RETRIES: int = Field(2, ge=0, le=10)
+    MODEL_RETRY_BACKOFF: float = Field(0.5, ge=0, le=60, allow_inf_nan=False)
+    MODEL_RETRY_AFTER_MAX: float = Field(20, ge=0, le=3_600, allow_inf_nan=False)
+    MODEL_BUDGET: Seconds = 60
+    MODEL_COOLING: float = Field(30, ge=0, le=86_400, allow_inf_nan=False)
 
+    LANGSMITH_TRACING: bool = False
+    LANGSMITH_ENDPOINT: str = Field("https://api.smith.langchain.com", max_length=2_000)
+    LANGSMITH_API_KEY: SecretStr | None = None
+    LANGSMITH_PROJECT: str = Field("streamforge", min_length=1, max_length=200)
+
+    STREAM_COMMIT_DELAY: float = Field(0.3, ge=0, le=60, allow_inf_nan=False)
     STREAM_HEARTBEAT: Seconds = 15
     STREAM_ORPHAN_TIMEOUT: Seconds = 60
     STREAM_RETENTION: Seconds = 600
@@ -81,12 +102,44 @@ class Settings(BaseSettings):
                 raise ValueError("wants origins like http://localhost:3000, without a path")
         return origins
 
-    @field_validator("LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", mode="before")
+    @field_validator("PROVIDER_KEYS", mode="before")
+    @classmethod
+    def _keys_by_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value or "{}")
+            except ValueError:
+                raise ValueError('wants a JSON object like {"anthropic": "..."}') from None
+        if not isinstance(value, dict) or not all(isinstance(key, str | SecretStr) for key in value.values()):
+            raise ValueError('wants a JSON object like {"anthropic": "..."}')
+        return value
+
+    @field_validator("OPENAI_API_KEY", "PROVIDER_KEYS", "LANGSMITH_API_KEY")
+    @classmethod
+    def _sendable(cls, value: Any) -> Any:
+        for key in value.values() if isinstance(value, dict) else [value]:
+            if key is not None and not _HEADER.fullmatch(key.get_secret_value()):
+                raise ValueError("holds a key that is empty, too long, or has a character that no header can carry")
+        return value
+
+    @field_validator(
+        "LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", "MODELS_FILE", "PROVIDER_PROXY", "LANGSMITH_API_KEY",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("LLM_BASE_URL")
+    @field_validator("PROVIDER_PROXY")
+    @classmethod
+    def _proxy_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("wants a URL like http://proxy.example:3128")
+        return value
+
+    @field_validator("LLM_BASE_URL", "LANGSMITH_ENDPOINT")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
         if value is not None:

@@ -38,6 +38,8 @@ ERRORS: dict[str, ErrorKind] = {
     "message_mismatch": ErrorKind(
         422, False, "Last-Event-ID names a stream that answers another message. Leave it out to start a new one."
     ),
+    "model_not_found": ErrorKind(404, False, "There is no model of that name. GET /models lists those there are."),
+    "unsupported_parameter": ErrorKind(422, False, "The model does not take this parameter. `errors` names it."),
     # The server
     "internal_error": ErrorKind(500, True, "The server failed. Quote the X-Request-Id when you report it."),
     "too_many_streams": ErrorKind(503, True, "The server is at its limit of live streams. Try again shortly."),
@@ -54,7 +56,14 @@ ERRORS: dict[str, ErrorKind] = {
         503, False, "The model cannot be reached with this server's settings. Its operator finds the reason in the log."
     ),
     "provider_unreachable": ErrorKind(502, True, "The model's server cannot be reached. Try again shortly."),
+    "provider_connect_timeout": ErrorKind(
+        504, True, "The model's server did not take the connection in time. Try again shortly."
+    ),
     "provider_timeout": ErrorKind(504, True, "The model's server did not answer in time. Try again shortly."),
+    "provider_stalled": ErrorKind(
+        504, True, "The model fell silent in the middle of the answer. Send the message again."
+    ),
+    "provider_overloaded": ErrorKind(503, True, "The model's server is overloaded. Try again shortly."),
     "provider_rate_limited": ErrorKind(429, True, "The model's server takes no more requests now. Try again later."),
     "provider_auth": ErrorKind(
         502, False, "The model's server refused this server's key. Its operator must set another."
@@ -73,11 +82,18 @@ class StreamForgeError(Exception):
     """A failure with a place in the table.
 
     `detail` replaces the table's sentence where there is more to say to the client. `retry_after` is in
-    whole seconds; `pointer` is a JSON pointer to the field of the body that is to blame.
+    whole seconds; `pointer` is a JSON pointer to the field of the body that is to blame; `stream_id` names the
+    stream that ended so before its first word.
     """
 
     def __init__(
-        self, code: str, detail: str | None = None, *, retry_after: int | None = None, pointer: str | None = None
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        retry_after: int | None = None,
+        pointer: str | None = None,
+        stream_id: str | None = None,
     ) -> None:
         kind = ERRORS[code]
         super().__init__(detail or kind.message)
@@ -86,3 +102,4 @@ class StreamForgeError(Exception):
         self.detail = detail or kind.message
         self.retry_after = retry_after
         self.pointer = pointer
+        self.stream_id = stream_id

@@ -3,7 +3,9 @@
 A log reads, in this order:
 
 - `Started`   once, first: which stream this is
-- `Delta`     a piece of the answer, never empty; any number
+- `Retrying`, `Switched`   before the first word: the model is asked again, or another one is
+- `Reasoning` a piece of what the model thinks, `Delta` a piece of the answer, neither empty; any number
+- `Stalled`   wherever the model has been silent for a while
 - one terminal event, last: `Done`, `Failed` or `Cancelled`
 
 A wire that does not say what it does with one of them fails the type check.
@@ -13,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from domain.usage import Usage
+from domain.usage import Spent
 
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text of ours may hold: NUL and lone surrogates, which databases and JSON parsers refuse."""
@@ -39,20 +41,53 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of what a reasoning model thinks before it answers; never a part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The model has said nothing for `seconds`; it may go on, or its clock will end the stream."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The model failed with the code `reason` and is asked once more, for the `attempt`-th time, in `delay` seconds."""
+
+    reason: str
+    attempt: int
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Another model is asked instead. `reason` is the code with which the first failed, or `cooling`."""
+
+    from_model: str
+    to_model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The model said that it has finished, and why."""
+    """The model said that it has finished, and why. `model` is the one that answered."""
 
     finish_reason: FinishReason
     model: str
-    usage: Usage
+    spent: Spent
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The answer is not whole. `code` is a key of `domain.errors.ERRORS`."""
+    """The answer is not whole. `code` is a key of `domain.errors.ERRORS`, `retry_after` in whole seconds."""
 
     code: str
-    usage: Usage
+    spent: Spent
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +95,11 @@ class Cancelled:
     """Somebody, or a clock, did not want the rest."""
 
     reason: CancelReason
-    usage: Usage
+    spent: Spent
 
 
+Status = Stalled | Retrying | Switched
 Terminal = Done | Failed | Cancelled
-Event = Started | Delta | Terminal
+Event = Started | Delta | Reasoning | Status | Terminal
 
 TERMINAL: tuple[type[Terminal], ...] = get_args(Terminal)

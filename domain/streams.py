@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from domain.errors import StreamForgeError
-from domain.events import Cancelled, Delta, Done, Event, Failed, Terminal
+from domain.events import Cancelled, Delta, Done, Event, Failed, Reasoning, Terminal
+from domain.models import NOTHING_ASKED, Parameters
 
 StreamState = Literal["running", "completed", "failed", "cancelled"]
 OnDisconnect = Literal["detach", "cancel"]
@@ -17,15 +18,22 @@ _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What a model is asked: a message, and how to answer it."""
+
+    message: str
+    parameters: Parameters = NOTHING_ASKED
+
+
+@dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What was fixed when the stream was started. The message itself is not kept, only its SHA-256."""
+    """What was fixed when the stream was started. What was asked is not kept, only its SHA-256."""
 
     id: str
     model: str
     created: int
     on_disconnect: OnDisconnect
     message_digest: bytes
-    estimated_input: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,14 @@ def snapshot(stream_id: str, events: list[Event], terminal: Terminal | None) -> 
     """The state that a list of events amounts to; `terminal` is the outcome, once there is one."""
     text = "".join([event.text for event in events if type(event) is Delta])
     return Snapshot(stream_id, state_of(terminal), len(events), text, terminal)
+
+
+def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
+    """The error of a stream that failed before it said anything: then it is a status still, for whoever asks."""
+    end = events[-1]
+    if not isinstance(end, Failed) or any(isinstance(event, Delta | Reasoning) for event in events):
+        return None
+    return StreamForgeError(end.code, retry_after=end.retry_after, stream_id=stream_id)
 
 
 def state_of(terminal: Terminal | None) -> StreamState:

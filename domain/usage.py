@@ -1,22 +1,99 @@
-"""How much a generation cost, counted in tokens."""
+"""How much a generation used and cost, counted in tokens and money.
+
+Where a model does not say, we estimate, offline and without a vocabulary: a run of printable ASCII without white
+space is one token, so is any other character that is not white space. That is words for English, characters for
+Chinese, and good to a factor of about two. Of an answer the greater of that and its number of deltas counts, since
+most models send a delta a token.
+"""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Self
 
-# A run of printable ASCII, or any other single character that is not white space: words for English,
-# characters for Chinese. Good to a factor of about two, works offline, needs no vocabulary.
 _PIECE = re.compile(r"[!-~]+|[^\x00-\x7f\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens in and out. `exact` is true when the model counted them, false for an estimate of ours."""
+    """Tokens in and out. `exact` is true when the model counted them, false for an estimate of ours.
+
+    `cached_tokens` (a part of the input) and `reasoning_tokens` (a part of the output) are known only where the
+    model tells them.
+    """
 
     input_tokens: int
     output_tokens: int
     exact: bool
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
-def estimate(message: str, deltas: int) -> Usage:
-    """Usage without the model's own count: the pieces of the message, and one token a delta."""
-    return Usage(input_tokens=len(_PIECE.findall(message)), output_tokens=deltas, exact=False)
+NOTHING_USED = Usage(0, 0, exact=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An amount of money; `source` says whose prices: `catalogue`, or `genai-prices` with its version."""
+
+    amount: Decimal
+    currency: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time a model was asked. `error` is the code with which it failed, if it did; no cost is an unknown one."""
+
+    model: str
+    usage: Usage
+    cost: Cost | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a stream took in all; `attempts` in their order, where there was more than one."""
+
+    usage: Usage
+    cost: Cost | None
+    attempts: tuple[Attempt, ...] = ()
+
+    @classmethod
+    def of(cls, attempts: tuple[Attempt, ...]) -> Self:
+        """The sum. Its cost is unknown when that of a part that used anything is, or when currencies differ."""
+        if len(attempts) == 1:
+            return cls(attempts[0].usage, attempts[0].cost)
+        used = [attempt for attempt in attempts if attempt.usage.input_tokens or attempt.usage.output_tokens]
+        usage = Usage(
+            sum(attempt.usage.input_tokens for attempt in used),
+            sum(attempt.usage.output_tokens for attempt in used),
+            exact=bool(used) and all(attempt.usage.exact for attempt in used),
+            cached_tokens=_sum(attempt.usage.cached_tokens for attempt in used),
+            reasoning_tokens=_sum(attempt.usage.reasoning_tokens for attempt in used),
+        )
+        return cls(usage, _total([attempt.cost for attempt in used]), attempts)
+
+
+def _sum(parts: Iterable[int | None]) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def _total(costs: list[Cost | None]) -> Cost | None:
+    known = [cost for cost in costs if cost is not None]
+    if not known or len(known) < len(costs) or len({cost.currency for cost in known}) > 1:
+        return None
+    sources = dict.fromkeys(cost.source for cost in known)
+    return Cost(sum((cost.amount for cost in known), Decimal()), known[0].currency, ", ".join(sources))
+
+
+def pieces(text: str) -> int:
+    """The tokens that a text may have."""
+    return len(_PIECE.findall(text))
+
+
+def streamed(texts: list[str]) -> int:
+    """The tokens that an answer's deltas may have."""
+    return max(len(texts), pieces("".join(texts)))

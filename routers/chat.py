@@ -9,10 +9,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from domain.errors import StreamForgeError
-from domain.streams import OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
+from domain.models import Parameters
+from domain.streams import Ask, OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
 from routers.deps import StreamingDep, services_of
 from routers.descriptions import FORMAT, FORMAT_PARAMETER, LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, stream_responses
-from routers.errors import problems
+from routers.errors import PROVIDER_ERRORS, problems
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
@@ -21,6 +22,7 @@ from wires import WIRES, Format, Wire
 from wires.events import gone
 
 MAX_FIELDS = 50
+_NO_PARAMETERS = {"message", "model", "on_disconnect"}
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 
@@ -38,12 +40,24 @@ LastEventId = Annotated[
 StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Stream-Id`")]
 
 
+StopText = Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class ChatRequest(BaseModel):
     """A message to answer."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"message": "Tell me about streaming"}]})
 
     message: str = Field(min_length=1, max_length=10_000_000, description="Not blank; `MAX_MESSAGE_CHARS` at most")
+    model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="How freely it answers")
+    max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The most tokens that the answer may have")
+    top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, description="Nucleus sampling")
+    stop: list[StopText] | None = Field(None, min_length=1, max_length=4, description="The answer ends before these")
+    seed: int | None = Field(None, ge=0, le=2**31 - 1, description="The same seed gives, mostly, the same answer")
+    system: str | None = Field(
+        None, min_length=1, max_length=10_000_000, description="What the model is told before; as long as a message"
+    )
     on_disconnect: OnDisconnect = Field(
         "detach",
         description="When the last reader leaves: `detach` lets the answer go on, to be resumed; `cancel` stops it",
@@ -64,6 +78,16 @@ class ChatRequest(BaseModel):
             raise ValueError("The message is blank. Write something.")
         return message
 
+    def ask(self) -> Ask:
+        """What the model is asked."""
+        if self.model_fields_set <= _NO_PARAMETERS:  # nearly every request
+            return Ask(self.message)
+        stop = tuple(self.stop) if self.stop is not None else None
+        return Ask(
+            self.message,
+            Parameters(self.temperature, self.max_tokens, self.top_p, stop, self.seed, self.system),
+        )
+
 
 class ChatHealth(BaseModel):
     """The answer of `GET /chat/health`."""
@@ -83,12 +107,16 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
     openapi_extra={"parameters": [FORMAT_PARAMETER, LAST_EVENT_ID_PARAMETER]},
     responses=stream_responses(
         "malformed_request", "malformed_cursor", "foreign_host", "request_timeout", "cursor_ahead", "body_too_large",
-        "unsupported_media_type", "invalid_request", "message_too_long", "message_mismatch", "provider_model",
-        "too_many_streams", "too_many_readers", "server_draining", "provider_not_configured",
+        "unsupported_media_type", "invalid_request", "unsupported_parameter", "message_too_long", "message_mismatch",
+        "context_overflow", "model_not_found", "too_many_streams", "too_many_readers", "server_draining",
+        "internal_error", "log_limit", "stream_timeout", *PROVIDER_ERRORS,
     ),
 )  # fmt: skip
 async def start_stream(chat: ChatRequest, request: Request) -> Response:
     """Starts a stream and follows it. The stream outlives this connection.
+
+    A model that fails before its first word, and early enough, is refused with its status; later it is told by the
+    stream's last event.
 
     With `Last-Event-ID` nothing is started: the stream that it names goes on after that event, for clients
     that can only repeat their request.
@@ -98,7 +126,7 @@ async def start_stream(chat: ChatRequest, request: Request) -> Response:
     last_event_id = request.headers.get("last-event-id")
     if last_event_id is not None:
         return await _repost(streams, last_event_id, chat.message, wire)
-    tail = await streams.start(chat.message, chat.on_disconnect)
+    tail = await streams.start(chat.ask(), chat.model, chat.on_disconnect)
     return StreamResponse(streams, tail, wire)
 
 

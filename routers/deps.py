@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from services.container import Services
 from services.drain import Drain
+from services.model_service import ModelService
 from services.streaming_service import StreamingService
 
 
@@ -29,10 +30,16 @@ async def get_streaming(request: Request) -> StreamingService:
     return services_of(request).streaming
 
 
+async def get_models(request: Request) -> ModelService:
+    """The service of models."""
+    return services_of(request).models
+
+
 async def get_drain(request: Request) -> Drain:
     """Whether, and how, the server is shutting down."""
     return services_of(request).drain
 
 
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
+ModelsDep = Annotated[ModelService, Depends(get_models)]
 DrainDep = Annotated[Drain, Depends(get_drain)]

@@ -22,7 +22,7 @@ _ITEM = {
     "properties": {
         "event": {
             "type": "string",
-            "enum": ["message", "start", "delta", "done", "error", "cancelled"],
+            "enum": ["message", "start", "delta", "reasoning", "status", "done", "error", "cancelled"],
             "description": "`message` is what a block without a name amounts to: a piece of text in `format=text`",
         },
         "data": {"type": "string", "description": "Text in unnamed blocks, a JSON object in named ones"},
@@ -36,7 +36,7 @@ _START = (
     f"retry: 1731\nid: {_EXAMPLE_ID}-1\n\n"
     f'event: delta\ndata: {{"text":"Hello"}}\nid: {_EXAMPLE_ID}-2\n\n'
 )
-_USAGE = '"usage":{"input_tokens":4,"output_tokens":1,"exact":false}'
+_USAGE = '"usage":{"input_tokens":4,"output_tokens":1,"exact":false},"cost":null'
 _EXAMPLES = {
     "text": {
         "summary": "format=text",
@@ -50,6 +50,13 @@ _EXAMPLES = {
     "events_cancelled": {
         "summary": "format=events, stopped on request",
         "value": f'{_START}event: cancelled\ndata: {{"reason":"requested",{_USAGE}}}\nid: {_EXAMPLE_ID}-3\n\n',
+    },
+    "events_switched": {
+        "summary": "format=events, answered by a fallback",
+        "value": 'event: status\ndata: {"phase":"retrying","reason":"provider_overloaded","attempt":2,"delay":0.412}\n'
+        f"id: {_EXAMPLE_ID}-2\n\n"
+        'event: status\ndata: {"phase":"model_switched","from":"gpt-5-mini","to":"local",'
+        f'"reason":"provider_overloaded"}}\nid: {_EXAMPLE_ID}-3\n\n',
     },
     "text_failed": {
         "summary": "format=text, failed on the way",

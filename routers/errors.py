@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from domain.errors import ERRORS, StreamForgeError
 
+PROVIDER_ERRORS = [code for code in ERRORS if code.startswith("provider_")]
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
 
 
@@ -94,7 +95,8 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _on_streamforge_error(_: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, StreamForgeError)
     errors = [{"pointer": error.pointer, "detail": error.detail}] if error.pointer else []
-    return problem(error.code, detail=error.detail, errors=errors, retry_after=error.retry_after)
+    headers = {"x-stream-id": error.stream_id} if error.stream_id else {}
+    return problem(error.code, detail=error.detail, errors=errors, headers=headers, retry_after=error.retry_after)
 
 
 async def _on_http_exception(_: Request, error: Exception) -> ProblemResponse:

@@ -1,22 +1,43 @@
 """A stream's state as JSON, for clients that poll."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, Field
 
 from domain.errors import ERRORS
-from domain.events import Cancelled, Failed
+from domain.events import Cancelled, Done, Failed
 from domain.streams import Snapshot, StreamState
-from wires.frames import usage
+from wires.frames import account
+
+Tokens = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class UsageOut(BaseModel):
-    """Tokens; `exact` when the model counted them."""
+    """Tokens; `exact` when the model counted them. The last two only where it told them."""
 
-    input_tokens: int = Field(ge=0, le=2**53)
-    output_tokens: int = Field(ge=0, le=2**53)
+    input_tokens: Tokens
+    output_tokens: Tokens
     exact: bool
+    cached_tokens: Tokens | None = None
+    reasoning_tokens: Tokens | None = None
+
+
+class CostOut(BaseModel):
+    """An amount of money, and whose prices it is by."""
+
+    amount: float = Field(ge=0, le=1e12, allow_inf_nan=False)
+    currency: str = Field(min_length=3, max_length=3)
+    source: str = Field(max_length=200)
+
+
+class AttemptOut(BaseModel):
+    """One time a model was asked."""
+
+    model: str = Field(max_length=200)
+    usage: UsageOut
+    cost: CostOut | None
+    error: str | None = Field(None, max_length=100, description="The code with which it failed")
 
 
 class ErrorOut(BaseModel):
@@ -25,6 +46,7 @@ class ErrorOut(BaseModel):
     code: str = Field(max_length=100)
     message: str = Field(max_length=1_000)
     retryable: bool
+    retry_after: int | None = Field(None, ge=0, le=86_400, description="Seconds")
 
 
 class StreamOut(BaseModel):
@@ -35,6 +57,9 @@ class StreamOut(BaseModel):
     last_seq: int = Field(ge=1, le=2**53, description="The number of the newest event")
     text: str = Field(max_length=2**30, description="The answer so far")
     usage: UsageOut | None = None
+    cost: CostOut | None = Field(None, description="Once it has ended; `null` where the price is not known")
+    attempts: list[AttemptOut] | None = Field(None, max_length=1_000, description="Where there were several")
+    model: str | None = Field(None, max_length=200, description="The model that answered, once it has")
     error: ErrorOut | None = None
     reason: str | None = Field(None, max_length=50, description="Why it was cancelled")
 
@@ -49,10 +74,14 @@ def state_json(snapshot: Snapshot) -> bytes:
     }
     end = snapshot.terminal
     if end is not None:
-        state["usage"] = usage(end.usage)
+        state |= account(end.spent)
     if isinstance(end, Failed):
         kind = ERRORS[end.code]
         state["error"] = {"code": end.code, "message": kind.message, "retryable": kind.retryable}
+        if end.retry_after is not None:
+            state["error"]["retry_after"] = end.retry_after
+    elif isinstance(end, Done):
+        state["model"] = end.model
     elif isinstance(end, Cancelled):
         state["reason"] = end.reason
     return orjson.dumps(state)

@@ -5,37 +5,33 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from importlib import import_module
 
-from chains.core.llm_setup import LLMSetup, ModelName
-from domain.events import Delta, Done
+from chains.core.llm_setup import LLMSetup
+from domain.events import Delta, Reasoning
+from domain.models import Finished, ModelEntry
+from domain.streams import Ask
+from domain.usage import Usage
 
-SIMULATED = "simulated"
+Chain = AsyncGenerator[Delta | Reasoning | Usage | Finished, None]
 
 
 class ChainService:
-    """Makes the chains of one model; `None` stands for the simulated responder, which needs no chain."""
+    """Makes the chains of the catalogue's models."""
 
-    def __init__(self, llms: LLMSetup, name: ModelName | None) -> None:
+    def __init__(self, llms: LLMSetup) -> None:
         self._llms = llms
-        self._name = name
 
-    @property
-    def model(self) -> str:
-        """The model as clients see it: `simulated`, or what `LLM_MODEL` says."""
-        return self._name.shown if self._name else SIMULATED
+    def require(self, entry: ModelEntry) -> None:
+        """Refuse, before anything is opened, what is known to fail without asking the model."""
+        self._llms.require(entry)
 
-    def create_chat_chain(self, message: str) -> AsyncGenerator[Delta | Done, None]:
-        """The model's answer to one message: deltas, then `Done`, or a `StreamForgeError`.
-
-        Refused at once, before anything is opened, where it can be known without asking the model.
-        """
-        if self._name is None:
-            raise ValueError("the simulated responder has no chain")
-        self._llms.require(self._name)
-        return _chat(self._llms, self._name, message)
+    def create_chat_chain(self, entry: ModelEntry, ask: Ask) -> Chain:
+        """A model's answer to one message: its words, then `Finished`, or a `StreamForgeError`."""
+        return _chat(self._llms, entry, ask)
 
 
-async def _chat(llms: LLMSetup, name: ModelName, message: str) -> AsyncGenerator[Delta | Done, None]:
+async def _chat(llms: LLMSetup, entry: ModelEntry, ask: Ask) -> Chain:
+    llms.require(entry)
     module = await asyncio.to_thread(import_module, "chains.chat")  # a second, the first time
-    async with aclosing(module.chat(llms, name, message)) as events:
+    async with aclosing(module.chat(llms, entry, ask)) as events:
         async for event in events:
             yield event

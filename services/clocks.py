@@ -12,11 +12,12 @@ class Clocks:
     heartbeat: int
     send: int
     orphan: int
-    whole: int
 
     @classmethod
     def of(cls, *, heartbeat: float, send: float, orphan: float, whole: float) -> "Clocks":
-        """From seconds: a tick is a quarter of the smallest clock, within 5 ms to 0.5 s."""
-        clocks = (heartbeat, send, orphan, whole)
-        tick = min(max(min(clocks) / 4, 0.005), 0.5)
-        return cls(tick, *(math.ceil(clock / tick) for clock in clocks))
+        """From seconds: a tick is a quarter of the smallest clock, within 5 ms to 0.5 s.
+
+        `whole` is the shortest limit that any stream has; each stream has its own.
+        """
+        tick = min(max(min(heartbeat, send, orphan, whole) / 4, 0.005), 0.5)
+        return cls(tick, *(math.ceil(clock / tick) for clock in (heartbeat, send, orphan)))

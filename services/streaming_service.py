@@ -1,21 +1,28 @@
 """Streams: where their words come from, and how one is started, followed and stopped."""
 
+import asyncio
 import re
-from contextlib import aclosing
-from functools import lru_cache
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from time import time
 
 from structlog.contextvars import bind_contextvars
 
 from domain.errors import StreamForgeError
-from domain.events import Cancelled, Delta, Done
-from domain.streams import OnDisconnect, Snapshot, StreamInfo, digest, new_stream_id, snapshot
-from domain.usage import Usage, estimate
-from services.chain_service import SIMULATED, ChainService
+from domain.events import TERMINAL, Delta, Reasoning
+from domain.models import SIMULATED, Finished, ModelEntry
+from domain.streams import Ask, OnDisconnect, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
+from services.chain_service import Chain, ChainService
+from services.cooling import Cooling
 from services.drain import Drain
+from services.failover import Failover, RetryPolicy
+from services.metering import Meter
+from services.model_service import ModelService
 from services.pacing import Pacer
+from services.prices import Prices
 from services.readers import Reader, Readers
-from services.supervisor import Source, Supervisor, spent
+from services.supervisor import Supervisor
 from stores.streams.base import StreamLog, Tail
 
 _WORDS = re.compile(r"\s*\S+\s*")
@@ -26,30 +33,54 @@ def _words(text: str) -> tuple[Delta, ...]:
     return tuple(Delta(word) for word in _WORDS.findall(text))
 
 
-async def generate_chunks(text: str, *, delay: float, pacer: Pacer, input_tokens: int) -> Source:
+async def generate_chunks(text: str, *, delay: float, pacer: Pacer) -> AsyncGenerator[Delta | Finished, None]:
     """The simulated responder: `text` word by word, `delay` seconds apart, whatever the message.
 
     A word comes with the white space that follows it, so the words joined are the text.
     """
-    words = _words(text)
     begun = pacer.now()
-    for number, word in enumerate(words):
+    for number, word in enumerate(_words(text)):
         if delay and number:
             await pacer.until(begun + number * delay)  # from the start, or lateness would add up
         yield word
-    yield Done("stop", SIMULATED, Usage(input_tokens, len(words), exact=False))
+    yield Finished("stop")
 
 
-async def generate_llm_stream(chain: Source) -> Source:
-    """A model's words as its chain gives them, without empty ones, up to the event that ends them."""
-    async with aclosing(chain):
-        async for event in chain:
-            if isinstance(event, Done):
-                yield event
-                return
-            if event.text:
-                yield event
-    raise StreamForgeError("provider_incomplete")
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may ask for, and for how long its headers wait for a first sign of the model. Seconds."""
+
+    max_streams: int
+    max_message_chars: int
+    commit_delay: float
+
+
+class FirstSign:
+    """A follower that waits, for a while, until a stream has said something or has ended."""
+
+    def __init__(self, tail: Tail, seconds: float) -> None:
+        self._tail = tail
+        self._loop = asyncio.get_running_loop()
+        self._sign = self._loop.create_future()
+        self._timer = self._loop.call_later(seconds, self._give)
+
+    def wake(self) -> None:
+        """What came last is what counts: where words came before it, this has been woken for them."""
+        if isinstance(self._tail.events[-1], (Delta, Reasoning, *TERMINAL)):
+            self._give()
+
+    async def wait(self) -> None:
+        """Returns at the first sign, or when the time is over."""
+        self._tail.followers.append(self)
+        try:
+            await self._sign
+        finally:
+            self._timer.cancel()
+            self._tail.followers.remove(self)
+
+    def _give(self) -> None:
+        if not self._sign.done():
+            self._sign.set_result(None)
 
 
 class StreamingService:
@@ -60,50 +91,57 @@ class StreamingService:
         *,
         simulated_text: str,
         delay: float,
-        max_streams: int,
-        max_message_chars: int,
+        limits: Limits,
+        policy: RetryPolicy,
+        cooling: Cooling,
         log: StreamLog,
         supervisor: Supervisor,
         readers: Readers,
+        models: ModelService,
         chains: ChainService,
         drain: Drain,
     ) -> None:
         self._simulated_text = simulated_text
         self._delay = delay
-        self._max_streams = max_streams
-        self._max_message_chars = max_message_chars
+        self._limits = limits
         self._log = log
         self._supervisor = supervisor
         self._readers = readers
+        self._models = models
         self._chains = chains
         self._drain = drain
+        self._prices = Prices()
+        self._failover = Failover(self._chain, self._prices, cooling, policy)
         self._pacer = Pacer()
 
-    async def start(self, message: str, on_disconnect: OnDisconnect = "detach") -> Tail:
-        """Open a stream that answers `message`.
+    async def start(self, ask: Ask, model: str | None = None, on_disconnect: OnDisconnect = "detach") -> Tail:
+        """Open a stream that answers `ask`.
 
-        Refused with `message_too_long`, `server_draining`, `too_many_streams` or what the model's settings lack.
+        Refused with `message_too_long`, `server_draining`, `too_many_streams`, or for what the model cannot do;
+        and with the stream's own error, where it fails before its first word and before the headers' time is over.
         """
-        if len(message) > self._max_message_chars:
-            detail = f"The message has {len(message)} characters; this server takes at most {self._max_message_chars}."
-            raise StreamForgeError("message_too_long", detail, pointer="#/message")
-        if self._drain.draining:
-            raise StreamForgeError("server_draining", retry_after=5)
-        if len(self._supervisor.live) >= self._max_streams:
-            raise StreamForgeError("too_many_streams", retry_after=5)
-        asked = estimate(message, 0).input_tokens
-        source = self._source(message, asked)
+        self._admit(ask)
+        candidates = self._models.choose(model, ask.parameters)
+        entry = candidates[0]
         info = StreamInfo(
             id=new_stream_id(),
-            model=self._chains.model,
+            model=entry.id,
             created=int(time()),
             on_disconnect=on_disconnect,
-            message_digest=digest(message),
-            estimated_input=asked,
+            message_digest=digest(ask.message),
         )
         bind_contextvars(stream_id=info.id)
         tail = await self._log.open(info)
-        self._supervisor.run(tail, source)
+        meter = Meter(self._prices, entry, f"{ask.parameters.system or ''} {ask.message}")
+        if entry.provider == SIMULATED:  # cannot fail, so nobody waits for it
+            self._supervisor.run(tail, self._chain(entry, ask), meter, entry.clocks.whole)
+            return tail
+        source = self._failover.run(candidates, ask, meter, partial(self._supervisor.tell, tail))
+        self._supervisor.run(tail, source, meter, entry.clocks.whole)
+        if self._limits.commit_delay:
+            await FirstSign(tail, self._limits.commit_delay).wait()
+            if refused := refusal(info.id, tail.events):
+                raise refused
         return tail
 
     async def find(self, stream_id: str) -> Tail:
@@ -124,7 +162,7 @@ class StreamingService:
     async def cancel(self, stream_id: str) -> Snapshot:
         """Stop the model; a stream that has already ended keeps its outcome."""
         tail = await self.find(stream_id)
-        await self._supervisor.end(tail, Cancelled("requested", spent(tail)))
+        await self._supervisor.cancel(tail, "requested")
         return snapshot(stream_id, tail.events, tail.outcome)
 
     def admit(self, tail: Tail) -> None:
@@ -139,11 +177,21 @@ class StreamingService:
         """`reader` has gone. The last one to go may take the stream along, if that was asked for."""
         self._readers.detach(tail, reader)
         if tail.outcome is None and tail.info.on_disconnect == "cancel" and not tail.followers:
-            await self._supervisor.end(tail, Cancelled("disconnected", spent(tail)))
+            await self._supervisor.cancel(tail, "disconnected")
 
-    def _source(self, message: str, input_tokens: int) -> Source:
-        if self._chains.model == SIMULATED:
-            return generate_chunks(
-                self._simulated_text, delay=self._delay, pacer=self._pacer, input_tokens=input_tokens
-            )
-        return generate_llm_stream(self._chains.create_chat_chain(message))
+    def _admit(self, ask: Ask) -> None:
+        """Refuse what cannot be started now, or at all."""
+        most = self._limits.max_message_chars
+        for name, text in (("message", ask.message), ("system", ask.parameters.system or "")):
+            if len(text) > most:
+                detail = f"The {name} has {len(text)} characters; this server takes at most {most}."
+                raise StreamForgeError("message_too_long", detail, pointer=f"#/{name}")
+        if self._drain.draining:
+            raise StreamForgeError("server_draining", retry_after=5)
+        if len(self._supervisor.live) >= self._limits.max_streams:
+            raise StreamForgeError("too_many_streams", retry_after=5)
+
+    def _chain(self, entry: ModelEntry, ask: Ask) -> Chain:
+        if entry.provider == SIMULATED:
+            return generate_chunks(self._simulated_text, delay=self._delay, pacer=self._pacer)
+        return self._chains.create_chat_chain(entry, ask)

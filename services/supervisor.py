@@ -5,34 +5,41 @@ drain. Sealing, and then announcing what was sealed, is `Supervisor.end`; nothin
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import structlog
 from structlog.contextvars import get_contextvars
 
 from domain.errors import StreamForgeError
-from domain.events import TERMINAL, Delta, Done, Failed, Terminal
-from domain.streams import state_of, text_size
+from domain.events import Cancelled, CancelReason, Delta, Done, Failed, Reasoning, Status, Terminal
+from domain.models import Finished
+from domain.streams import text_size
 from domain.usage import Usage
+from services.failover import Source
+from services.metering import Meter
+from services.usage_service import UsageService
 from stores.streams.base import Appended, StreamLog, Tail
 
 log = structlog.get_logger("streams")
-
-Source = AsyncGenerator[Delta | Done, None]
 
 # A source that never waits must not keep the loop for itself.
 _YIELD_EVERY = 16
 
 
 class Production:
-    """A running stream: its log, the task that writes it, and its clocks in ticks."""
+    """A running stream: its log, the task that writes it, its account, and its clocks in ticks.
 
-    __slots__ = ("age", "orphan", "request_id", "tail", "task")
+    `seconds` is how long it may take in all; `seq` the number of the last event that was sent to the log.
+    """
 
-    def __init__(self, tail: Tail, task: asyncio.Task[None]) -> None:
+    __slots__ = ("age", "meter", "orphan", "request_id", "seconds", "seq", "tail", "task")
+
+    def __init__(self, tail: Tail, meter: Meter, seconds: float) -> None:
         self.tail = tail
-        self.task = task
+        self.meter = meter
+        self.seconds = seconds
+        self.seq = len(tail.events)
+        self.task: asyncio.Task[None] | None = None
         self.request_id = get_contextvars().get("request_id")  # of the request that started it, whoever ends it
         self.age = 0
         self.orphan = 0
@@ -40,36 +47,61 @@ class Production:
     @property
     def abandoned(self) -> bool:
         """Whether the producer is gone, and could not end its stream."""
-        return self.task.done()
+        return self.task is not None and self.task.done()
+
+    def done(self, finished: Finished) -> Done:
+        """The outcome, when the model says that it has finished."""
+        return Done(finished.reason, self.meter.model, self.meter.spent(self.tail.events, whole=True))
+
+    def failed(self, code: str, retry_after: int | None = None) -> Failed:
+        """The outcome, when something goes wrong now."""
+        return Failed(code, self.meter.spent(self.tail.events, code), retry_after)
+
+    def cancelled(self, reason: CancelReason) -> Cancelled:
+        """The outcome, when somebody stops it now."""
+        return Cancelled(reason, self.meter.spent(self.tail.events))
 
 
 class Supervisor:
     """Runs producers, holds them to the limits of size, and ends them."""
 
-    def __init__(self, streams: StreamLog, *, max_events: int, max_bytes: int) -> None:
+    def __init__(self, streams: StreamLog, usage: UsageService, *, max_events: int, max_bytes: int) -> None:
         self._log = streams
-        self._max_deltas = max_events - 2  # the start and the terminal event are events too
+        self._usage = usage
+        self._max_seq = max_events - 1  # the terminal event is one too
         self._max_bytes = max_bytes
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing: set[asyncio.Task[None]] = set()
         self.live: dict[str, Production] = {}
 
-    def run(self, tail: Tail, source: Source) -> None:
-        """Start writing `source` into the log behind `tail`."""
-        task = asyncio.create_task(self._produce(tail, source), name="producer")
-        self.live[tail.info.id] = Production(tail, task)
+    def run(self, tail: Tail, source: Source, meter: Meter, seconds: float) -> None:
+        """Start writing `source` into the log behind `tail`, for at most so many seconds."""
+        production = Production(tail, meter, seconds)
+        production.task = asyncio.create_task(self._produce(production, source), name="producer")
+        self.live[tail.info.id] = production
         self._idle.clear()
 
-    async def end(self, tail: Tail, outcome: Terminal) -> Terminal:
+    async def tell(self, tail: Tail, event: Status) -> None:
+        """Write what the producer, which waits for its model, cannot."""
+        production = self.live.get(tail.info.id)
+        if production is not None and production.seq < self._max_seq:
+            await self._append(production, event)
+
+    async def cancel(self, tail: Tail, reason: CancelReason) -> None:
+        """Stop a stream; one that has ended keeps its outcome."""
+        if production := self.live.get(tail.info.id):
+            await self.end(production, production.cancelled(reason))
+
+    async def end(self, production: Production, outcome: Terminal) -> Terminal:
         """Seal and announce, and abort the producer; answers the outcome that stands."""
+        tail = production.tail
         sealed = await self._log.seal(tail, outcome)
         await self._log.announce(tail)
-        production = self.live.pop(tail.info.id, None)
-        if production is not None:
-            self._tell(production, sealed)
+        if self.live.pop(tail.info.id, None) is not None:
+            self._usage.record(tail.info, sealed, deltas=deltas(tail), request_id=production.request_id)
             task = production.task
-            if task is not asyncio.current_task():
+            if task is not None and task is not asyncio.current_task():
                 self._closing.add(task)  # until it has closed its connection to the model
                 task.add_done_callback(self._closing.discard)
                 task.cancel()
@@ -84,59 +116,50 @@ class Supervisor:
     async def end_all(self, code: str) -> None:
         """End every running stream with an error, and wait until the producers have let go."""
         for production in list(self.live.values()):
-            await self.end(production.tail, Failed(code, spent(production.tail)))
+            await self.end(production, production.failed(code))
         if self._closing:
             await asyncio.wait(self._closing, timeout=1)
 
-    async def _produce(self, tail: Tail, source: Source) -> None:
+    async def _produce(self, production: Production, source: Source) -> None:
+        stream_id = production.tail.info.id
         try:
-            outcome: Terminal = await self._copy(tail, source)
+            outcome = await self._copy(production, source)
         except StreamForgeError as error:
-            outcome = Failed(error.code, spent(tail))
+            outcome = production.failed(error.code, error.retry_after)
         except Exception as error:
-            log.error("a producer failed unforeseen", stream_id=tail.info.id, exc_info=error)
-            outcome = Failed("internal_error", spent(tail))
+            log.error("a producer failed unforeseen", stream_id=stream_id, exc_info=error)
+            outcome = production.failed("internal_error")
         try:
-            await self.end(tail, outcome)
+            await self.end(production, outcome)
         except Exception as error:  # the log itself fails: the sweeper will see the dead task, and try again
-            log.error("a stream could not be ended", stream_id=tail.info.id, exc_info=error)
+            log.error("a stream could not be ended", stream_id=stream_id, exc_info=error)
 
-    async def _copy(self, tail: Tail, source: Source) -> Terminal:
+    async def _copy(self, production: Production, source: Source) -> Terminal:
         """Write the source's events until it ends, or a limit does; answers the outcome."""
-        append = self._log.append
-        seq = len(tail.events)
+        tail = production.tail
         async with aclosing(source):
             async for event in source:
-                if isinstance(event, Done):
-                    return event
-                if seq > self._max_deltas or tail.size + text_size(event.text) > self._max_bytes:
-                    return Failed("log_limit", spent(tail))
-                seq += 1
-                appended = await append(tail, seq, event)
-                if appended is not Appended.OK:
+                if isinstance(event, Delta | Reasoning):
+                    if tail.size + text_size(event.text) > self._max_bytes:
+                        return production.failed("log_limit")
+                elif isinstance(event, Finished):
+                    return production.done(event)
+                elif isinstance(event, Usage):
+                    production.meter.report(event)
+                    continue
+                if production.seq >= self._max_seq:
+                    return production.failed("log_limit")
+                if await self._append(production, event) is not Appended.OK:
                     break
-                if seq % _YIELD_EVERY == 0:
+                if production.seq % _YIELD_EVERY == 0:
                     await asyncio.sleep(0)
-        return tail.outcome or Failed("provider_incomplete", spent(tail))
+        return tail.outcome or production.failed("provider_incomplete")
 
-    def _tell(self, production: Production, outcome: Terminal) -> None:
-        tail = production.tail
-        reason = getattr(outcome, "code", None) or getattr(outcome, "reason", None)
-        log.info(
-            "stream ended",
-            stream_id=tail.info.id,
-            model=tail.info.model,
-            state=state_of(outcome),
-            **{name: value for name, value in (("reason", reason), ("request_id", production.request_id)) if value},
-            deltas=deltas(tail),
-        )
+    async def _append(self, production: Production, event: Delta | Reasoning | Status) -> Appended:
+        production.seq += 1
+        return await self._log.append(production.tail, production.seq, event)
 
 
 def deltas(tail: Tail) -> int:
-    """How many deltas the log holds: everything but the start and the end."""
-    return len(tail.events) - 1 - isinstance(tail.events[-1], TERMINAL)
-
-
-def spent(tail: Tail) -> Usage:
-    """An estimate of what a stream has used so far: what its message weighs, and one token a delta."""
-    return Usage(tail.info.estimated_input, deltas(tail), exact=False)
+    """How many deltas the log holds: everything but the start, the end, and what is told on the way."""
+    return sum(type(event) is Delta for event in tail.events)

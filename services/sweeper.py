@@ -4,10 +4,9 @@ import asyncio
 
 import structlog
 
-from domain.events import Cancelled, Failed
 from services.clocks import Clocks
 from services.readers import SWEPT_AT_ONCE, Readers
-from services.supervisor import Supervisor, spent
+from services.supervisor import Supervisor
 from stores.streams.base import StreamLog
 
 log = structlog.get_logger("sweeper")
@@ -44,8 +43,8 @@ class Sweeper:
             production.age += 1
             production.orphan = 0 if tail.followers else production.orphan + 1
             if production.abandoned:
-                await self._supervisor.end(tail, Failed("internal_error", spent(tail)))
-            elif production.age >= clocks.whole:
-                await self._supervisor.end(tail, Failed("stream_timeout", spent(tail)))
+                await self._supervisor.end(production, production.failed("internal_error"))
+            elif production.age * clocks.tick >= production.seconds:
+                await self._supervisor.end(production, production.failed("stream_timeout"))
             elif production.orphan >= clocks.orphan:
-                await self._supervisor.end(tail, Cancelled("orphaned", spent(tail)))
+                await self._supervisor.end(production, production.cancelled("orphaned"))

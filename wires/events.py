@@ -6,8 +6,21 @@ It keeps no state: any event can be encoded by itself, from its number and the s
 import random
 from typing import assert_never
 
-from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
-from wires.frames import ending, failure, frame, quote, usage
+from domain.events import (
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Reasoning,
+    Retrying,
+    Stalled,
+    Started,
+    Status,
+    Switched,
+    Terminal,
+)
+from wires.frames import account, ending, failure, frame, quote
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"
@@ -27,17 +40,32 @@ class EventsEncoder:
             return f'event: delta\ndata: {{"text":{quote(event.text)}}}\nid: {self._id}-{seq}\n\n'.encode("ascii")
         return self._encode_rare(f"{self._id}-{seq}", event)
 
-    def _encode_rare(self, event_id: str, event: Started | Terminal) -> bytes:
+    def _encode_rare(self, event_id: str, event: Started | Reasoning | Status | Terminal) -> bytes:
         match event:
             case Started():
                 return _start(event, event_id)
+            case Reasoning(text):
+                return frame("reasoning", {"text": text}, event_id)
+            case Stalled() | Retrying() | Switched():
+                return frame("status", _status(event), event_id)
             case Done(finish_reason, model, spent):
-                data = {"finish_reason": finish_reason, "model": model, "usage": usage(spent)}
-                return frame("done", data, event_id)
+                return frame("done", {"finish_reason": finish_reason, "model": model, **account(spent)}, event_id)
             case Failed() | Cancelled():
                 return frame(*ending(event), event_id)
             case _:
                 assert_never(event)
+
+
+def _status(event: Status) -> dict[str, object]:
+    match event:
+        case Stalled(seconds):
+            return {"phase": "stalled", "seconds": seconds}
+        case Retrying(reason, attempt, delay):
+            return {"phase": "retrying", "reason": reason, "attempt": attempt, "delay": delay}
+        case Switched(from_model, to_model, reason):
+            return {"phase": "model_switched", "from": from_model, "to": to_model, "reason": reason}
+        case _:
+            assert_never(event)
 
 
 def _start(event: Started, event_id: str) -> bytes:

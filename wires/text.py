@@ -8,7 +8,20 @@ delta belonged to it. Success ends with the body; failure and cancel end with on
 import re
 from typing import assert_never
 
-from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
+from domain.events import (
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Reasoning,
+    Retrying,
+    Stalled,
+    Started,
+    Status,
+    Switched,
+    Terminal,
+)
 from wires.frames import ending, frame
 
 # Two LFs: simple clients split on blank lines, and a comment glued to a block would cost them a word.
@@ -25,7 +38,7 @@ class TextEncoder:
         self._after_cr = False
 
     def encode(self, seq: int, event: Event) -> bytes:
-        """What event number `seq` adds to the body; nothing for the start and a clean end."""
+        """What event number `seq` adds to the body; nothing for whatever is neither answer nor bad end."""
         if isinstance(event, Delta):
             text = event.text
             if not self._after_cr and _LINE_END.search(text) is None:  # nearly every event
@@ -33,9 +46,9 @@ class TextEncoder:
             return _block(self._normalise(text))
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Terminal) -> bytes:
+    def _encode_rare(self, event: Started | Reasoning | Status | Terminal) -> bytes:
         match event:
-            case Started() | Done():
+            case Started() | Reasoning() | Stalled() | Retrying() | Switched() | Done():
                 return b""
             case Failed() | Cancelled():
                 return frame(*ending(event))

@@ -1,81 +1,176 @@
-"""The table of providers: from a name to LangChain's class for it. Imported when the first model is made."""
+"""The table of providers: from a row of the catalogue to LangChain's model for it.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Imported when the first model is made; each provider's package when its first model is. Every base URL and every
+HTTP client is passed, because the packages would otherwise take theirs from the environment.
+"""
 
-import langsmith
-from httpx2 import Limits
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
-from langchain_openai import ChatOpenAI
-from langchain_openai.chat_models.base import BaseChatOpenAI
-from openai import DefaultAsyncHttpxClient, Timeout
 from pydantic import SecretStr
 
-# Four variables of the environment could otherwise send every prompt to a tracing service.
-langsmith.configure(enabled=False)
+from chains.core.clients import httpx2_client, httpx_client, httpx_options
+from domain.errors import StreamForgeError
+from domain.models import Parameters
 
-# Always passed: unset, the packages would take it from the environment and send our traffic there.
-OPENAI_URL = "https://api.openai.com/v1"
-_CONNECT_SECONDS = 10.0
+URLS = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "cohere": "https://api.cohere.com",
+    "ollama": "http://127.0.0.1:11434",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model to make. `seconds` bounds every single wait for the endpoint."""
+    """A model to make. `connect` in seconds; `reasoning` asks the model to show what it thinks."""
 
     model: str
     base_url: str | None
-    api_key: str | None
-    temperature: float
-    max_tokens: int
-    seconds: float
-    stream_usage: bool
+    api_key: str | None = field(repr=False)
+    connect: float
+    proxy: str | None = field(repr=False)
+    reasoning: bool = False
 
 
-def _make(
-    kind: type[BaseChatOpenAI], wanted: Wanted, base_url: str, api_key: str, *, responses: bool | None, trust_env: bool
-) -> BaseChatModel:
-    timeout = Timeout(wanted.seconds, connect=min(_CONNECT_SECONDS, wanted.seconds))
-    limits = Limits(max_connections=None, max_keepalive_connections=100)  # MAX_STREAMS is the limit
-    return kind(
-        model=wanted.model,
-        base_url=base_url,
-        api_key=SecretStr(api_key),
-        temperature=wanted.temperature,
-        max_tokens=wanted.max_tokens,
-        stream_usage=wanted.stream_usage,
-        use_responses_api=responses,
-        timeout=timeout,
-        openai_proxy=None,  # else OPENAI_PROXY of the environment, which contradicts a client of our own
-        http_async_client=DefaultAsyncHttpxClient(timeout=timeout, limits=limits, trust_env=trust_env),
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A model, how it wants its parameters called, and how to let go of its connections."""
+
+    model: BaseChatModel = field(repr=False)
+    arguments: Callable[[Parameters], dict[str, Any]]
+    close: Callable[[], Awaitable[None]]
+
+    @property
+    def tempered(self) -> bool:
+        """Whether the model takes a temperature; some of those that reason do not, as LangChain's tables know."""
+        return (getattr(self.model, "profile", None) or {}).get("temperature") is not False
+
+
+def make(provider: str, wanted: Wanted) -> Made:
+    """The model of LangChain. Blocks while packages are imported: call it in a thread."""
+    maker, package = PROVIDERS[provider]
+    try:
+        return maker(wanted)
+    except ImportError as error:
+        detail = f"The provider {provider!r} needs a package that is not installed: pip install {package}"
+        raise StreamForgeError("provider_not_configured", detail) from error
+
+
+def _openai(wanted: Wanted) -> Made:
+    client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
+    model = init_chat_model(wanted.model, model_provider="openai", **_openai_options(wanted, client))
+    return Made(model, _as_they_are, client.aclose)
+
+
+def _compatible(wanted: Wanted) -> Made:
+    from chains.core.compatible import ChatCompatible
+
+    client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
+    options = _openai_options(wanted, client)
+    model = ChatCompatible(model=wanted.model, use_responses_api=False, **options)
+    return Made(model, _as_they_are, client.aclose)
+
+
+def _local(wanted: Wanted) -> Made:
+    return _compatible(wanted)
+
+
+def _openai_options(wanted: Wanted, client: Any) -> dict[str, Any]:
+    return {
+        "base_url": wanted.base_url or URLS["openai"],
+        "api_key": SecretStr(wanted.api_key or "none"),  # many endpoints take none, but the package wants to send one
+        "max_retries": 0,
+        "stream_usage": True,
+        "stream_chunk_timeout": None,
+        "http_async_client": client,
+    }
+
+
+def _anthropic(wanted: Wanted) -> Made:
+    import anthropic
+    import langchain_anthropic  # noqa: F401 - a missing package is told before anything is opened
+
+    client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
+    url, key = wanted.base_url or URLS["anthropic"], wanted.api_key or "none"
+    thinking = {"thinking": {"type": "adaptive", "display": "summarized"}} if wanted.reasoning else {}
+    model = init_chat_model(
+        wanted.model,
+        model_provider="anthropic",
+        base_url=url,
+        api_key=SecretStr(key),
+        max_retries=0,
+        stream_usage=True,
+        **thinking,
     )
+    # The class has no parameter for it; made by the class itself, it would be shared, and follow redirects.
+    vars(model)["_async_client"] = anthropic.AsyncAnthropic(
+        api_key=key, base_url=url, max_retries=0, http_client=client, timeout=client.timeout
+    )
+    return Made(model, _as_they_are, client.aclose)
 
 
-def _openai(wanted: Wanted) -> BaseChatModel:
-    return _make(ChatOpenAI, wanted, OPENAI_URL, wanted.api_key or "", responses=None, trust_env=True)
+def _cohere(wanted: Wanted) -> Made:
+    import cohere
+    import langchain_cohere  # noqa: F401
+
+    client = httpx_client(connect=wanted.connect, proxy=wanted.proxy, verify=True)
+    url, key = wanted.base_url or URLS["cohere"], wanted.api_key or "none"
+    model: Any = init_chat_model(
+        wanted.model, model_provider="cohere", base_url=url, cohere_api_key=SecretStr(key), timeout_seconds=None
+    )
+    model.async_client = cohere.AsyncClient(
+        key, base_url=url, client_name="streamforge", httpx_client=client, log_warning_experimental_features=False
+    )
+    return Made(model, _cohere_arguments, client.aclose)
 
 
-# The base class says `max_tokens`, which such servers know; OpenAI's own successor of that field they ignore.
-def _openai_compatible(wanted: Wanted) -> BaseChatModel:
-    # Many take no key, but the client insists on sending one.
-    key = wanted.api_key or "none"
-    return _make(BaseChatOpenAI, wanted, wanted.base_url or "", key, responses=False, trust_env=True)
+def _cohere_arguments(asked: Parameters) -> dict[str, Any]:
+    arguments = _as_they_are(asked)
+    if "top_p" in arguments:
+        arguments["p"] = arguments.pop("top_p")
+    # Its package takes no limit of its own for one request but this.
+    return {**arguments, "request_options": {"max_retries": 0}}
 
 
-def _local(wanted: Wanted) -> BaseChatModel:
-    # A proxy of the environment has no business between us and our own child.
-    key = wanted.api_key or "none"
-    return _make(BaseChatOpenAI, wanted, wanted.base_url or "", key, responses=False, trust_env=False)
+def _ollama(wanted: Wanted) -> Made:
+    options = httpx_options(connect=wanted.connect, proxy=wanted.proxy)
+    if wanted.api_key:
+        headers: Any = options["headers"]
+        options["headers"] = {**headers, "authorization": f"Bearer {wanted.api_key}"}
+    model: Any = init_chat_model(
+        wanted.model,
+        model_provider="ollama",
+        base_url=wanted.base_url or URLS["ollama"],
+        reasoning=True if wanted.reasoning else None,
+        async_client_kwargs=options,
+    )
+    return Made(model, _ollama_arguments, model._async_client.close)
 
 
-PROVIDERS: dict[str, Callable[[Wanted], BaseChatModel]] = {
-    "openai": _openai,
-    "openai_compatible": _openai_compatible,
-    "local": _local,
+def _ollama_arguments(asked: Parameters) -> dict[str, Any]:
+    options = _as_they_are(asked)
+    if "max_tokens" in options:
+        options["num_predict"] = options.pop("max_tokens")
+    return {"options": options}
+
+
+def _as_they_are(asked: Parameters) -> dict[str, Any]:
+    """What is set, under our own names, which are OpenAI's and LangChain's; the system prompt is a message."""
+    named = {name: getattr(asked, name) for name in asked.asked if name != "system"}
+    if asked.stop is not None:
+        named["stop"] = list(asked.stop)
+    return named
+
+
+PROVIDERS: Mapping[str, tuple[Callable[[Wanted], Made], str]] = {
+    "openai": (_openai, "langchain-openai"),
+    "openai_compatible": (_compatible, "langchain-openai"),
+    "local": (_local, "langchain-openai"),
+    "anthropic": (_anthropic, "langchain-anthropic"),
+    "cohere": (_cohere, "langchain-cohere"),
+    "ollama": (_ollama, "langchain-ollama"),
 }
-
-
-async def close_model(model: BaseChatModel) -> None:
-    """Close a model's connections."""
-    if isinstance(model, BaseChatOpenAI):
-        await model.root_async_client.close()

@@ -1,4 +1,4 @@
-"""From LangChain's chunks and exceptions to the words of the domain: the one place.
+"""From LangChain's chunks to the words of the domain: the one place.
 
 What the text of an answer is, is decided here: a surrogate pair that the provider split over two chunks is
 joined, a lone surrogate and NUL become U+FFFD (databases and JSON parsers cannot hold them), and nothing
@@ -9,86 +9,118 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-from langchain_core import exceptions as langchain
 from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
 
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, Delta, Done, FinishReason
-from domain.usage import Usage, estimate
-
-log = structlog.get_logger("models")
+from domain.events import UNWRITABLE, Delta, FinishReason, Reasoning
+from domain.models import Finished
+from domain.usage import Usage
 
 _HIGH = re.compile(r"[\ud800-\udbff]\Z")
+# Chat completions, Ollama; Anthropic; Cohere. "error" is how some routers and Cohere tell, in a stream that is
+# fine otherwise, that it is not.
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "content_filter": "content_filter",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "content_filter",
+    "tool_use": "tool_calls",
+    "complete": "stop",
+    "error_limit": "length",
+    "error_toxic": "content_filter",
+    "tool_call": "tool_calls",
 }
-# First match wins, so the narrower come first.
-_FAILURES: list[tuple[type[BaseException], str]] = [
-    (langchain.ContextOverflowError, "context_overflow"),
-    (langchain.ModelAuthenticationError, "provider_auth"),
-    (langchain.ModelPermissionDeniedError, "provider_auth"),
-    (langchain.ModelNotFoundError, "provider_model"),
-    (langchain.ModelRateLimitError, "provider_rate_limited"),
-    (langchain.ModelTimeoutError, "provider_timeout"),
-    (TimeoutError, "provider_timeout"),
-    (langchain.ModelConnectionError, "provider_unreachable"),
-    (langchain.ModelInvalidRequestError, "provider_refused"),
-]
+_NAMES = ("finish_reason", "stop_reason", "done_reason")
 
 
 class Translator:
-    """One answer's chunks, in order, into deltas and the event that ends them."""
+    """One answer's chunks, in order, into deltas, thoughts, usage and the word that ends them."""
 
-    def __init__(self, model: str, message: str) -> None:
-        self._model = model
-        self._message = message
-        self._held = ""
-        self._deltas = 0
-        self._usage: Usage | None = None
+    def __init__(self) -> None:
+        self._text = _Mender()
+        self._thoughts = _Mender()
         self._reason: str | None = None
 
-    def feed(self, chunk: AIMessageChunk) -> str:
-        """The text that the chunk adds, perhaps none."""
-        if (spent := chunk.usage_metadata) is not None:
-            self._usage = Usage(spent["input_tokens"], spent["output_tokens"], exact=True)
+    def text(self, chunk: AIMessageChunk) -> str:
+        """The answer's text that the chunk adds, perhaps none."""
+        content = chunk.content
+        text = content if isinstance(content, str) else str(chunk.text)
+        return self._text.mend(text) if text or self._text.held else ""
+
+    def rest(self, chunk: AIMessageChunk) -> list[Reasoning | Usage]:
+        """What else the chunk tells."""
+        found: list[Reasoning | Usage] = []
+        if thought := self._thoughts.mend(_thought(chunk)):
+            found.append(Reasoning(thought))
         if metadata := chunk.response_metadata:
             self._reason = _reason(metadata) or self._reason
-        text = str(chunk.text)
-        if self._held or (text and UNWRITABLE.search(text)):
-            text = self._mend(text)
-        self._deltas += bool(text)
-        return text
+        if (spent := chunk.usage_metadata) is not None and (spent["input_tokens"] or spent["output_tokens"]):
+            found.append(_usage(spent))
+        return found
 
-    def finish(self) -> list[Delta | Done]:
+    def finish(self) -> list[Delta | Finished]:
         """What is left once the chunks have ended; `provider_incomplete` if the model never said so."""
         if self._reason is None:
             raise StreamForgeError("provider_incomplete")
-        if self._reason == "error":  # how some routers tell, in a stream that is fine otherwise, that it is not
+        if self._reason == "error":
             raise StreamForgeError("provider_error")
-        rest: list[Delta | Done] = [Delta("\ufffd")] if self._held else []
-        reason = _REASONS.get(self._reason, "stop")
-        usage = self._usage or estimate(self._message, self._deltas + len(rest))
-        return [*rest, Done(reason, self._model, usage)]
+        left: list[Delta | Finished] = [Delta("\ufffd")] if self._text.held else []
+        return [*left, Finished(_REASONS.get(self._reason, "stop"))]
 
-    def _mend(self, text: str) -> str:
-        if not text:
-            return ""
-        text = self._held + text
+
+class _Mender:
+    """Makes text of one channel writable."""
+
+    def __init__(self) -> None:
+        self.held = ""  # half a surrogate pair
+
+    def mend(self, text: str) -> str:
+        if not text or (not self.held and not UNWRITABLE.search(text)):
+            return text
+        text = self.held + text
         half = _HIGH.search(text)
-        self._held = half[0] if half else ""
-        text = text.removesuffix(self._held).replace("\x00", "\ufffd")
+        self.held = half[0] if half else ""
+        text = text.removesuffix(self.held).replace("\x00", "\ufffd")
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def _thought(chunk: AIMessageChunk) -> str:
+    """What the model thinks, wherever its package puts it."""
+    if thought := chunk.additional_kwargs.get("reasoning_content"):
+        return str(thought)
+    if isinstance(chunk.content, str):
+        return ""
+    return "".join(_thought_in(block) for block in chunk.content if isinstance(block, dict))
+
+
+def _thought_in(block: Mapping[str, Any]) -> str:
+    match block.get("type"):
+        case "thinking":
+            return str(block.get("thinking") or "")
+        case "reasoning":
+            parts = block.get("summary") or []
+            return str(block.get("reasoning") or "") + "".join(str(part.get("text") or "") for part in parts)
+    return ""
+
+
+def _usage(spent: UsageMetadata) -> Usage:
+    cached = spent.get("input_token_details", {}).get("cache_read")
+    thought = spent.get("output_token_details", {}).get("reasoning")
+    return Usage(spent["input_tokens"], spent["output_tokens"], True, cached, thought)
+
+
 def _reason(metadata: Mapping[str, Any]) -> str | None:
-    """Why the model ended, in chat completions' words; OpenAI's Responses API has words of its own."""
-    if reason := metadata.get("finish_reason"):
-        return str(reason)
+    """Why the model ended, in lower case; OpenAI's Responses API has words of its own."""
+    for name in _NAMES:
+        if reason := metadata.get(name):
+            return str(reason).lower()
     match metadata.get("status"):
         case "completed":
             return "stop"
@@ -98,12 +130,3 @@ def _reason(metadata: Mapping[str, Any]) -> str | None:
         case "failed":
             return "error"
     return None
-
-
-def failure(error: Exception) -> StreamForgeError:
-    """The domain's error for whatever a provider's package raised. Its own words stay out."""
-    if isinstance(error, StreamForgeError):
-        return error
-    code = next((code for kind, code in _FAILURES if isinstance(error, kind)), "provider_error")
-    log.warning("a model failed", code=code, exc_info=error)
-    return StreamForgeError(code)

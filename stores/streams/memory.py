@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from domain.events import Delta, Event, Started, Terminal
+from domain.events import Delta, Event, Reasoning, Started, Terminal
 from domain.streams import StreamInfo, text_size
 from stores.streams.base import Appended, Tail
 
@@ -48,7 +48,7 @@ class MemoryStreamLog:
         if seq != last + 1:
             raise ValueError(f"event {seq} would leave a gap after {last}")
         events.append(event)
-        if type(event) is Delta:
+        if isinstance(event, Delta | Reasoning):
             tail.size += text_size(event.text)
         for follower in tail.followers:
             follower.wake()

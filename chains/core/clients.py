@@ -1,0 +1,42 @@
+"""The HTTP clients that the providers' packages are handed, instead of those that they would make.
+
+Theirs follow redirects with the prompt and the key, and heed proxies of the environment. Of the clocks only the one
+for connecting is here, since nobody else sees that moment; the others are counted where the words are.
+"""
+
+import httpx
+import httpx2
+
+from chains.core.lines import BoundedTransport, LineTransport
+
+_KEPT_ALIVE = 100
+
+
+def httpx2_client(*, connect: float, proxy: str | None) -> httpx2.AsyncClient:
+    """For OpenAI's and Anthropic's packages. `connect` in seconds."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE)  # MAX_STREAMS is the limit
+    transport = httpx2.AsyncHTTPTransport(trust_env=False, limits=limits, proxy=proxy)
+    return httpx2.AsyncClient(
+        transport=BoundedTransport(transport),
+        timeout=httpx2.Timeout(None, connect=connect),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def httpx_client(*, connect: float, proxy: str | None, verify: bool = False) -> httpx.AsyncClient:
+    """For Cohere's package, whose lines are to be verified."""
+    return httpx.AsyncClient(**httpx_options(connect=connect, proxy=proxy, verify=verify))
+
+
+def httpx_options(*, connect: float, proxy: str | None, verify: bool = False) -> dict[str, object]:
+    """The same as arguments, for Ollama's, which makes its client itself."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE)
+    transport = httpx.AsyncHTTPTransport(trust_env=False, limits=limits, proxy=proxy)
+    return {
+        "transport": LineTransport(transport, verify=verify),
+        "timeout": httpx.Timeout(None, connect=connect),
+        "trust_env": False,
+        "follow_redirects": False,
+        "headers": {"accept-encoding": "identity"},  # lines are looked at before anything would decompress them
+    }

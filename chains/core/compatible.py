@@ -1,0 +1,26 @@
+"""Endpoints that speak OpenAI's chat completions without being OpenAI."""
+
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai.chat_models.base import BaseChatOpenAI
+
+
+class ChatCompatible(BaseChatOpenAI):
+    """Keeps the thoughts of reasoning models, which OpenAI itself never sends and LangChain's class therefore drops.
+
+    DeepSeek, vLLM and llama.cpp send them as `reasoning_content`, others as `reasoning`. The base class also says
+    `max_tokens`, which such servers know; OpenAI's own successor of that field they ignore.
+    """
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        made = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
+        if made is not None and (choices := chunk.get("choices")):
+            delta = choices[0].get("delta") or {}
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            if isinstance(thought, str) and isinstance(made.message, AIMessageChunk):
+                made.message.additional_kwargs["reasoning_content"] = thought
+        return made

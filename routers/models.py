@@ -1,0 +1,77 @@
+"""The models that requests may name."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from domain.models import Capability, ModelEntry, Parameter, Provider
+from routers.deps import ModelsDep
+from routers.errors import problems
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+Id = Annotated[str, Field(max_length=200)]
+Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
+Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class PriceOut(BaseModel):
+    """Money for a million tokens, where the catalogue sets it."""
+
+    input: Amount
+    output: Amount
+    cached: Amount | None
+    currency: str = Field(min_length=3, max_length=3)
+
+
+class ModelOut(BaseModel):
+    """A model. What is not known is `null`."""
+
+    id: Id
+    provider: Provider
+    default: bool = Field(description="Whether it answers requests that name no model")
+    context_window: Tokens | None = Field(description="Tokens of question and answer together")
+    max_output_tokens: Tokens | None
+    capabilities: list[Capability] = Field(max_length=20)
+    parameters: list[Parameter] = Field(max_length=20, description="What a request may set; the rest is refused")
+    price: PriceOut | None
+    fallbacks: list[Id] = Field(max_length=20, description="Who is asked instead, in this order")
+
+
+class ModelList(BaseModel):
+    """All of them."""
+
+    items: list[ModelOut] = Field(max_length=2_000)
+    next: None = None
+
+
+@router.get("", summary="Which models are there?", responses=problems("foreign_host"))
+async def list_models(models: ModelsDep) -> ModelList:
+    """Every model of the catalogue, without keys and addresses."""
+    return ModelList(items=[_shown(entry, models.default) for entry in models.all()])
+
+
+@router.get(
+    "/{model_id:path}", summary="What can this model do?", responses=problems("foreign_host", "model_not_found")
+)
+async def get_model(model_id: Annotated[str, Path(max_length=200)], models: ModelsDep) -> ModelOut:
+    """One model, by the id that requests name it by."""
+    return _shown(models.get(model_id), models.default)
+
+
+def _shown(entry: ModelEntry, default: str) -> ModelOut:
+    price: dict[str, Any] | None = None
+    if entry.price is not None:
+        price = {name: getattr(entry.price, name) for name in PriceOut.model_fields}
+    return ModelOut(
+        id=entry.id,
+        provider=entry.provider,
+        default=entry.id == default,
+        context_window=entry.context_window,
+        max_output_tokens=entry.max_output_tokens,
+        capabilities=sorted(entry.capabilities),
+        parameters=entry.parameters,
+        price=PriceOut(**price) if price else None,
+        fallbacks=list(entry.fallbacks),
+    )

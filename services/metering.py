@@ -1,0 +1,76 @@
+"""What the attempts of one stream have used: kept while it runs, added up at whatever end it comes to."""
+
+from collections.abc import Sequence
+
+from domain.events import Delta, Event, Reasoning
+from domain.models import ModelEntry
+from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
+from services.prices import Prices
+
+# With these the model has not read the prompt, so nothing was used.
+_UNREAD = frozenset(
+    {
+        "provider_not_configured", "provider_unreachable", "provider_connect_timeout", "provider_rate_limited",
+        "provider_overloaded", "provider_auth", "provider_model", "provider_refused", "context_overflow",
+        "provider_error",
+    }
+)  # fmt: skip
+
+
+class Meter:
+    """The account of one stream. Words are only ever streamed by its last attempt."""
+
+    __slots__ = ("_asking", "_attempts", "_entry", "_input", "_prices", "_reported")
+
+    def __init__(self, prices: Prices, entry: ModelEntry, prompt: str) -> None:
+        self._prices = prices
+        self._entry = entry
+        self._input = pieces(prompt)
+        self._attempts: list[Attempt] = []
+        self._asking = True
+        self._reported: Usage | None = None
+
+    @property
+    def model(self) -> str:
+        """The id of the model that is being asked."""
+        return self._entry.id
+
+    def begin(self, entry: ModelEntry) -> None:
+        """A model is being asked from now on."""
+        self._entry = entry
+        self._asking = True
+        self._reported = None
+
+    def report(self, usage: Usage) -> None:
+        """The model's own count, which replaces any earlier one."""
+        self._reported = usage
+
+    def failed(self, code: str) -> None:
+        """The attempt is over, without a word, and another may follow."""
+        self._attempts.append(self._attempt([], code))
+        self._asking = False
+
+    def spent(self, events: Sequence[Event], code: str | None = None, *, whole: bool = False) -> Spent:
+        """The sum at this moment; `code` is the error that ends the stream, `whole` says that nothing is missing."""
+        attempts = self._attempts
+        if self._asking:
+            attempts = [*attempts, self._attempt(events, code, whole=whole)]
+        return Spent.of(tuple(attempts))
+
+    def _attempt(self, events: Sequence[Event], code: str | None, *, whole: bool = False) -> Attempt:
+        usage = self._used(events, code, whole=whole)
+        return Attempt(self._entry.id, usage, self._prices.cost(self._entry, usage), code)
+
+    def _used(self, events: Sequence[Event], code: str | None, *, whole: bool) -> Usage:
+        reported = self._reported
+        if whole and reported is not None:
+            return reported
+        answer = [event.text for event in events if type(event) is Delta]
+        thoughts = [event.text for event in events if type(event) is Reasoning]
+        if reported is None and not answer and not thoughts and code in _UNREAD:
+            return NOTHING_USED
+        thought = streamed(thoughts) if thoughts else None
+        said = streamed(answer) + (thought or 0)
+        if reported is None:
+            return Usage(self._input, said, exact=False, reasoning_tokens=thought)
+        return Usage(reported.input_tokens, max(reported.output_tokens, said), False, reported.cached_tokens, thought)

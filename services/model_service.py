@@ -1,0 +1,34 @@
+"""The models: which there are, and who answers a request."""
+
+from domain.models import SIMULATED, Catalogue, ModelEntry, Parameters
+from services.chain_service import ChainService
+
+
+class ModelService:
+    """The catalogue, and what a request makes of it."""
+
+    def __init__(self, catalogue: Catalogue, chains: ChainService) -> None:
+        self._catalogue = catalogue
+        self._chains = chains
+
+    @property
+    def default(self) -> str:
+        """The id of the model that answers where none is named."""
+        return self._catalogue.default
+
+    def all(self) -> list[ModelEntry]:
+        """Every model, in the catalogue's order."""
+        return list(self._catalogue.entries.values())
+
+    def get(self, model_id: str | None) -> ModelEntry:
+        """The model of this id, or `model_not_found`."""
+        return self._catalogue.find(model_id)
+
+    def choose(self, model_id: str | None, asked: Parameters) -> list[ModelEntry]:
+        """Who is asked, and who after that. Refused where the model cannot do what is asked, or lacks its key."""
+        entry = self._catalogue.find(model_id)
+        entry.check(asked)
+        candidates = self._catalogue.candidates(entry, asked)
+        if entry.provider != SIMULATED and len(candidates) == 1:
+            self._chains.require(entry)
+        return candidates
