@@ -15,13 +15,13 @@ from fastapi import FastAPI
 
 from config.logging import configure_logging
 from config.settings import Settings, describe, get_settings
+from domain.models import Catalogue
 from routers.api import ROUTERS
 from routers.deps import State
 from routers.descriptions import add_docs
 from routers.errors import add_error_handlers
 from routers.middleware import add_middleware
 from routers.streaming import StreamingApp
-from domain.models import Catalogue
 from services.catalogue import CatalogueError
 from services.container import open_services, read_catalogue
 

@@ -33,8 +33,8 @@ async def chat(
                     yield event
                 if text := answer.text(chunk):
                     yield Delta(text)
-        for event in answer.finish():
-            yield event
+        for last in answer.finish():
+            yield last
     except Exception as error:
         raise failure(error) from None
 

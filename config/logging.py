@@ -6,24 +6,29 @@ import traceback
 import warnings
 from collections.abc import MutableMapping
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 from structlog.typing import Processor
 
+from config.log_writer import LogWriter
+
 Line = MutableMapping[str, Any]
 
-# Their lines hold addresses of models, and at DEBUG whole prompts.
-_TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "langsmith")
+# Whose words are known to hold nothing of a request. Others' hold addresses, answers and, at DEBUG, whole prompts and
+# keys: of these only the place is told.
+_TRUSTED = ("uvicorn", "asyncio", "warnings")
 
 
 def configure_logging(level: str) -> None:
     """Send our logs and uvicorn's to standard error in one format; call once, before anything logs.
 
     Lines carry what was bound for the request (its id). An exception is told by its type and where it
-    happened, never by its message or its variables: those hold prompts, answers and keys.
+    happened, never by its message or its variables: those hold prompts, answers and keys. Of other packages'
+    messages only the place is told.
     """
+    writer = LogWriter(sys.stderr)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -33,13 +38,13 @@ def configure_logging(level: str) -> None:
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, writer)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _first_line],
+            foreign_pre_chain=[*shared, _foreign],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
@@ -49,8 +54,6 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     warnings.showwarning = _tell_warning
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _renderer() -> Processor:
@@ -59,9 +62,14 @@ def _renderer() -> Processor:
     return structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=repr).decode())
 
 
-def _first_line(_: Any, __: str, line: Line) -> Line:
-    """Of a message that is not ours: asyncio's go on with the exception itself, message and all."""
-    line["event"] = str(line["event"]).partition("\n")[0]
+def _foreign(_: Any, __: str, line: Line) -> Line:
+    """A message that is not ours: its place, or from the trusted its first line; asyncio's go on with exceptions."""
+    record: logging.LogRecord = line["_record"]
+    if record.name.partition(".")[0] in _TRUSTED:
+        line["event"] = str(line["event"]).partition("\n")[0]
+    else:
+        line["event"] = f"a message of {record.name}"
+        line["at"] = f"{record.pathname}:{record.lineno}"
     return line
 
 

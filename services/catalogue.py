@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from domain.errors import StreamForgeError
 from domain.models import (
     ABILITIES,
     CLOCKS,
@@ -46,7 +47,11 @@ def load(path: Path | None, defaults: Defaults) -> Catalogue:
             raise file.wrong(index, "id", f"{row.id!r} is there twice.")
         if problem := _problem(row, [each.id for each in file.rows]):
             raise file.wrong(index, *problem)
-        entries[row.id] = _entry(row, defaults)
+        entries[row.id] = entry = _entry(row, defaults)
+        try:
+            entry.check(_parameters(row))
+        except StreamForgeError as error:
+            raise file.wrong(index, "defaults", error.detail) from None
     default = defaults.model or (SIMULATED if SIMULATED in entries else file.rows[0].id)
     if default not in entries:
         entries[default] = _implicit(default, defaults)
@@ -59,18 +64,10 @@ def _problem(row: ModelRow, ids: list[str]) -> tuple[str, str] | None:
         return "base_url", f"the provider {row.provider!r} wants one."
     if row.provider in _ADDRESSLESS and row.base_url is not None:
         return "base_url", f"the provider {row.provider!r} has no address."
-    taken = ABILITIES[row.provider].parameters
-    for name in _parameters(row).asked:
-        if name not in taken or name in row.unsupported:
-            return "defaults", f"the model does not take {name!r}."
-    for name in row.fallbacks:
-        if name == row.id or name not in ids:
-            return "fallbacks", f"{name!r} is not another model of this file."
+    if strange := [name for name in row.fallbacks if name == row.id or name not in ids]:
+        return "fallbacks", f"{strange[0]!r} is not another model of this file."
     if row.max_output_tokens and row.context_window and row.max_output_tokens > row.context_window:
         return "max_output_tokens", "is larger than context_window."
-    entry = ModelEntry(row.id, row.provider, "", ModelClocks(1, 1, 1, 1, 1), max_output_tokens=row.max_output_tokens)
-    if not entry.can(replace(_parameters(row), stop=None)):
-        return "defaults", "are beyond what the provider takes."
     return None
 
 
@@ -104,13 +101,16 @@ def _parameters(row: ModelRow) -> Parameters:
 def _with_defaults(entry: ModelEntry, defaults: Defaults) -> ModelEntry:
     """The row's own defaults over those of the settings, as far as the model takes them."""
     ability, general = ABILITIES[entry.provider], defaults.parameters
-    fitting: dict[str, float | int | None] = {"temperature": general.temperature, "max_tokens": general.max_tokens}
-    if general.temperature is not None:
-        fitting["temperature"] = min(general.temperature, ability.temperature[1])
-    if general.max_tokens is not None and entry.max_output_tokens is not None:
-        fitting["max_tokens"] = min(general.max_tokens, entry.max_output_tokens)
-    taken = {name: value for name, value in fitting.items() if name in entry.parameters}
-    return replace(entry, defaults=entry.defaults.over(replace(Parameters(), **taken)))
+    temperature, most = general.temperature, general.max_tokens
+    if temperature is not None:
+        temperature = min(temperature, ability.temperature[1])
+    if most is not None and entry.max_output_tokens is not None:
+        most = min(most, entry.max_output_tokens)
+    fitting = Parameters(
+        temperature=temperature if "temperature" in entry.parameters else None,
+        max_tokens=most if "max_tokens" in entry.parameters else None,
+    )
+    return replace(entry, defaults=entry.defaults.over(fitting))
 
 
 def _implicit(name: str, defaults: Defaults) -> ModelEntry:

@@ -54,8 +54,10 @@ class RetryPolicy:
 
     def delay(self, attempt: int, retry_after: int | None, chance: float) -> float:
         """Before attempt number `attempt + 1`; `chance` is random, from 0 to 1."""
-        wait = min(self.backoff * 2 ** (attempt - 1) * (1 + chance) / 2, self.longest)
-        return max(wait, min(retry_after or 0, self.longest) + self.backoff * chance / 4 if retry_after else 0)
+        wait: float = min(self.backoff * 2 ** (attempt - 1) * (1 + chance) / 2, self.longest)
+        if retry_after is None:
+            return wait
+        return max(wait, min(retry_after, self.longest) + self.backoff * chance / 4)
 
 
 class _Plan:

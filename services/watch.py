@@ -18,7 +18,20 @@ class Watch:
     `provider_timeout` before the first word, and `provider_stalled` after it.
     """
 
-    __slots__ = ("_clocks", "_code", "_heard", "_listening", "_loop", "_patience", "_scope", "_stale", "_tell", "_timer", "_told", "begun")  # fmt: skip
+    __slots__ = (
+        "_clocks",
+        "_code",
+        "_heard",
+        "_listening",
+        "_loop",
+        "_patience",
+        "_scope",
+        "_stale",
+        "_tell",
+        "_timer",
+        "_told",
+        "begun",
+    )
 
     def __init__(self, clocks: ModelClocks, first: float, tell: Callable[[float], None]) -> None:
         self._clocks = clocks

@@ -4,6 +4,8 @@ Theirs follow redirects with the prompt and the key, and heed proxies of the env
 for connecting is here, since nobody else sees that moment; the others are counted where the words are.
 """
 
+from typing import Any
+
 import httpx
 import httpx2
 
@@ -29,7 +31,7 @@ def httpx_client(*, connect: float, proxy: str | None, verify: bool = False) -> 
     return httpx.AsyncClient(**httpx_options(connect=connect, proxy=proxy, verify=verify))
 
 
-def httpx_options(*, connect: float, proxy: str | None, verify: bool = False) -> dict[str, object]:
+def httpx_options(*, connect: float, proxy: str | None, verify: bool = False) -> dict[str, Any]:
     """The same as arguments, for Ollama's, which makes its client itself."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE)
     transport = httpx.AsyncHTTPTransport(trust_env=False, limits=limits, proxy=proxy)

@@ -96,7 +96,7 @@ def _anthropic(wanted: Wanted) -> Made:
 
     client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
     url, key = wanted.base_url or URLS["anthropic"], wanted.api_key or "none"
-    thinking = {"thinking": {"type": "adaptive", "display": "summarized"}} if wanted.reasoning else {}
+    thinking: dict[str, Any] = {"thinking": {"type": "adaptive", "display": "summarized"}} if wanted.reasoning else {}
     model = init_chat_model(
         wanted.model,
         model_provider="anthropic",
@@ -139,8 +139,7 @@ def _cohere_arguments(asked: Parameters) -> dict[str, Any]:
 def _ollama(wanted: Wanted) -> Made:
     options = httpx_options(connect=wanted.connect, proxy=wanted.proxy)
     if wanted.api_key:
-        headers: Any = options["headers"]
-        options["headers"] = {**headers, "authorization": f"Bearer {wanted.api_key}"}
+        options["headers"]["authorization"] = f"Bearer {wanted.api_key}"
     model: Any = init_chat_model(
         wanted.model,
         model_provider="ollama",
@@ -160,7 +159,7 @@ def _ollama_arguments(asked: Parameters) -> dict[str, Any]:
 
 def _as_they_are(asked: Parameters) -> dict[str, Any]:
     """What is set, under our own names, which are OpenAI's and LangChain's; the system prompt is a message."""
-    named = {name: getattr(asked, name) for name in asked.asked if name != "system"}
+    named: dict[str, Any] = {name: getattr(asked, name) for name in asked.asked if name != "system"}
     if asked.stop is not None:
         named["stop"] = list(asked.stop)
     return named

@@ -20,7 +20,7 @@ class TracingTarget:
 
 
 class Tracing:
-    """Makes the callback on first use. Its client sends from a thread of its own, and drops what its queue cannot hold."""
+    """Makes the callback on first use. Its client sends from a thread, and drops what its queue cannot hold."""
 
     def __init__(self, target: TracingTarget | None) -> None:
         self._target = target

@@ -6,7 +6,17 @@ import sys
 
 from tests.support.server import ROOT
 
-HEAVY = {"langchain", "langchain_core", "langchain_openai", "langgraph", "openai", "sqlalchemy", "redis", "numpy"}
+HEAVY = {
+    "genai_prices",
+    "langchain",
+    "langchain_core",
+    "langchain_openai",
+    "langgraph",
+    "openai",
+    "sqlalchemy",
+    "redis",
+    "numpy",
+}
 
 PROGRAM = """
 import asyncio, json, sys

@@ -7,16 +7,15 @@ from langchain_core.messages import AIMessageChunk
 
 from chains.core.translate import Translator
 from domain.errors import StreamForgeError
-from domain.events import Done
-from domain.usage import Usage
+from domain.models import Finished
 
 
-def finished(**metadata: Any) -> Done:
-    answer = Translator("m", "hello world")
-    answer.feed(AIMessageChunk(content="a"))
-    answer.feed(AIMessageChunk(content="", response_metadata=metadata))
+def finished(**metadata: Any) -> Finished:
+    answer = Translator()
+    answer.rest(AIMessageChunk(content="a"))
+    answer.rest(AIMessageChunk(content="", response_metadata=metadata))
     (done,) = answer.finish()
-    assert isinstance(done, Done)
+    assert isinstance(done, Finished)
     return done
 
 
@@ -27,6 +26,13 @@ def finished(**metadata: Any) -> Done:
         ({"finish_reason": "length"}, "length"),
         ({"finish_reason": "function_call"}, "tool_calls"),
         ({"finish_reason": "something new"}, "stop"),
+        ({"stop_reason": "end_turn"}, "stop"),
+        ({"stop_reason": "max_tokens"}, "length"),
+        ({"stop_reason": "refusal"}, "content_filter"),
+        ({"finish_reason": "COMPLETE"}, "stop"),
+        ({"finish_reason": "MAX_TOKENS"}, "length"),
+        ({"finish_reason": "TOOL_CALL"}, "tool_calls"),
+        ({"done_reason": "length"}, "length"),
         ({"status": "completed"}, "stop"),
         ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
         ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
@@ -34,10 +40,10 @@ def finished(**metadata: Any) -> Done:
     ],
 )
 def test_every_way_to_say_why_it_ended_is_understood(metadata: dict[str, Any], reason: str) -> None:
-    assert finished(**metadata) == Done(reason, "m", Usage(2, 1, exact=False))  # type: ignore[arg-type]
+    assert finished(**metadata) == Finished(reason)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("metadata", [{"finish_reason": "error"}, {"status": "failed"}])
+@pytest.mark.parametrize("metadata", [{"finish_reason": "error"}, {"finish_reason": "ERROR"}, {"status": "failed"}])
 def test_an_answer_that_ends_in_an_error_is_no_success(metadata: dict[str, Any]) -> None:
     with pytest.raises(StreamForgeError) as caught:
         finished(**metadata)

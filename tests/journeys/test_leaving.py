@@ -14,7 +14,7 @@ from starlette.types import Message
 from domain.events import Delta
 from domain.streams import StreamInfo, digest, new_stream_id
 from routers.connections import StreamReader
-from services.container import open_services
+from services.container import open_services, read_catalogue
 from stores.streams.base import Tail
 from tests.support.client import open_stream, small_socket
 from tests.support.server import LiveServer, make_settings, wait_for
@@ -133,8 +133,9 @@ def test_a_client_that_freezes_on_any_other_answer_is_dropped_too(serve: Serve) 
 async def test_a_long_replay_to_nobody_lets_others_run() -> None:
     """The client is gone and every send returns at once, so nothing would ever make the reader wait."""
     deltas = 100_000
-    async with open_services(make_settings()) as services:
-        tail = Tail(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x"), 1))
+    settings = make_settings()
+    async with open_services(settings, read_catalogue(settings)) as services:
+        tail = Tail(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x")))
         tail.events.extend([Delta("word ")] * deltas)
         turns = 0
         sent = asyncio.Event()

@@ -75,7 +75,7 @@ def test_the_events_wire_tells_everything_with_dense_ids(serve: Serve) -> None:
     assert start["cancel"] == f"/chat/streams/{stream_id}/cancel"
     assert "".join(json.loads(message.data)["text"] for message in messages[1:-1]) == TEXT
     usage = {"input_tokens": 4, "output_tokens": 6, "exact": False}
-    assert done == {"finish_reason": "stop", "model": "simulated", "usage": usage}
+    assert done == {"finish_reason": "stop", "model": "simulated", "usage": usage, "cost": None}
 
 
 def test_resuming_after_every_event_gives_exactly_the_rest(serve: Serve) -> None:

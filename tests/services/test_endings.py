@@ -1,22 +1,27 @@
 """Every stream ends in exactly one terminal event, whoever ends it, in whatever order, and whatever fails."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import StreamForgeError
-from domain.events import TERMINAL, Cancelled, Delta, Done, Event, Failed, Started, Terminal
+from domain.events import TERMINAL, Delta, Done, Event, Failed, Started, Terminal
+from domain.models import Finished
 from domain.streams import StreamInfo, digest, new_stream_id
-from domain.usage import Usage
+from domain.usage import Spent, Usage
 from services.clocks import Clocks
+from services.failover import Source
+from services.metering import Meter
+from services.prices import Prices
 from services.readers import Readers
-from services.supervisor import Source, Supervisor, spent
+from services.supervisor import Supervisor
 from services.sweeper import Sweeper
+from services.usage_service import UsageService
 from stores.streams.base import Appended, Tail
 from stores.streams.memory import MemoryStreamLog
+from tests.support.catalogue import NAMED
 
 CLOCKS = Clocks.of(heartbeat=0.02, send=0.02, orphan=50, whole=60)
 
@@ -25,7 +30,8 @@ async def words(*texts: str) -> Source:
     for text in texts:
         await asyncio.sleep(0)
         yield Delta(text)
-    yield Done("stop", "test", Usage(1, len(texts), exact=True))
+    yield Usage(1, len(texts), exact=True)
+    yield Finished("stop")
 
 
 class TroubledLog(MemoryStreamLog):
@@ -70,11 +76,19 @@ class End:
 
 
 async def opened(log: MemoryStreamLog) -> Tail:
-    return await log.open(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x"), 1))
+    return await log.open(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x")))
 
 
 def supervisor(log: MemoryStreamLog, max_events: int = 1000, max_bytes: int = 1000) -> Supervisor:
-    return Supervisor(log, max_events=max_events, max_bytes=max_bytes)
+    return Supervisor(log, UsageService(), max_events=max_events, max_bytes=max_bytes)
+
+
+def run(owner: Supervisor, tail: Tail, source: Source) -> None:
+    owner.run(tail, source, Meter(Prices(), NAMED, "x"), 60)
+
+
+def estimated(output: int, code: str) -> Failed:
+    return Failed(code, Spent(Usage(1, output, exact=False), None))
 
 
 async def settled(tail: Tail) -> None:
@@ -99,7 +113,7 @@ async def ended_by(source: Source, **limits: int) -> Terminal:
     log = MemoryStreamLog(retention=600, retained_bytes=2**20)
     owner = supervisor(log, **limits)
     tail = await opened(log)
-    owner.run(tail, source)
+    run(owner, tail, source)
     await settled(tail)
     assert_one_honest_end(tail)
     assert not owner.live
@@ -108,7 +122,7 @@ async def ended_by(source: Source, **limits: int) -> Terminal:
 
 
 async def test_success_ends_in_done() -> None:
-    assert await ended_by(words("a", "b")) == Done("stop", "test", Usage(1, 2, exact=True))
+    assert await ended_by(words("a", "b")) == Done("stop", "test", Spent(Usage(1, 2, exact=True), None))
 
 
 @pytest.mark.parametrize("before", [[], ["a", "b"]])
@@ -118,7 +132,7 @@ async def test_a_model_error_before_or_after_the_first_word_ends_in_its_code(bef
             yield Delta(text)
         raise StreamForgeError("provider_timeout")
 
-    assert await ended_by(failing()) == Failed("provider_timeout", Usage(1, len(before), exact=False))
+    assert await ended_by(failing()) == estimated(len(before), "provider_timeout")
 
 
 async def test_an_exception_nobody_foresaw_ends_in_internal_error() -> None:
@@ -126,28 +140,28 @@ async def test_an_exception_nobody_foresaw_ends_in_internal_error() -> None:
         yield Delta("a")
         raise ZeroDivisionError("a secret")
 
-    assert await ended_by(broken()) == Failed("internal_error", Usage(1, 1, exact=False))
+    assert await ended_by(broken()) == estimated(1, "internal_error")
 
 
 async def test_a_source_that_just_stops_is_told_as_incomplete() -> None:
     async def short() -> Source:
         yield Delta("a")
 
-    assert await ended_by(short()) == Failed("provider_incomplete", Usage(1, 1, exact=False))
+    assert await ended_by(short()) == estimated(1, "provider_incomplete")
 
 
 async def test_the_log_limits_hold_to_the_event_and_to_the_byte() -> None:
     assert isinstance(await ended_by(words("a", "b", "c"), max_events=5), Done)
-    assert await ended_by(words("a", "b", "c"), max_events=4) == Failed("log_limit", Usage(1, 2, exact=False))
+    assert await ended_by(words("a", "b", "c"), max_events=4) == estimated(2, "log_limit")
     assert isinstance(await ended_by(words("é", "é"), max_bytes=4), Done)
-    assert await ended_by(words("é", "é"), max_bytes=3) == Failed("log_limit", Usage(1, 1, exact=False))
+    assert await ended_by(words("é", "é"), max_bytes=3) == estimated(1, "log_limit")
 
 
 async def test_the_source_is_closed_when_its_stream_is_cancelled() -> None:
     closed = asyncio.Event()
     waiting = asyncio.Event()
 
-    async def endless() -> AsyncGenerator[Delta | Done, None]:
+    async def endless() -> Source:
         try:
             yield Delta("a")
             waiting.set()
@@ -158,9 +172,9 @@ async def test_the_source_is_closed_when_its_stream_is_cancelled() -> None:
     log = MemoryStreamLog(retention=600, retained_bytes=2**20)
     owner = supervisor(log)
     tail = await opened(log)
-    owner.run(tail, endless())
+    run(owner, tail, endless())
     await waiting.wait()
-    await owner.end(tail, Cancelled("requested", spent(tail)))
+    await owner.cancel(tail, "requested")
     async with asyncio.timeout(5):
         await closed.wait()
     assert_one_honest_end(tail)
@@ -180,13 +194,14 @@ async def test_cancel_sweep_and_drain_may_race_with_completion(turns: list[int],
         for _ in range(after):
             await asyncio.sleep(0)
         if kind == "cancel":
-            await owner.end(tail, Cancelled("requested", spent(tail)))
+            await owner.cancel(tail, "requested")
         elif kind == "sweep":
-            await owner.end(tail, Failed("stream_timeout", spent(tail)))
+            if production := owner.live.get(tail.info.id):
+                await owner.end(production, production.failed("stream_timeout"))
         else:
             await owner.end_all("server_draining")
 
-    owner.run(tail, words("a", "b", "c"))
+    run(owner, tail, words("a", "b", "c"))
     await asyncio.gather(*(end(*ender) for ender in enders))
     await settled(tail)
     assert_one_honest_end(tail)
@@ -199,7 +214,7 @@ async def test_a_log_that_fails_once_at_any_call_still_leaves_one_end(fail_on: i
     owner = supervisor(log)
     tail = await opened(log)
     sweeper = asyncio.create_task(Sweeper(CLOCKS, owner, Readers(), log).run())
-    owner.run(tail, words("a", "b", "c"))
+    run(owner, tail, words("a", "b", "c"))
     await settled(tail)
     sweeper.cancel()
     assert_one_honest_end(tail)

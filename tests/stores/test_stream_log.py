@@ -6,13 +6,13 @@ import pytest
 
 from domain.events import Cancelled, Delta, Done, Started
 from domain.streams import StreamInfo, digest, new_stream_id
-from domain.usage import Usage
+from domain.usage import Spent, Usage
 from stores.streams.base import Appended, StreamLog
 from stores.streams.memory import MemoryStreamLog
 
-USAGE = Usage(1, 1, exact=False)
-DONE = Done("stop", "simulated", USAGE)
-CANCELLED = Cancelled("requested", USAGE)
+SPENT = Spent(Usage(1, 1, exact=False), None)
+DONE = Done("stop", "simulated", SPENT)
+CANCELLED = Cancelled("requested", SPENT)
 
 
 class Clock:
@@ -51,7 +51,7 @@ def log(request: pytest.FixtureRequest, clock: Clock) -> StreamLog:
 
 
 def info() -> StreamInfo:
-    return StreamInfo(new_stream_id(), "simulated", 1, "detach", digest("hello"), 1)
+    return StreamInfo(new_stream_id(), "simulated", 1, "detach", digest("hello"))
 
 
 async def test_a_new_log_holds_its_start_and_is_found_by_its_id(log: StreamLog) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
-from domain.usage import Usage
+from domain.usage import Spent, Usage
 from wires import WIRES, Format
 
 STREAM_ID = "9f86d081884c7d659a2feaa0c55ad015"
-USAGE = Usage(input_tokens=4, output_tokens=6, exact=False)
-DONE = Done("stop", "simulated", USAGE)
-FAILED = Failed("provider_timeout", USAGE)
-CANCELLED = Cancelled("requested", USAGE)
+SPENT = Spent(Usage(input_tokens=4, output_tokens=6, exact=False), cost=None)
+DONE = Done("stop", "simulated", SPENT)
+FAILED = Failed("provider_timeout", SPENT)
+CANCELLED = Cancelled("requested", SPENT)
 ENDING_NAMES = {Done: "done", Failed: "error", Cancelled: "cancelled"}
 
 # Line ends of the event stream format; line ends of other worlds, which are plain text here; what looks

@@ -13,10 +13,10 @@ from tests.wires.samples import (
     DELTAS,
     DONE,
     ENDINGS,
+    SPENT,
     STREAM_ID,
     TROUBLE,
     TROUBLE_IN_SHORT,
-    USAGE,
     body,
     encoded,
     pieces,
@@ -84,7 +84,7 @@ def test_the_first_event_says_where_to_resume_and_where_to_cancel() -> None:
 
 @pytest.mark.parametrize("reason", ["stop", "length", "content_filter", "tool_calls"])
 def test_the_end_says_why_the_model_stopped_and_what_it_used(reason: FinishReason) -> None:
-    end = json.loads(parse(body("events", [], type(DONE)(reason, "gpt", USAGE)))[-1].data)
+    end = json.loads(parse(body("events", [], type(DONE)(reason, "gpt", SPENT)))[-1].data)
     assert end["finish_reason"] == reason
     assert end["model"] == "gpt"
     assert end["usage"] == {"input_tokens": 4, "output_tokens": 6, "exact": False}
@@ -92,7 +92,7 @@ def test_the_end_says_why_the_model_stopped_and_what_it_used(reason: FinishReaso
 
 @pytest.mark.parametrize("code", ERRORS)
 def test_every_failure_tells_its_code_and_what_to_do(code: str) -> None:
-    last = parse(body("events", ["half "], Failed(code, USAGE)))[-1]
+    last = parse(body("events", ["half "], Failed(code, SPENT)))[-1]
     error = json.loads(last.data)
     assert last.event == "error"
     assert error["code"] == code
