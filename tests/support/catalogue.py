@@ -25,3 +25,14 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{name} = {_value(each)}" for name, each in value.items()) + " }"
     return json.dumps(value)
+
+
+PROVIDERS = ("openai", "openai_compatible", "anthropic", "cohere", "ollama")
+KEYS = {name: f"sk-{name}" for name in PROVIDERS}
+
+
+def row(provider: str, url: str, id: str = "m", **fields: Any) -> dict[str, Any]:
+    """A model of this provider at a scripted one's `url`."""
+    base = f"{url}/v1" if provider.startswith("openai") else url
+    key = {"key": "openai_compatible"} if provider == "openai_compatible" else {}
+    return {"id": id, "provider": provider, "base_url": base, **key, **fields}

@@ -1,0 +1,70 @@
+"""What a client makes of an answer on the events wire."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.server import LiveServer
+from tests.support.sse import parse
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A whole answer."""
+
+    status: int
+    headers: httpx.Headers
+    events: list[tuple[str, dict[str, Any]]]
+    problem: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return "".join(data["text"] for name, data in self.events if name == "delta")
+
+    @property
+    def thoughts(self) -> str:
+        """What the model thought."""
+        return "".join(data["text"] for name, data in self.events if name == "reasoning")
+
+    @property
+    def phases(self) -> list[str]:
+        """What was told on the way."""
+        return [data["phase"] for name, data in self.events if name == "status"]
+
+    def told(self, phase: str) -> list[dict[str, Any]]:
+        """What was told of one phase."""
+        return [data for name, data in self.events if name == "status" and data["phase"] == phase]
+
+    @property
+    def last(self) -> tuple[str, dict[str, Any]]:
+        """The terminal event; there is exactly one, and it is the last."""
+        ends = [name for name, _ in self.events if name in ("done", "error", "cancelled")]
+        assert len(ends) == 1, ends
+        assert self.events[-1][0] == ends[0]
+        return self.events[-1]
+
+    @property
+    def code(self) -> str:
+        """With which error it ended, before the first byte or after it."""
+        if self.status != 200:
+            return str(self.problem["code"])
+        name, data = self.last
+        assert name == "error", self.events
+        return str(data["code"])
+
+
+def ask(server: LiveServer, message: str = "hello", timeout: float = 60, **fields: Any) -> Heard:
+    """Post a message and hear the whole answer."""
+    body = {"message": message, **fields}
+    return heard(httpx.post(f"{server.url}/chat?format=events", json=body, timeout=timeout, trust_env=False))
+
+
+def heard(response: httpx.Response) -> Heard:
+    """A response, read."""
+    if response.headers["content-type"] == "application/problem+json":
+        return Heard(response.status_code, response.headers, [], response.json())
+    events = [(message.event, json.loads(message.data)) for message in parse(response.content)]
+    return Heard(response.status_code, response.headers, events, {})
