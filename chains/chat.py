@@ -8,27 +8,27 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.core.failures import failure
-from chains.core.llm_setup import LLMSetup
+from chains.core.llm_setup import Ready
 from chains.core.translate import Translator
+from domain.errors import StreamForgeError
 from domain.events import Delta, Reasoning
 from domain.models import Finished, ModelEntry, Parameters
 from domain.streams import Ask
 from domain.usage import Usage
 
 
-async def chat(
-    llms: LLMSetup, entry: ModelEntry, ask: Ask
-) -> AsyncGenerator[Delta | Reasoning | Usage | Finished, None]:
+async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Delta | Reasoning | Usage | Finished, None]:
     """Stream the model's answer. Closing this generator closes the connection to the model."""
     answer = Translator()
+    begun = False
     try:
-        ready = await llms.ready(entry)
         asked = _asked(ask.parameters, entry, tempered=ready.made.tempered)
         arguments: dict[str, Any] = ready.made.arguments(asked)
         if ready.callbacks:
             arguments["config"] = {"callbacks": ready.callbacks}
         async with aclosing(ready.made.model.astream(_messages(ask.message, asked.system), **arguments)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
+                begun = True
                 for event in answer.rest(chunk):
                     yield event
                 if text := answer.text(chunk):
@@ -36,6 +36,8 @@ async def chat(
         for last in answer.finish():
             yield last
     except Exception as error:
+        if not begun and type(error) is ValueError:  # LangChain's, for a body without a single chunk
+            raise StreamForgeError("provider_incomplete") from None
         raise failure(error) from None
 
 

@@ -5,7 +5,7 @@ After the first word nothing is asked again: what was said stays, and the stream
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +99,7 @@ class Failover:
 
     def __init__(
         self,
-        ask: Callable[[ModelEntry, Ask], Chain],
+        ask: Callable[[ModelEntry, Ask], Awaitable[Chain]],
         prices: Prices,
         cooling: Cooling,
         policy: RetryPolicy,
@@ -125,11 +125,13 @@ class Failover:
             entry = plan.entry
             await self._prices.ready(entry)
             meter.begin(entry)
-            watch = Watch(entry.clocks, plan.patience(), self._teller(tell))
+            begun = False
             try:
-                async with watch, aclosing(self._ask(entry, ask)) as chain:
+                chain = await self._ask(entry, ask)  # what we need to ask at all, the model is not blamed for
+                async with Watch(entry.clocks, plan.patience(), self._teller(tell)) as watch, aclosing(chain):
                     async for event in chain:
                         if isinstance(event, Delta | Reasoning):
+                            begun = True
                             watch.heard()
                             yield event
                             watch.listen()
@@ -140,7 +142,7 @@ class Failover:
                 return
             except StreamForgeError as error:
                 failed = error
-            step = self._after(failed, plan, meter, begun=watch.begun)
+            step = self._after(failed, plan, meter, begun=begun)
             yield step
             if isinstance(step, Retrying):
                 await asyncio.sleep(step.delay)

@@ -63,7 +63,7 @@ class Meter:
 
     def _used(self, events: Sequence[Event], code: str | None, *, whole: bool) -> Usage:
         reported = self._reported
-        if whole and reported is not None:
+        if whole and reported is not None and reported.input_tokens:  # some servers count the answer alone
             return reported
         answer = [event.text for event in events if type(event) is Delta]
         thoughts = [event.text for event in events if type(event) is Reasoning]
@@ -73,4 +73,5 @@ class Meter:
         said = streamed(answer) + (thought or 0)
         if reported is None:
             return Usage(self._input, said, exact=False, reasoning_tokens=thought)
-        return Usage(reported.input_tokens, max(reported.output_tokens, said), False, reported.cached_tokens, thought)
+        read = reported.input_tokens or self._input
+        return Usage(read, max(reported.output_tokens, said), False, reported.cached_tokens, thought)

@@ -134,7 +134,7 @@ class StreamingService:
         tail = await self._log.open(info)
         meter = Meter(self._prices, entry, f"{ask.parameters.system or ''} {ask.message}")
         if entry.provider == SIMULATED:  # cannot fail, so nobody waits for it
-            self._supervisor.run(tail, self._chain(entry, ask), meter, entry.clocks.whole)
+            self._supervisor.run(tail, self._simulated(), meter, entry.clocks.whole)
             return tail
         source = self._failover.run(candidates, ask, meter, partial(self._supervisor.tell, tail))
         self._supervisor.run(tail, source, meter, entry.clocks.whole)
@@ -191,7 +191,10 @@ class StreamingService:
         if len(self._supervisor.live) >= self._limits.max_streams:
             raise StreamForgeError("too_many_streams", retry_after=5)
 
-    def _chain(self, entry: ModelEntry, ask: Ask) -> Chain:
-        if entry.provider == SIMULATED:
-            return generate_chunks(self._simulated_text, delay=self._delay, pacer=self._pacer)
-        return self._chains.create_chat_chain(entry, ask)
+    def _simulated(self) -> AsyncGenerator[Delta | Finished, None]:
+        return generate_chunks(self._simulated_text, delay=self._delay, pacer=self._pacer)
+
+    async def _chain(self, entry: ModelEntry, ask: Ask) -> Chain:
+        if entry.provider == SIMULATED:  # somebody's fallback
+            return self._simulated()
+        return await self._chains.create_chat_chain(entry, ask)

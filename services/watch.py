@@ -19,6 +19,7 @@ class Watch:
     """
 
     __slots__ = (
+        "_begun",
         "_clocks",
         "_code",
         "_heard",
@@ -30,7 +31,6 @@ class Watch:
         "_tell",
         "_timer",
         "_told",
-        "begun",
     )
 
     def __init__(self, clocks: ModelClocks, first: float, tell: Callable[[float], None]) -> None:
@@ -45,16 +45,15 @@ class Watch:
         self._stale = False  # whether the timer stands for a moment that no longer counts
         self._code: str | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.begun = False
-        """Whether the model has said anything."""
+        self._begun = False
 
     def heard(self) -> None:
         """The model has said something, which is being dealt with: until `listen` its silence is not its fault."""
         if self._code is not None:  # somebody on the way has swallowed the cancellation
             raise StreamForgeError(self._code)
         self._listening = False
-        if not self.begun:
-            self.begun = True
+        if not self._begun:
+            self._begun = True
             self._patience = self._clocks.idle
             self._stale = True
 
@@ -95,7 +94,7 @@ class Watch:
             return
         silence = self._loop.time() - self._heard
         if silence >= self._patience:
-            self._code = "provider_stalled" if self.begun else "provider_timeout"
+            self._code = "provider_stalled" if self._begun else "provider_timeout"
             self._scope.reschedule(self._loop.time())
             return
         if silence >= self._clocks.stalled and not self._told:

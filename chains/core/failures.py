@@ -30,7 +30,8 @@ _KINDS: list[tuple[tuple[type[BaseException], ...], str]] = [
     ((langchain.ModelRateLimitError,), "provider_rate_limited"),
     ((langchain.ModelTimeoutError, httpx.TimeoutException, httpx2.TimeoutException, TimeoutError), "provider_timeout"),
     ((langchain.ModelInvalidRequestError,), "provider_refused"),
-    ((httpx.TransportError, httpx2.TransportError, ConnectionError), "provider_unreachable"),
+    ((httpx.NetworkError, httpx2.NetworkError, ConnectionError), "provider_unreachable"),
+    ((httpx.ProtocolError, httpx2.ProtocolError), "provider_unreachable"),
 ]
 _STATUSES = {
     400: "provider_refused",

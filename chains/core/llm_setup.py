@@ -132,8 +132,15 @@ class LLMSetup:
 
     def _make(self, entry: ModelEntry, endpoint: Endpoint | None) -> Ready:
         base_url, api_key = (endpoint.base_url, endpoint.api_key) if endpoint else (None, None)
-        made = self.create_llm(entry, base_url=base_url, api_key=api_key)
-        return Ready(made, self._tracing.callbacks())
+        try:
+            made = self.create_llm(entry, base_url=base_url, api_key=api_key)
+            return Ready(made, self._tracing.callbacks())
+        except StreamForgeError as error:
+            log.warning("the model cannot be used", model=entry.id, why=error.detail)
+            raise
+        except Exception as error:  # a package that does not want what the catalogue says
+            log.warning("the model cannot be made", model=entry.id, exc_info=error)
+            raise StreamForgeError("provider_not_configured") from None
 
 
 def _key_name(entry: ModelEntry) -> str:

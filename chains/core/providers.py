@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import langchain_core.tracers.langchain  # noqa: F401 - the first answer would import it, on the event loop
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
@@ -84,6 +85,7 @@ def _openai_options(wanted: Wanted, client: Any) -> dict[str, Any]:
         "base_url": wanted.base_url or URLS["openai"],
         "api_key": SecretStr(wanted.api_key or "none"),  # many endpoints take none, but the package wants to send one
         "max_retries": 0,
+        "timeout": client.timeout,
         "stream_usage": True,
         "stream_chunk_timeout": None,
         "http_async_client": client,
@@ -122,8 +124,14 @@ def _cohere(wanted: Wanted) -> Made:
     model: Any = init_chat_model(
         wanted.model, model_provider="cohere", base_url=url, cohere_api_key=SecretStr(key), timeout_seconds=None
     )
+    limits: Any = client.timeout  # declared a number, and handed on to httpx as it is
     model.async_client = cohere.AsyncClient(
-        key, base_url=url, client_name="streamforge", httpx_client=client, log_warning_experimental_features=False
+        key,
+        base_url=url,
+        timeout=limits,
+        client_name="streamforge",
+        httpx_client=client,
+        log_warning_experimental_features=False,
     )
     return Made(model, _cohere_arguments, client.aclose)
 

@@ -40,7 +40,12 @@ class Tracing:
         if self._target is None:
             return []
         from langchain_core.tracers.langchain import LangChainTracer
+        from langsmith import env
 
+        # The first run would run git and docker for these, on the event loop.
+        env.get_git_info()
+        env.get_langchain_env_var_metadata()
+        env.get_runtime_environment()
         self._client = langsmith.Client(api_url=self._target.url, api_key=self._target.api_key, timeout_ms=5_000)
         return [LangChainTracer(client=self._client, project_name=self._target.project)]
 

@@ -36,7 +36,7 @@ def test_words_usage_and_reason_reach_the_client(play: Play, serve_models: Serve
     assert done["usage"] == {"input_tokens": 20, "output_tokens": 9, "exact": True, **known}
 
 
-WANTED = {"temperature": 0.5, "max_tokens": 77, "top_p": 0.9, "stop": ["END"], "system": "Be brief."}
+WANTED: dict[str, Any] = {"temperature": 0.5, "max_tokens": 77, "top_p": 0.9, "stop": ["END"], "system": "Be brief."}
 SENT: dict[str, dict[str, Any]] = {
     "openai": {"temperature": 0.5, "max_completion_tokens": 77, "top_p": 0.9, "stop": ["END"], "seed": 7},
     "openai_compatible": {"temperature": 0.5, "max_tokens": 77, "top_p": 0.9, "stop": ["END"], "seed": 7},
@@ -215,6 +215,6 @@ def test_the_catalogues_price_makes_the_cost(
         answer.finish(usage=(20, 9), cached=5)
 
     model = play(script)
-    fields = {"price": price} if price else {}
+    fields: dict[str, Any] = {"price": price} if price else {}
     cost = ask(serve_models(row("openai_compatible", model.url, **fields))).last[1]["cost"]
     assert cost == (expected if expected is None else pytest.approx(expected))
