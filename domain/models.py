@@ -163,8 +163,9 @@ class Catalogue:
         entry = self.entries.get(model_id or self.default)
         if entry is None:
             near = get_close_matches(str(model_id)[:200], self.entries, n=3, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "GET /models lists those there are."
-            raise StreamForgeError("model_not_found", f"There is no model of that name. {hint}", pointer="#/model")
+            hint = f" Nearly so called: {', '.join(map(repr, near))}." if near else ""
+            detail = f"There is no model of that name.{hint} GET /models lists those there are."
+            raise StreamForgeError("model_not_found", detail, pointer="#/model")
         return entry
 
     def candidates(self, entry: ModelEntry, asked: Parameters) -> list[ModelEntry]:

@@ -18,7 +18,6 @@ class Endpoints(BaseModel):
 
     chat: Text = "/chat"
     health: Text = "/chat/health"
-    models: Text = "/models"
     docs: Text = "/docs"
     openapi: Text = "/openapi.json"
 
