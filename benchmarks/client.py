@@ -13,6 +13,7 @@ import sys
 import time
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any, Self, cast
 
 import uvloop
@@ -172,7 +173,9 @@ class Load:
                 continue
             firsts.append(stream.times[0] - stream.begun)
             lateness += _lateness(stream, [block.end() for block in blocks], self.plan.delay)
-        return {"failed": failed, "events": len(lateness), "first": firsts and p99(firsts), "late": p99(lateness)}
+        middle = median(firsts) if firsts else 0.0
+        first = {"first": p99(firsts), "first_p50": middle}
+        return {"failed": failed, "events": len(lateness), **first, "late": p99(lateness)}
 
 
 def _lateness(stream: Stream, ends: list[int], delay: float) -> list[float]:

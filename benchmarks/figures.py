@@ -16,6 +16,8 @@ UNITS = {
     "us_per_event": "CPU, µs an event",
     "user_us": "of it in the program",
     "kib_per_stream": "memory a stream, KiB",
+    "us_per_token": "CPU, µs a token",
+    "first_p50_ms": "first byte p50, ms",
     "first_ms": "first byte p99, ms",
     "late_ms": "lateness of a word p99, ms",
     "events_per_second": "events a second",
@@ -77,6 +79,9 @@ TARGETS = (
     Target("idle", "memory an idle stream, events, KiB", "kib_per_stream", "events", 20),
     Target("idle", "another request p99, text, ms", "ping_ms", "text", 20),
     Target("idle", "another request p99, events, ms", "ping_ms", "events", 20),
+    Target("model", "first byte p50, added to the model's", "first_p50_ms", "model", 5, "direct", "difference"),
+    Target("model", "first byte p99, added to the model's", "first_ms", "model", 50, "direct", "difference"),
+    Target("tokens", "CPU a token, above astream, µs", "us_per_token", "streamforge", 15, "astream", "difference"),
     Target("start", "start to first answer, against hello", "start_ms", "text", 1.5, "hello"),
     Target("start", "RSS after the start, above hello, MiB", "rss_mib", "text", 15, "hello", "difference"),
 )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks import models
 from benchmarks.client import Plan
 from benchmarks.server import Contender, LoadProcess, Server, loading, serving
 
@@ -28,9 +29,11 @@ class Scale:
     fast_words: int = 2_000
     idle: int = 10_000
     hold: float = 18.0  # until every idle stream has had its first heartbeat
+    model_seconds: float = 20.0
+    tokens: float = 1.0
 
 
-QUICK = Scale(paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0)
+QUICK = Scale(paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0, model_seconds=4.0, tokens=0.2)
 
 
 async def paced(contender: Contender, scale: Scale) -> Figures:
@@ -95,6 +98,16 @@ async def start(contender: Contender, _: Scale) -> Figures:
         return {"start_ms": server.start_seconds * 1e3, "rss_mib": server.rss() / 2**20}
 
 
+async def model(contender: Contender, scale: Scale) -> Figures:
+    """What is added to the time until a model's first word."""
+    return await models.first_word(contender, scale.model_seconds)
+
+
+async def tokens(contender: Contender, scale: Scale) -> Figures:
+    """What is added to the cost of a model's token."""
+    return await models.tokens(contender, scale.tokens)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """A load, who takes part, and how often at least (a start is short, and varies)."""
@@ -114,6 +127,12 @@ LOADS = {
     ),
     "fast": Load("64 streams of 2,000 words, no delay", fast, (TEXT, EVENTS, RAW, SEED)),
     "idle": Load("10,000 idle streams", idle, (TEXT, EVENTS, RAW, SEED)),
+    "model": Load(
+        "50 answers of a model at any time, 40 words at 0.05 s each, 500 in all",
+        model,
+        (models.MODEL, models.LANGCHAIN, models.DIRECT),
+    ),
+    "tokens": Load("30 answers of 1,000 tokens, one after the other, no delay", tokens, models.WAYS),
     "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
 }
 

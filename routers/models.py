@@ -55,7 +55,9 @@ async def list_models(models: ModelsDep) -> ModelList:
 @router.get(
     "/{model_id:path}", summary="What can this model do?", responses=problems("foreign_host", "model_not_found")
 )
-async def get_model(model_id: Annotated[str, Path(max_length=200)], models: ModelsDep) -> ModelOut:
+async def get_model(
+    model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], models: ModelsDep
+) -> ModelOut:
     """One model, by the id that requests name it by."""
     return _shown(models.get(model_id), models.default)
 
