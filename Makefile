@@ -3,16 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
-CODE := main.py config domain wires routers services chains stores tests benchmarks
+CODE := main.py config domain wires routers services chains stores demo tests benchmarks
 
 .PHONY: run demo dev providers test lint check bench lock clean
 
 run: $(VENV)/.runtime
 	$(BIN)/python main.py
 
-# A real model that needs no key: SmolLM2, embedded, on one thread.
+# Three models that need no key, two of them real: SmolLM2 in a server of its own, and embedded, on one thread each.
 demo: $(VENV)/.local
-	LLM_MODEL=local:smollm2 $(BIN)/python main.py
+	$(BIN)/python -m demo.run
 
 dev: $(VENV)/.runtime
 	$(BIN)/uvicorn main:app --reload --host $${HOST:-127.0.0.1} --port $${PORT:-8001}

@@ -29,7 +29,7 @@ async def first_word(contender: Contender, seconds: float) -> dict[str, float]:
     plan = Plan(0, contender.path, "text", " ".join(f"{n}th" for n in range(_WORDS)), _DELAY, streams, seconds)
     async with _provider(_WORDS, _DELAY) as port:
         if contender is DIRECT:
-            return await _measure(replace(plan, port=port))
+            return {**await _measure(replace(plan, port=port)), "core_percent": 0.0}
         settings = {"LLM_MODEL": "bench", "LLM_BASE_URL": f"http://127.0.0.1:{port}/v1"}
         async with serving(contender, settings) as server:
             warm = replace(plan, port=server.port, streams=20, opening=1.0)

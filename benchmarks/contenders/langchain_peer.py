@@ -16,11 +16,19 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         return
     while (await receive()).get("more_body"):
         pass
-    headers = [(b"content-type", b"text/event-stream")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    start: dict[str, Any] = {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(b"content-type", b"text/event-stream")],
+    }
     if scope["path"] != "/health":
         async for chunk in model.astream("Tell me about streaming"):
             if chunk.text:
+                if start:  # with the first word, or the first byte would say nothing of it
+                    await send(start)
+                    start = {}
                 body = f"data: {chunk.text}\n\n".encode()
                 await send({"type": "http.response.body", "body": body, "more_body": True})
+    if start:
+        await send(start)
     await send({"type": "http.response.body"})

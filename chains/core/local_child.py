@@ -1,18 +1,21 @@
-"""Run as a program by `LocalServer`: serve one GGUF file over llama.cpp's HTTP server until standard input ends."""
+"""Run as a program by `LocalServer` and the demo: serve one GGUF file over HTTP until standard input ends."""
 
 import os
 import sys
 
 
-def main(path: str, name: str) -> None:
-    """Serve the model in `path` as `name`; the key comes from the environment, out of sight of `ps`."""
+def main(path: str, name: str, port: int = 0) -> None:
+    """Serve the model in `path` as `name`; the key comes from the environment, out of sight of `ps`.
+
+    A `port` of 0 is a free one.
+    """
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.model_alias = {name}
     params.hostnames = ["127.0.0.1"]
-    params.port = 0
+    params.port = port
     params.api_keys = [os.environ.pop("STREAMFORGE_LOCAL_KEY")]
     params.n_parallel = 2
     params.n_ctx = 8192 * params.n_parallel
@@ -29,4 +32,4 @@ def main(path: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:4]))

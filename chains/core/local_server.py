@@ -19,7 +19,7 @@ from domain.errors import StreamForgeError
 
 log = structlog.get_logger("local-model")
 
-_CHILD = Path(__file__).with_name("local_child.py")
+CHILD = Path(__file__).with_name("local_child.py")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 # Model name -> (package, file in it). The packages are only looked up, never imported: theirs would want a compiler.
@@ -84,7 +84,7 @@ class LocalServer:
         key = secrets.token_urlsafe(32)
         self._child = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(_CHILD),
+            str(CHILD),
             str(path),
             model,
             stdin=asyncio.subprocess.PIPE,

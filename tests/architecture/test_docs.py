@@ -33,7 +33,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCS)
 def test_every_setting_that_is_named_exists(name: str) -> None:
-    named = set(re.findall(r"`((?:STREAM|MAX|LLM|DRAIN|CORS|LOG|SIMULATED|OPENAI)_[A-Z_]+)`", DOCS[name]))
+    named = set(re.findall(r"`((?:STREAM|MAX|LLM|MODEL|MODELS|PROVIDER|LANGSMITH|DRAIN|CORS|LOG|SIMULATED|OPENAI)_[A-Z_]+)`", DOCS[name]))
     assert named <= set(Settings.model_fields)
 
 

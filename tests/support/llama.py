@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from chains.core.local_server import _CHILD, local_models
+from chains.core.local_server import CHILD, local_models
 
 KEY = "sk-llama-of-the-tests"
 
@@ -15,7 +15,7 @@ KEY = "sk-llama-of-the-tests"
 def llama() -> Iterator[str]:
     """A running SmolLM2; yields its URL. It ends with the test."""
     child = subprocess.Popen(
-        [sys.executable, str(_CHILD), str(local_models()["smollm2"]), "smollm2"],
+        [sys.executable, str(CHILD), str(local_models()["smollm2"]), "smollm2"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

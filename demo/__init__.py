@@ -1,0 +1,1 @@
+"""`make demo`: one server, three models, and a fallback to watch."""
