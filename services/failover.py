@@ -75,10 +75,11 @@ class _Plan:
     def patience(self) -> float:
         """Seconds that the model has for its first word. The very first attempt has all that its clock gives."""
         seconds = self.entry.clocks.first_token
-        if not self._first:
-            seconds = max(0.0, min(seconds, self._end - self._clock()))
-        self._first = False
-        return seconds
+        if self._first:
+            self._first = False
+            self._end = self._clock() + self._policy.budget  # not from when packages were still being imported
+            return seconds
+        return max(0.0, min(seconds, self._end - self._clock()))
 
     def after(self, failed: StreamForgeError) -> Retrying | Switched | None:
         """What to do now that the model has failed; nothing, where that was the last word."""
@@ -112,7 +113,7 @@ class Failover:
         self._chance = chance
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def run(self, candidates: list[ModelEntry], ask: Ask, meter: Meter, tell: Tell) -> Source:
+    async def generate_llm_stream(self, candidates: list[ModelEntry], ask: Ask, meter: Meter, tell: Tell) -> Source:
         """The answer of the first of `candidates` that gives one, with what is to be told on the way to it.
 
         `tell` is given what happens while a model is silent, and nothing can be yielded.

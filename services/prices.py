@@ -1,6 +1,7 @@
 """What tokens cost: the catalogue's own prices, else the data that genai-prices brings along. Nothing is fetched."""
 
 import asyncio
+import contextlib
 from decimal import Decimal
 from importlib import import_module
 from importlib.metadata import version
@@ -53,7 +54,10 @@ class Prices:
 
 
 def _load() -> tuple[Any, str]:
-    return import_module("genai_prices"), f"genai-prices {version('genai-prices')}"
+    package = import_module("genai_prices")
+    with contextlib.suppress(LookupError):  # its tables are made when they are first looked into
+        package.calc_price(package.Usage(input_tokens=1), "", provider_id="openai")
+    return package, f"genai-prices {version('genai-prices')}"
 
 
 def _amount(price: Price, usage: Usage) -> Decimal:

@@ -12,7 +12,17 @@ from structlog.contextvars import bind_contextvars
 from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Delta, Reasoning
 from domain.models import SIMULATED, Finished, ModelEntry
-from domain.streams import Ask, OnDisconnect, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
+from domain.streams import (
+    RETRY_AFTER,
+    Ask,
+    OnDisconnect,
+    Snapshot,
+    StreamInfo,
+    digest,
+    new_stream_id,
+    refusal,
+    snapshot,
+)
 from services.chain_service import Chain, ChainService
 from services.cooling import Cooling
 from services.drain import Drain
@@ -136,7 +146,7 @@ class StreamingService:
         if entry.provider == SIMULATED:  # cannot fail, so nobody waits for it
             self._supervisor.run(tail, self._simulated(), meter, entry.clocks.whole)
             return tail
-        source = self._failover.run(candidates, ask, meter, partial(self._supervisor.tell, tail))
+        source = self._failover.generate_llm_stream(candidates, ask, meter, partial(self._supervisor.tell, tail))
         self._supervisor.run(tail, source, meter, entry.clocks.whole)
         if self._limits.commit_delay:
             await FirstSign(tail, self._limits.commit_delay).wait()
@@ -187,9 +197,9 @@ class StreamingService:
                 detail = f"The {name} has {len(text)} characters; this server takes at most {most}."
                 raise StreamForgeError("message_too_long", detail, pointer=f"#/{name}")
         if self._drain.draining:
-            raise StreamForgeError("server_draining", retry_after=5)
+            raise StreamForgeError("server_draining", retry_after=RETRY_AFTER)
         if len(self._supervisor.live) >= self._limits.max_streams:
-            raise StreamForgeError("too_many_streams", retry_after=5)
+            raise StreamForgeError("too_many_streams", retry_after=RETRY_AFTER)
 
     def _simulated(self) -> AsyncGenerator[Delta | Finished, None]:
         return generate_chunks(self._simulated_text, delay=self._delay, pacer=self._pacer)

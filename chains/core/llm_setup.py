@@ -20,7 +20,6 @@ from domain.models import ModelEntry
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
-    from langchain_core.language_models import BaseChatModel
 
     from chains.core.providers import Made
 
@@ -107,8 +106,9 @@ class LLMSetup:
         await self._tracing.close()
 
     def create_llm(self, entry: ModelEntry, *, base_url: str | None = None, api_key: str | None = None) -> "Made":
-        """The catalogue's model as one of LangChain's. Blocks while packages are imported: call it in a thread.
+        """The catalogue's model as one of LangChain's, which streams and counts its tokens.
 
+        Blocks while packages are imported: call it in a thread.
         `base_url` and `api_key` are by default the entry's; for `local` they are those of the running `LocalServer`.
         """
         forget_environment()
@@ -125,10 +125,6 @@ class LLMSetup:
                 reasoning="reasoning" in entry.capabilities,
             ),
         )
-
-    def create_streaming_llm(self, entry: ModelEntry) -> "BaseChatModel":
-        """The bare model of `create_llm`; every model of ours streams, with its own count of tokens."""
-        return self.create_llm(entry).model
 
     def _make(self, entry: ModelEntry, endpoint: Endpoint | None) -> Ready:
         base_url, api_key = (endpoint.base_url, endpoint.api_key) if endpoint else (None, None)
