@@ -47,10 +47,13 @@ async def opened(name: str, provider: Provider) -> AsyncIterator[Any]:
     model: Any
     match name:
         case "openai":
+            # Its own client: the package would share one by address, and a port may come round again after `close`.
+            client = httpx2.AsyncClient(timeout=10)
             model = ChatOpenAI(
-                model="m", base_url=provider.openai_url, api_key=KEY, max_retries=0, stream_usage=True, timeout=10
-            )
-            close = model.root_async_client.close
+                model="m", base_url=provider.openai_url, api_key=KEY, max_retries=0, stream_usage=True,
+                http_async_client=client,
+            )  # fmt: skip
+            close = client.aclose
         case "anthropic":
             model = ChatAnthropic(model="m", base_url=provider.url, api_key=KEY, max_retries=0, timeout=10)
             close = model._async_client.close
