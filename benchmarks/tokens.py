@@ -35,6 +35,9 @@ class End:
         if self._tail.ended:
             self._ended.set()
 
+    def cut(self) -> None:
+        raise RuntimeError("the log is out of reach")
+
     async def wait(self) -> None:
         if not self._tail.ended:
             await self._ended.wait()

@@ -1,11 +1,12 @@
-"""Everything that can go wrong, as one table: code -> HTTP status, may the client retry, what to tell it.
+"""Everything that can go wrong, as one table: code -> HTTP status, may the client retry, what to tell it, and what
+becomes of an answer that ends so.
 
 The same code is used before the first byte (an RFC 9457 body with that status) and after it (the
 `error` event that ends a stream). The sentences are for the client: they say what to do, and never hold
 a key, a prompt, an address or a provider's own words.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class ErrorKind(NamedTuple):
@@ -14,6 +15,7 @@ class ErrorKind(NamedTuple):
     status: int
     retryable: bool
     message: str
+    message_state: Literal["failed", "interrupted"] = "failed"
 
 
 ERRORS: dict[str, ErrorKind] = {
@@ -26,11 +28,20 @@ ERRORS: dict[str, ErrorKind] = {
         False,
         "This server answers on this machine's loopback address only. Call it as http://127.0.0.1 or http://localhost.",
     ),
+    "unauthenticated": ErrorKind(401, False, "Send an API key or a token as `Authorization: Bearer ...`."),
+    "insufficient_scope": ErrorKind(403, False, "The key does not have the scope that this needs."),
     "not_found": ErrorKind(404, False, "There is nothing at this path. GET / lists the endpoints."),
     "stream_not_found": ErrorKind(404, False, "No such stream: it is unknown, or was kept long enough and removed."),
+    "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
+    "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
+    "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
     "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
     "cursor_ahead": ErrorKind(409, False, "The cursor lies beyond the stream's newest event."),
+    "session_busy": ErrorKind(
+        409, True, "An answer is running in this session. Wait for it, stop it, or send on_busy: cancel_previous."
+    ),
+    "client_id_taken": ErrorKind(409, False, "That client id is already used. Choose another one, or leave it out."),
     "body_too_large": ErrorKind(413, False, "The body is larger than this server accepts."),
     "unsupported_media_type": ErrorKind(415, False, "Send the body as Content-Type: application/json."),
     "invalid_request": ErrorKind(422, False, "The request is not valid. `errors` names each field and what it wants."),
@@ -38,19 +49,39 @@ ERRORS: dict[str, ErrorKind] = {
     "message_mismatch": ErrorKind(
         422, False, "Last-Event-ID names a stream that answers another message. Leave it out to start a new one."
     ),
+    "idempotency_mismatch": ErrorKind(
+        422, False, "The Idempotency-Key was used with another request. Use a new key for a new request."
+    ),
     "model_not_found": ErrorKind(404, False, "There is no model of that name. GET /models lists those there are."),
     "unsupported_parameter": ErrorKind(422, False, "The model does not take this parameter. `errors` names it."),
+    "rate_limited": ErrorKind(429, True, "Too many requests. Wait as long as Retry-After says."),
     # The server
     "internal_error": ErrorKind(500, True, "The server failed. Quote the X-Request-Id when you report it."),
     "too_many_streams": ErrorKind(503, True, "The server is at its limit of live streams. Try again shortly."),
     "too_many_readers": ErrorKind(
         503, True, "This stream has as many readers as the server allows. Try again shortly."
     ),
-    "server_draining": ErrorKind(503, True, "The server is shutting down. Send the message again in a moment."),
+    "server_draining": ErrorKind(
+        503, True, "The server is shutting down. Send the message again in a moment.", "interrupted"
+    ),
+    "log_unavailable": ErrorKind(503, True, "The stream cannot be reached from here now. Try again shortly."),
+    "storage_unavailable": ErrorKind(503, True, "The server's database does not answer. Try again shortly."),
+    "storage_full": ErrorKind(507, True, "The server has no room to store this. Try again later."),
     # The stream
     "stream_gone": ErrorKind(404, False, "The stream can no longer be resumed. Send the message again without its id."),
-    "stream_timeout": ErrorKind(504, True, "The answer took longer than this server allows, and was stopped."),
-    "log_limit": ErrorKind(507, False, "The answer grew larger than this server keeps, and was stopped."),
+    "stream_timeout": ErrorKind(
+        504, True, "The answer took longer than this server allows, and was stopped.", "interrupted"
+    ),
+    "log_limit": ErrorKind(
+        507, False, "The answer grew larger than this server keeps, and was stopped.", "interrupted"
+    ),
+    "producer_lost": ErrorKind(
+        502,
+        True,
+        "The server that was answering is gone. What it had said is kept; send the message again.",
+        "interrupted",
+    ),
+    "not_saved": ErrorKind(503, True, "The answer could not be stored. Send the message again.", "interrupted"),
     # The model
     "provider_not_configured": ErrorKind(
         503, False, "The model cannot be reached with this server's settings. Its operator finds the reason in the log."
@@ -61,7 +92,7 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "provider_timeout": ErrorKind(504, True, "The model's server did not answer in time. Try again shortly."),
     "provider_stalled": ErrorKind(
-        504, True, "The model fell silent in the middle of the answer. Send the message again."
+        504, True, "The model fell silent in the middle of the answer. Send the message again.", "interrupted"
     ),
     "provider_overloaded": ErrorKind(503, True, "The model's server is overloaded. Try again shortly."),
     "provider_rate_limited": ErrorKind(429, True, "The model's server takes no more requests now. Try again later."),
@@ -73,7 +104,9 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "provider_refused": ErrorKind(502, False, "The model's server refused the request. Change the message."),
     "context_overflow": ErrorKind(422, False, "The message is too long for the model. Send a shorter one."),
-    "provider_incomplete": ErrorKind(502, True, "The model stopped in the middle of the answer. Send it again."),
+    "provider_incomplete": ErrorKind(
+        502, True, "The model stopped in the middle of the answer. Send it again.", "interrupted"
+    ),
     "provider_error": ErrorKind(502, True, "The model's server failed. Send the message again."),
 }
 

@@ -21,16 +21,21 @@ UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text of ours may hold: NUL and lone surrogates, which databases and JSON parsers refuse."""
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
-CancelReason = Literal["requested", "orphaned", "disconnected"]
+CancelReason = Literal["requested", "orphaned", "disconnected", "replaced", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The stream exists. `created` is in whole seconds since the Unix epoch."""
+    """The stream exists. `created` is in whole seconds since the Unix epoch.
+
+    A stream that answers in a session names it, and the message that the answer becomes.
+    """
 
     stream_id: str
     model: str
     created: int
+    session_id: str | None = None
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,15 @@ class Switched:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The model said that it has finished, and why. `model` is the one that answered."""
+    """The model said that it has finished, and why. `model` is the one that answered.
+
+    `message_id` is the stored message that the answer has become, in a session.
+    """
 
     finish_reason: FinishReason
     model: str
     spent: Spent
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from domain.errors import ERRORS, StreamForgeError
-from domain.events import Cancelled, Delta, Done, Event, Failed, Reasoning, Terminal
+from domain.events import Cancelled, Delta, Done, Event, Failed, Reasoning, Started, Terminal
 from domain.models import NOTHING_ASKED, Parameters
 
 StreamState = Literal["running", "completed", "failed", "cancelled"]
@@ -30,13 +30,22 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What was fixed when the stream was started. What was asked is not kept, only its SHA-256."""
+    """What was fixed when the stream was started. What was asked is not kept, only its SHA-256.
+
+    `owner` is the caller's id, `key_id` the credential that started it, `prompt_tokens` an estimate. A stream that
+    answers in a session has its id, and that of the message it is to become.
+    """
 
     id: str
     model: str
     created: int
     on_disconnect: OnDisconnect
     message_digest: bytes
+    owner: str
+    key_id: str | None = None
+    prompt_tokens: int = 0
+    session_id: str | None = None
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,11 @@ class EventId(NamedTuple):
 def new_stream_id() -> str:
     """A fresh id for every generation: 128 random bits, 32 hexadecimal characters."""
     return secrets.token_hex(16)
+
+
+def started(info: StreamInfo) -> Started:
+    """The first event of the stream's log."""
+    return Started(info.id, info.model, info.created, info.session_id, info.message_id)
 
 
 def digest(message: str) -> bytes:

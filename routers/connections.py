@@ -108,6 +108,10 @@ class StreamReader(Connection):
             self._beat = True
             self.wake()
 
+    def cut(self) -> None:
+        """The stream cannot be read on here: an unfinished body tells the client to come back."""
+        self.abort()
+
     async def run(self, receive: Receive) -> None:
         """Send the stream until it ends or the client leaves. This task only waits for the latter."""
         self._streams.join(self._tail, self)

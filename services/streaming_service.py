@@ -9,6 +9,7 @@ from time import time
 
 from structlog.contextvars import bind_contextvars
 
+from domain.callers import LOCAL
 from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Delta, Reasoning
 from domain.models import SIMULATED, Finished, ModelEntry
@@ -79,6 +80,9 @@ class FirstSign:
         if isinstance(self._tail.events[-1], (Delta, Reasoning, *TERMINAL)):
             self._give()
 
+    def cut(self) -> None:
+        self._give()
+
     async def wait(self) -> None:
         """Returns at the first sign, or when the time is over."""
         self._tail.followers.append(self)
@@ -139,6 +143,7 @@ class StreamingService:
             created=int(time()),
             on_disconnect=on_disconnect,
             message_digest=digest(ask.message),
+            owner=LOCAL.id,
         )
         bind_contextvars(stream_id=info.id)
         tail = await self._log.open(info)

@@ -97,7 +97,7 @@ class Supervisor:
         """Seal and announce, and abort the producer; answers the outcome that stands."""
         tail = production.tail
         sealed = await self._log.seal(tail, outcome)
-        await self._log.announce(tail)
+        await self._log.announce(tail, sealed)
         if self.live.pop(tail.info.id, None) is not None:
             self._usage.record(tail.info, sealed, deltas=deltas(tail), request_id=production.request_id)
             task = production.task

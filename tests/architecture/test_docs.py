@@ -19,7 +19,7 @@ NOT_OURS = {"OPENAI_BASE_URL", "LANGSMITH_GATEWAY"}
 def test_the_table_of_errors_is_the_programs() -> None:
     rows = re.findall(r"(?m)^\| `(\w+)` \| (\d{3}) \| (yes|no) \| (.+) \|$", DOCS["protocol.md"])
     said = {code: (int(status), retry == "yes", message) for code, status, retry, message in rows}
-    assert said == {code: tuple(kind) for code, kind in ERRORS.items()}
+    assert said == {code: tuple(kind[:3]) for code, kind in ERRORS.items()}
 
 
 def test_every_reason_is_documented() -> None:

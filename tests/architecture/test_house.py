@@ -73,6 +73,6 @@ def test_what_the_project_declares_is_what_the_lock_pins() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = (ROOT / "requirements.txt").read_text()
     for requirement in project["dependencies"]:
-        name = re.split(r"[<>=;\s]", requirement)[0]
+        name = re.split(r"[\[<>=;\s]", requirement)[0]
         assert re.search(rf"(?m)^{re.escape(name)}==", locked), name
         assert ">=" in requirement, f"{name} has no lower bound"

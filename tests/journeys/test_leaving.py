@@ -135,7 +135,7 @@ async def test_a_long_replay_to_nobody_lets_others_run() -> None:
     deltas = 100_000
     settings = make_settings()
     async with open_services(settings, await asyncio.to_thread(read_catalogue, settings)) as services:
-        tail = Tail(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x")))
+        tail = Tail(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x"), "local"))
         tail.events.extend([Delta("word ")] * deltas)
         turns = 0
         sent = asyncio.Event()

@@ -58,9 +58,9 @@ class TroubledLog(MemoryStreamLog):
         await self._trouble()
         return await super().seal(tail, outcome)
 
-    async def announce(self, tail: Tail) -> None:
+    async def announce(self, tail: Tail, outcome: Terminal) -> None:
         await self._trouble()
-        await super().announce(tail)
+        await super().announce(tail, outcome)
 
 
 class End:
@@ -74,9 +74,12 @@ class End:
         if self._tail.ended:
             self.event.set()
 
+    def cut(self) -> None:
+        raise AssertionError("this log is never out of reach")
+
 
 async def opened(log: MemoryStreamLog) -> Tail:
-    return await log.open(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x")))
+    return await log.open(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x"), "local"))
 
 
 def supervisor(log: MemoryStreamLog, max_events: int = 1000, max_bytes: int = 1000) -> Supervisor:

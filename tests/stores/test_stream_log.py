@@ -34,6 +34,9 @@ class Woken:
     def wake(self) -> None:
         self.times += 1
 
+    def cut(self) -> None:
+        raise AssertionError("this log is never out of reach")
+
 
 LOGS: dict[str, Callable[[Clock, int], StreamLog]] = {
     "memory": lambda clock, size: MemoryStreamLog(retention=600, retained_bytes=size, clock=clock),
@@ -51,7 +54,7 @@ def log(request: pytest.FixtureRequest, clock: Clock) -> StreamLog:
 
 
 def info() -> StreamInfo:
-    return StreamInfo(new_stream_id(), "simulated", 1, "detach", digest("hello"))
+    return StreamInfo(new_stream_id(), "simulated", 1, "detach", digest("hello"), "local")
 
 
 async def test_a_new_log_holds_its_start_and_is_found_by_its_id(log: StreamLog) -> None:
@@ -93,11 +96,11 @@ async def test_the_first_seal_wins_and_nothing_is_taken_after_it(log: StreamLog)
 
 async def test_announcing_appends_the_sealed_outcome_exactly_once(log: StreamLog) -> None:
     tail = await log.open(info())
-    await log.announce(tail)
+    await log.announce(tail, DONE)
     assert not tail.ended, "there is nothing to announce before the seal"
     await log.seal(tail, DONE)
     for _ in range(3):
-        await log.announce(tail)
+        await log.announce(tail, DONE)
     assert tail.events[1:] == [DONE]
     assert tail.ended
 
@@ -116,7 +119,7 @@ async def test_followers_are_woken_for_every_event_and_for_the_end(log: StreamLo
     await log.append(tail, 2, Delta("a"))
     await log.append(tail, 3, Delta("b"))
     await log.seal(tail, DONE)
-    await log.announce(tail)
+    await log.announce(tail, DONE)
     assert follower.times == 3
 
 
@@ -129,7 +132,7 @@ async def test_the_size_is_that_of_the_text_in_utf8(log: StreamLog) -> None:
 async def test_a_finished_log_goes_after_its_retention_and_a_running_one_never(log: StreamLog, clock: Clock) -> None:
     running, finished = await log.open(info()), await log.open(info())
     await log.seal(finished, DONE)
-    await log.announce(finished)
+    await log.announce(finished, DONE)
     clock.now += 599
     await log.expire()
     assert await log.find(finished.info.id) is finished
@@ -147,6 +150,6 @@ async def test_finished_logs_over_the_byte_limit_go_oldest_first(kind: str, cloc
     for tail in tails:
         await log.append(tail, 2, Delta("x" * 100_000))
         await log.seal(tail, DONE)
-        await log.announce(tail)
+        await log.announce(tail, DONE)
     await log.expire()
     assert [await log.find(tail.info.id) for tail in tails] == [None, *tails[1:]]

@@ -1,0 +1,113 @@
+"""Conversations: sessions, and the tree of messages in each.
+
+A message knows its parent; two with the same parent are siblings: answers to one question, or versions of one
+question. Each message that has children has one that is *active*; from a session's active first message along the
+active children leads the *active branch*, which is what the model is told and what the history shows.
+
+Moments are in seconds since the Unix epoch.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from domain.errors import ERRORS
+from domain.events import Cancelled, Done, FinishReason, Terminal
+from domain.usage import Spent
+
+Role = Literal["user", "assistant"]
+MessageState = Literal["running", "complete", "failed", "cancelled", "interrupted"]
+OnBusy = Literal["reject", "cancel_previous"]
+
+MAX_TITLE = 200
+MAX_CLIENT_ID = 200
+
+
+def new_id() -> str:
+    """An id for a session or a message: 128 random bits, 32 hexadecimal characters."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A conversation. `client_id` is its owner's own name for it, unique among that owner's."""
+
+    id: str
+    owner: str
+    created: float
+    updated: float
+    title: str | None = None
+    client_id: str | None = None
+    leaf: str | None = None
+    """The last message of the active branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. The fields from `stream_id` on are an answer's only.
+
+    `depth` is its place on its branch, from 0. `tokens` is an estimate. `summary_id` names the newest summary that
+    covers a beginning of the branch it is on.
+    """
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    depth: int
+    role: Role
+    state: MessageState
+    text: str
+    tokens: int
+    created: float
+    client_id: str | None = None
+    summary_id: str | None = None
+    stream_id: str | None = None
+    model: str | None = None
+    finish_reason: FinishReason | None = None
+    code: str | None = None
+    """Why it failed, a key of `domain.errors.ERRORS`; or for what reason it was cancelled."""
+    spent: Mapping[str, Any] | None = None
+    """`usage`, `cost` and perhaps `attempts`, as they are shown."""
+    first_word_ms: int | None = None
+    total_ms: int | None = None
+    siblings: tuple[str, ...] = field(default=())
+    """All children of its parent in the order they came, itself included; empty where it is the only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was said up to and including one message, in short."""
+
+    id: str
+    session_id: str
+    message_id: str
+    depth: int
+    text: str
+    tokens: int
+    model: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of an answer when its stream ends."""
+
+    state: MessageState
+    text: str
+    model: str
+    finish_reason: FinishReason | None
+    code: str | None
+    spent: Spent
+    first_word_ms: int | None
+    total_ms: int
+
+
+def state_after(outcome: Terminal) -> MessageState:
+    """What a stream's outcome makes of its answer."""
+    match outcome:
+        case Done():
+            return "complete"
+        case Cancelled():
+            return "cancelled"
+    return ERRORS[outcome.code].message_state
