@@ -12,11 +12,12 @@ import platform
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.figures import Round
+from benchmarks.figures import Record, Round
 from benchmarks.loads import LOADS, QUICK, Load, Scale
 from benchmarks.report import into_page, plot, tables
 from benchmarks.server import ROOT, raise_file_limit
@@ -59,13 +60,14 @@ def _processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
-def write(results: dict[str, list[Round]], said: str) -> None:
-    """Put the results of a whole run into docs/."""
-    facts = {"about": about(), "rounds": results}
-    (DOCS / "benchmarks.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (DOCS / "benchmarks.svg").write_text(plot(results))
-    page = DOCS / "benchmarks.md"
-    page.write_text(into_page(page.read_text(), said))
+def write(records: dict[str, Record]) -> None:
+    """Put loads that were measured into docs/, beside what was measured of the others before."""
+    file, page = DOCS / "benchmarks.json", DOCS / "benchmarks.md"
+    kept = {name: Record(**record) for name, record in json.loads(file.read_text()).items()}
+    merged = {name: record for name in LOADS if (record := records.get(name) or kept.get(name))}
+    file.write_text(json.dumps({name: asdict(record) for name, record in merged.items()}, indent=1) + "\n")
+    (DOCS / "benchmarks.svg").write_text(plot(merged["paced"].rounds))
+    page.write_text(into_page(page.read_text(), tables(merged)))
 
 
 def main() -> None:
@@ -80,12 +82,12 @@ def main() -> None:
     raise_file_limit()
     names = args.loads or list(LOADS)
     results = asyncio.run(run(names, args.rounds, QUICK if args.quick else Scale()))
-    said = tables(results, about())
-    print(said)
-    if len(names) == len(LOADS) and not args.quick and (args.rounds is None or args.rounds >= 3):
-        write(results, said)
+    records = {name: Record(about(), rounds) for name, rounds in results.items()}
+    print(tables(records))
+    if not args.quick and (args.rounds is None or args.rounds >= 3):
+        write(records)
     else:
-        print("\nOnly a whole run of all loads is written into docs/.", file=sys.stderr)
+        print("\nOnly full loads, three rounds at least, are written into docs/.", file=sys.stderr)
 
 
 if __name__ == "__main__":

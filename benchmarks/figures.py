@@ -9,8 +9,18 @@ from benchmarks.loads import Figures
 
 Round = Mapping[str, Figures]
 """The figures of each contender, by name, from one round."""
-Results = Mapping[str, Sequence[Round]]
-"""The rounds of each load, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The rounds of one load, and where and with what they were measured."""
+
+    about: str
+    rounds: Sequence[Round]
+
+
+Records = Mapping[str, Record]
+"""By the load's name."""
 
 UNITS = {
     "us_per_event": "CPU, µs an event",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from benchmarks.figures import TARGETS, UNITS, Results, medians
+from benchmarks.figures import TARGETS, UNITS, Record, Records, Round, medians
 from benchmarks.loads import LOADS
 
 BEGIN, END = "<!-- results: written by `make bench` -->", "<!-- end of results -->"
@@ -11,30 +11,31 @@ BEGIN, END = "<!-- results: written by `make bench` -->", "<!-- end of results -
 _BAR, _LEFT, _WIDTH = 22, 150, 420
 
 
-def tables(results: Results, about: str) -> str:
+def tables(records: Records) -> str:
     """Everything as Markdown: the promises first, then each load."""
-    parts = [about, _promises(results)]
-    parts += [f"{load.title}:\n\n{_load(results, name)}" for name, load in LOADS.items() if name in results]
+    parts = [_promises(records)]
+    parts += [_load(name, records[name]) for name in LOADS if name in records]
     return "\n\n".join(parts)
 
 
-def _promises(results: Results) -> str:
+def _promises(records: Records) -> str:
     rows = []
     for target in TARGETS:
-        if target.load in results:
-            value = target.value(results[target.load])
+        if target.load in records:
+            value = target.value(records[target.load].rounds)
             sign = "≥" if target.at_least else "≤"
             reached = "yes" if target.reached(value) else "**no**"
             rows.append([target.load, target.title, number(value), f"{sign} {target.limit:g}", reached])
     return _table(["load", "figure", "measured", "to reach", "reached"], rows)
 
 
-def _load(results: Results, name: str) -> str:
-    middle = medians(results[name])
+def _load(name: str, record: Record) -> str:
+    middle = medians(record.rounds)
     figures = [figure for figure in UNITS if figure in next(iter(middle.values()))]
     labels = {contender.name: contender.label for contender in LOADS[name].contenders}
     rows = [[labels[who], *(number(values[figure]) for figure in figures)] for who, values in middle.items()]
-    return _table(["", *(UNITS[figure] for figure in figures)], rows)
+    table = _table(["", *(UNITS[figure] for figure in figures)], rows)
+    return f"### {LOADS[name].title}\n\n{record.about}\n\n{table}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -59,9 +60,9 @@ def into_page(page: str, text: str) -> str:
     return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
 
 
-def plot(results: Results) -> str:
+def plot(rounds: Sequence[Round]) -> str:
     """An SVG of the paced load: processor time an event and memory a stream, one bar a contender."""
-    middle = medians(results["paced"])
+    middle = medians(rounds)
     labels = {contender.name: contender.label for contender in LOADS["paced"].contenders}
     body, top = "", 0
     for title, figure in (("CPU, µs an event", "us_per_event"), ("memory a live stream, KiB", "kib_per_stream")):
