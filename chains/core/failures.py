@@ -98,7 +98,7 @@ def wait_of(headers: Mapping[str, Any]) -> int | None:
     if seconds is None:
         try:
             moment = parsedate_to_datetime(headers.get("retry-after") or "")
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter for a year of twenty digits
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - datetime.now(UTC)).total_seconds()

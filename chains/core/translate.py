@@ -18,8 +18,7 @@ from domain.models import Finished
 from domain.usage import Usage
 
 _HIGH = re.compile(r"[\ud800-\udbff]\Z")
-# Chat completions, Ollama; Anthropic; Cohere. "error" is how some routers and Cohere tell, in a stream that is
-# fine otherwise, that it is not.
+# Chat completions, Ollama; Anthropic; Cohere. A reason that nobody has told us of is still one: "stop".
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -36,6 +35,14 @@ _REASONS: dict[str, FinishReason] = {
     "error_limit": "length",
     "error_toxic": "content_filter",
     "tool_call": "tool_calls",
+}
+# How a stream that is fine otherwise tells that its answer is not whole: Cohere and some routers; Cohere, vLLM, DeepSeek.
+_FAILURES = {
+    "error": "provider_error",
+    "timeout": "provider_incomplete",
+    "user_cancel": "provider_incomplete",
+    "abort": "provider_incomplete",
+    "insufficient_system_resource": "provider_incomplete",
 }
 _NAMES = ("finish_reason", "stop_reason", "done_reason")
 
@@ -69,8 +76,8 @@ class Translator:
         """What is left once the chunks have ended; `provider_incomplete` if the model never said so."""
         if self._reason is None:
             raise StreamForgeError("provider_incomplete")
-        if self._reason == "error":
-            raise StreamForgeError("provider_error")
+        if code := _FAILURES.get(self._reason):
+            raise StreamForgeError(code)
         left: list[Delta | Finished] = [Delta("\ufffd")] if self._text.held else []
         return [*left, Finished(_REASONS.get(self._reason, "stop"))]
 

@@ -43,11 +43,22 @@ def test_every_way_to_say_why_it_ended_is_understood(metadata: dict[str, Any], r
     assert finished(**metadata) == Finished(reason)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("metadata", [{"finish_reason": "error"}, {"finish_reason": "ERROR"}, {"status": "failed"}])
-def test_an_answer_that_ends_in_an_error_is_no_success(metadata: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ({"finish_reason": "error"}, "provider_error"),
+        ({"finish_reason": "ERROR"}, "provider_error"),
+        ({"status": "failed"}, "provider_error"),
+        ({"finish_reason": "TIMEOUT"}, "provider_incomplete"),
+        ({"finish_reason": "USER_CANCEL"}, "provider_incomplete"),
+        ({"finish_reason": "abort"}, "provider_incomplete"),
+        ({"finish_reason": "insufficient_system_resource"}, "provider_incomplete"),
+    ],
+)
+def test_an_answer_that_ends_in_trouble_is_no_success(metadata: dict[str, Any], code: str) -> None:
     with pytest.raises(StreamForgeError) as caught:
         finished(**metadata)
-    assert caught.value.code == "provider_error"
+    assert caught.value.code == code
 
 
 def test_chunks_without_an_end_are_incomplete() -> None:
