@@ -87,7 +87,8 @@ class ModelRow(_Row):
     def _http_url(cls, value: str | None) -> str | None:
         if value is not None:
             parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            port_is_valid = parts.port is None or parts.port > 0  # reading it raises a ValueError above 65535
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not port_is_valid:
                 raise ValueError("wants a URL like http://127.0.0.1:8000/v1, without user or password")
         return value
 

@@ -92,6 +92,8 @@ def test_a_name_that_is_no_id_is_a_model_of_its_own(name: str, base_url: str | N
         (GOOD + '\n# two\n[[models]]\nid = "b"\nprovider = "openai_compatible"\n', 6, "wants one"),
         ('[[models]]\nid = "a"\nprovider = "local"\nbase_url = "http://x"\n', 4, "no address"),
         (GOOD + 'base_url = "http://user:pass@x"\n', 4, "without user or password"),
+        (GOOD + 'base_url = "http://x:99999/v1"\n', 4, "base_url"),
+        (GOOD + 'base_url = "http://x:0/v1"\n', 4, "base_url"),
         (GOOD + "context_window = 5\nmax_output_tokens = 6\n", 5, "larger than context_window"),
         (GOOD + "price = { input = -1, output = 1 }\n", 4, "input"),
         (GOOD + "[models.timeouts]\nidle = 0\n", 4, "idle"),
