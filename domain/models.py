@@ -158,14 +158,17 @@ class Catalogue:
     entries: Mapping[str, ModelEntry]
     default: str
 
-    def find(self, model_id: str | None) -> ModelEntry:
-        """The model with this id, by default the default; `model_not_found` with those that are called nearly so."""
+    def find(self, model_id: str | None, pointer: str | None = None) -> ModelEntry:
+        """The model with this id, by default the default; `model_not_found` with those that are called nearly so.
+
+        `pointer` is where in a body the id stands, if it came in one.
+        """
         entry = self.entries.get(model_id or self.default)
         if entry is None:
             near = get_close_matches(str(model_id)[:200], self.entries, n=3, cutoff=0.5)
             hint = f" Nearly so called: {', '.join(map(repr, near))}." if near else ""
             detail = f"There is no model of that name.{hint} GET /models lists those there are."
-            raise StreamForgeError("model_not_found", detail, pointer="#/model")
+            raise StreamForgeError("model_not_found", detail, pointer=pointer)
         return entry
 
     def candidates(self, entry: ModelEntry, asked: Parameters) -> list[ModelEntry]:

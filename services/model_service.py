@@ -26,7 +26,7 @@ class ModelService:
 
     def choose(self, model_id: str | None, asked: Parameters) -> list[ModelEntry]:
         """Who is asked, and who after that. Refused where the model cannot do what is asked, or lacks its key."""
-        entry = self._catalogue.find(model_id)
+        entry = self._catalogue.find(model_id, pointer="#/model")
         entry.check(asked)
         candidates = self._catalogue.candidates(entry, asked)
         if entry.provider != SIMULATED and len(candidates) == 1:

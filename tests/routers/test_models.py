@@ -36,3 +36,4 @@ def test_the_list_shows_what_a_caller_needs_and_no_more(tmp_path: Any) -> None:
     assert "secret" not in listed.text
     assert code_of(missing) == (404, "model_not_found")
     assert "'a/b:1'" in missing.json()["detail"]
+    assert "errors" not in missing.json(), "there is no body to point into"
