@@ -14,6 +14,7 @@ import structlog
 
 from chains.core.environment import forget_environment
 from chains.core.local_server import Endpoint, LocalServer, local_models
+from chains.core.packages import require_package
 from chains.core.tracing import Tracing
 from domain.errors import StreamForgeError
 from domain.models import ModelEntry
@@ -56,6 +57,7 @@ class LLMSetup:
             raise
 
     def _require(self, entry: ModelEntry) -> None:
+        require_package(entry)
         key = _key_name(entry)
         if (entry.provider in _NEED_KEYS or entry.key not in (None, "openai")) and key not in self._keys:
             other = "OPENAI_API_KEY or " if key == "openai" else ""

@@ -14,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from chains.core.clients import httpx2_client, httpx_client, httpx_options
-from domain.errors import StreamForgeError
+from chains.core.packages import not_installed
 from domain.models import Parameters
 
 URLS = {
@@ -53,12 +53,10 @@ class Made:
 
 def make(provider: str, wanted: Wanted) -> Made:
     """The model of LangChain. Blocks while packages are imported: call it in a thread."""
-    maker, package = PROVIDERS[provider]
     try:
-        return maker(wanted)
-    except ImportError as error:
-        detail = f"The provider {provider!r} needs a package that is not installed: pip install {package}"
-        raise StreamForgeError("provider_not_configured", detail) from error
+        return PROVIDERS[provider](wanted)
+    except ImportError as error:  # of something that the package itself needs
+        raise not_installed(provider) from error
 
 
 def _openai(wanted: Wanted) -> Made:
@@ -74,10 +72,6 @@ def _compatible(wanted: Wanted) -> Made:
     options = _openai_options(wanted, client)
     model = ChatCompatible(model=wanted.model, use_responses_api=False, **options)
     return Made(model, _as_they_are, client.aclose)
-
-
-def _local(wanted: Wanted) -> Made:
-    return _compatible(wanted)
 
 
 def _openai_options(wanted: Wanted, client: Any) -> dict[str, Any]:
@@ -173,11 +167,11 @@ def _as_they_are(asked: Parameters) -> dict[str, Any]:
     return named
 
 
-PROVIDERS: Mapping[str, tuple[Callable[[Wanted], Made], str]] = {
-    "openai": (_openai, "langchain-openai"),
-    "openai_compatible": (_compatible, "langchain-openai"),
-    "local": (_local, "langchain-openai"),
-    "anthropic": (_anthropic, "langchain-anthropic"),
-    "cohere": (_cohere, "langchain-cohere"),
-    "ollama": (_ollama, "langchain-ollama"),
+PROVIDERS: Mapping[str, Callable[[Wanted], Made]] = {
+    "openai": _openai,
+    "openai_compatible": _compatible,
+    "local": _compatible,
+    "anthropic": _anthropic,
+    "cohere": _cohere,
+    "ollama": _ollama,
 }

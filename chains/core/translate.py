@@ -36,7 +36,7 @@ _REASONS: dict[str, FinishReason] = {
     "error_toxic": "content_filter",
     "tool_call": "tool_calls",
 }
-# How a stream that is fine otherwise tells that its answer is not whole: Cohere and some routers; Cohere, vLLM, DeepSeek.
+# How a stream that is fine otherwise tells that its answer is not whole: routers, Cohere, vLLM, DeepSeek.
 _FAILURES = {
     "error": "provider_error",
     "timeout": "provider_incomplete",

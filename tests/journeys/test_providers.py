@@ -186,6 +186,7 @@ def test_an_unknown_model_is_told_with_those_that_are_nearly_so_called(serve_mod
     assert (answer.status, answer.code) == (404, "model_not_found")
     assert "'gpt-5-mini'" in answer.problem["detail"]
     assert "other" not in answer.problem["detail"]
+    assert [error["pointer"] for error in answer.problem["errors"]] == ["#/model"]
 
 
 def test_each_request_names_its_model(play: Play, serve_models: ServeModels) -> None:

@@ -56,10 +56,11 @@ class Heard:
         return str(data["code"])
 
 
-def ask(server: LiveServer, message: str = "hello", timeout: float = 60, **fields: Any) -> Heard:
-    """Post a message and hear the whole answer."""
+def ask(server: LiveServer | str, message: str = "hello", timeout: float = 60, **fields: Any) -> Heard:
+    """Post a message to a server, or to its URL, and hear the whole answer."""
     body = {"message": message, **fields}
-    return heard(httpx.post(f"{server.url}/chat?format=events", json=body, timeout=timeout, trust_env=False))
+    url = server if isinstance(server, str) else server.url
+    return heard(httpx.post(f"{url}/chat?format=events", json=body, timeout=timeout, trust_env=False))
 
 
 def heard(response: httpx.Response) -> Heard:
