@@ -113,7 +113,7 @@ def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
     if not isinstance(end, Failed) or any(isinstance(event, Delta | Reasoning) for event in events):
         return None
     wait = end.retry_after
-    if wait is None and ERRORS[end.code].status in (429, 503) and ERRORS[end.code].retryable:
+    if wait is None and ERRORS[end.code].retryable:
         wait = RETRY_AFTER  # such an answer says when to come back, whether or not the model's server did
     return StreamForgeError(end.code, retry_after=wait, stream_id=stream_id)
 

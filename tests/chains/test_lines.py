@@ -1,4 +1,4 @@
-"""Lines on their way from the network: the same bytes are the same answer, wherever the network has split them (F09)."""
+"""Lines on their way from the network: the same bytes are the same answer, wherever they were split (F09)."""
 
 import itertools
 

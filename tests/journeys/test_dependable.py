@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from tests.journeys.conftest import Play, ServeModels
-from tests.support.answers import Heard, ask, heard
+from tests.support.answers import ask, heard
 from tests.support.catalogue import PROVIDERS, row
 from tests.support.provider import Answer, Provider, retry_date
-from tests.support.server import LiveServer, wait_for
+from tests.support.server import wait_for
 
 Script = Callable[[Answer], None]
 
@@ -110,7 +110,10 @@ def test_silence_in_the_middle_keeps_what_was_said_and_is_never_asked_again(
     assert model.seen.client_left.wait(5)
 
 
-def test_a_model_that_goes_on_after_a_silence_is_heard_to_its_end(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_a_model_that_goes_on_after_a_silence_is_heard_to_its_end(
+    play: Play, serve_models: ServeModels, provider: str
+) -> None:
     def script(answer: Answer) -> None:
         answer.chunk("one ")
         answer.pause(0.3)
@@ -119,14 +122,17 @@ def test_a_model_that_goes_on_after_a_silence_is_heard_to_its_end(play: Play, se
         answer.say("three")
 
     model = play(script)
-    answer = ask(serve_models(row("openai", model.url, timeouts={"stalled": 0.1})))
+    answer = ask(serve_models(row(provider, model.url, timeouts={"stalled": 0.1})))
     assert [name for name, _ in answer.events] == ["start", "delta", "status", "delta", "status", "delta", "done"]
     assert answer.text == "one two three"
 
 
-def test_the_whole_answer_has_a_limit_of_its_own_per_model(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_the_whole_answer_has_a_limit_of_its_own_per_model(
+    play: Play, serve_models: ServeModels, provider: str
+) -> None:
     model = play(lambda answer: answer.endless(every=0.02))
-    server = serve_models(row("openai", model.url, timeouts={"whole": 0.5}), row("openai", model.url, id="long"))
+    server = serve_models(row(provider, model.url, timeouts={"whole": 0.5}), row(provider, model.url, id="long"))
     assert ask(server).code == "stream_timeout"
     with httpx.stream("POST", f"{server.url}/chat", json={"message": "x", "model": "long"}) as response:
         pieces = response.iter_raw()
@@ -183,37 +189,41 @@ def test_retry_after_is_waited_for_in_both_its_forms(
     assert 0.9 <= gap < 10
 
 
-def test_an_absurd_retry_after_is_capped(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_an_absurd_retry_after_is_capped(play: Play, serve_models: ServeModels, provider: str) -> None:
     model = play(first(1, refuse(429, retry_after="86400000")))
-    answer = ask(serve_models(row("openai", model.url), MODEL_RETRIES=1, MODEL_RETRY_AFTER_MAX=0.2))
+    answer = ask(serve_models(row(provider, model.url), MODEL_RETRIES=1, MODEL_RETRY_AFTER_MAX=0.2))
     assert answer.text == "fine answer"
     assert answer.told("retrying")[0]["delay"] < 1
 
 
-def test_the_waits_double_and_are_counted(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_the_waits_double_and_are_counted(play: Play, serve_models: ServeModels, provider: str) -> None:
     model = play(refuse(503))
-    answer = ask(serve_models(row("openai", model.url), MODEL_RETRIES=3, MODEL_RETRY_BACKOFF=0.1))
+    answer = ask(serve_models(row(provider, model.url), MODEL_RETRIES=3, MODEL_RETRY_BACKOFF=0.1))
     delays = [told["delay"] for told in answer.told("retrying")]
     assert all(0.05 * 2**n <= delay <= 0.1 * 2**n for n, delay in enumerate(delays)), delays
     assert asked(model) == 4
     assert all(gap >= delay for gap, delay in zip(gaps(model), delays, strict=True))
 
 
-def test_no_retry_begins_beyond_the_budget(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_no_retry_begins_beyond_the_budget(play: Play, serve_models: ServeModels, provider: str) -> None:
     model = play(refuse(503, retry_after="3"))
-    answer = ask(serve_models(row("openai", model.url), MODEL_RETRIES=5, MODEL_BUDGET=2, **COMMIT))
+    answer = ask(serve_models(row(provider, model.url), MODEL_RETRIES=5, MODEL_BUDGET=2, **COMMIT))
     assert (answer.status, answer.code) == (503, "provider_overloaded")
     assert answer.headers["retry-after"] == "3"
     assert asked(model) == 1
 
 
+@every_provider
 def test_later_attempts_have_no_longer_than_the_budget_for_their_first_word(
-    play: Play, serve_models: ServeModels
+    play: Play, serve_models: ServeModels, provider: str
 ) -> None:
     silent, also_silent = play(stall), play(stall)
     server = serve_models(
-        row("openai", silent.url, timeouts={"first_token": 0.5}, fallbacks=["other"]),
-        row("openai", also_silent.url, id="other", timeouts={"first_token": 20}),
+        row(provider, silent.url, timeouts={"first_token": 0.5}, fallbacks=["other"]),
+        row(provider, also_silent.url, id="other", timeouts={"first_token": 20}),
         MODEL_BUDGET=1,
         **COMMIT,
     )
@@ -275,9 +285,12 @@ def test_the_fallbacks_come_in_their_order_after_the_retries(play: Play, serve_m
     assert len(state["attempts"]) == 5
 
 
-def test_a_message_that_one_model_refuses_is_not_shown_to_others(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_a_message_that_one_model_refuses_is_not_shown_to_others(
+    play: Play, serve_models: ServeModels, provider: str
+) -> None:
     model, other = play(refuse(400)), play(ok)
-    server = serve_models(row("openai", model.url, fallbacks=["other"]), row("openai", other.url, id="other"))
+    server = serve_models(row(provider, model.url, fallbacks=["other"]), row(provider, other.url, id="other"))
     assert ask(server).code == "provider_refused"
     assert asked(other) == 0
 
@@ -293,10 +306,13 @@ def test_a_fallback_that_cannot_do_what_is_asked_is_passed_over(play: Play, serv
     assert asked(unable) == 0
 
 
-def test_a_model_that_keeps_failing_is_left_alone_for_a_while(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_a_model_that_keeps_failing_is_left_alone_for_a_while(
+    play: Play, serve_models: ServeModels, provider: str
+) -> None:
     model, other = play(first(3, refuse(503))), play(ok)
     server = serve_models(
-        row("openai", model.url, fallbacks=["other"]), row("openai", other.url, id="other"), MODEL_COOLING=2
+        row(provider, model.url, fallbacks=["other"]), row(provider, other.url, id="other"), MODEL_COOLING=2
     )
     for _ in range(3):
         assert ask(server).told("model_switched")[0]["reason"] == "provider_overloaded"
@@ -338,27 +354,53 @@ def test_an_early_failure_is_a_status(
     server = serve_models(row(provider, model.url), **COMMIT)
     answer = ask(server)
     assert (answer.status, answer.code) == (status, code)
-    assert answer.headers.get("retry-after") == {429: "7", 503: "5"}.get(status), "its own word, or ours"
+    wait = {"provider_rate_limited": "7", "provider_auth": None}.get(code, "5")
+    assert answer.headers.get("retry-after") == wait, "its own word, or ours, where asking again may help"
     again = heard(httpx.get(f"{server.url}/chat/streams/{answer.headers['x-stream-id']}"))
     assert again.code == code
     assert again.last[1].get("retry_after") == (7 if status == 429 else None)
 
 
-def test_a_late_failure_is_the_last_event(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_what_is_told_on_the_way_to_a_failure_does_not_make_it_late(
+    play: Play, serve_models: ServeModels, provider: str
+) -> None:
+    refusing, also_refusing, silent = play(refuse(503)), play(refuse(429)), play(stall)
+    server = serve_models(
+        row(provider, refusing.url, fallbacks=["other"]),
+        row(provider, also_refusing.url, id="other"),
+        row(provider, silent.url, id="silent", timeouts={"first_token": 0.6, "stalled": 0.1}),
+        MODEL_RETRIES=1,
+        **COMMIT,
+    )
+    answer = ask(server)
+    assert (answer.status, answer.code) == (429, "provider_rate_limited"), "the last one's, after all others"
+    assert (asked(refusing), asked(also_refusing)) == (2, 2)
+    log = heard(httpx.get(f"{server.url}/chat/streams/{answer.headers['x-stream-id']}"))
+    assert log.phases == ["retrying", "model_switched", "retrying"]
+    answer = ask(server, model="silent")
+    assert (answer.status, answer.code) == (504, "provider_timeout")
+    log = heard(httpx.get(f"{server.url}/chat/streams/{answer.headers['x-stream-id']}"))
+    assert log.phases == ["stalled"]
+
+
+@every_provider
+def test_a_late_failure_is_the_last_event(play: Play, serve_models: ServeModels, provider: str) -> None:
     def script(answer: Answer) -> None:
         answer.pause(0.5)
         answer.status(503)
 
     model = play(script)
-    answer = ask(serve_models(row("openai", model.url), STREAM_COMMIT_DELAY=0.1))
+    answer = ask(serve_models(row(provider, model.url), STREAM_COMMIT_DELAY=0.1))
     assert (answer.status, answer.code) == (200, "provider_overloaded")
 
 
+@every_provider
 def test_headers_wait_for_neither_start_nor_status_but_for_the_first_word(
-    play: Play, serve_models: ServeModels
+    play: Play, serve_models: ServeModels, provider: str
 ) -> None:
     model = play(first(1, refuse(503), words_then(stall)))
-    server = serve_models(row("openai", model.url), MODEL_RETRIES=1, **COMMIT)
+    server = serve_models(row(provider, model.url), MODEL_RETRIES=1, **COMMIT)
     with httpx.stream("POST", f"{server.url}/chat?format=events", json={"message": "x"}, timeout=10) as response:
         body = b""
         for piece in response.iter_raw():
@@ -368,9 +410,12 @@ def test_headers_wait_for_neither_start_nor_status_but_for_the_first_word(
     assert body.index(b"event: start") < body.index(b"retrying") < body.index(b"half")
 
 
-def test_a_client_that_left_while_headers_waited_is_noticed(play: Play, serve_models: ServeModels) -> None:
+@every_provider
+def test_a_client_that_left_while_headers_waited_is_noticed(
+    play: Play, serve_models: ServeModels, provider: str
+) -> None:
     model = play(stall)
-    server = serve_models(row("openai", model.url), STREAM_COMMIT_DELAY=1)
+    server = serve_models(row(provider, model.url), STREAM_COMMIT_DELAY=1)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/chat", json={"message": "x", "on_disconnect": "cancel"}, timeout=0.3)
     assert model.seen.client_left.wait(10)
@@ -387,9 +432,10 @@ def test_a_client_that_left_while_headers_waited_is_noticed(play: Play, serve_mo
         (lambda answer: answer.malformed(), "provider_error"),
         (lambda answer: answer.end(), "provider_incomplete"),
         (lambda answer: answer.end(cleanly=False), "provider_unreachable"),
+        (lambda answer: (answer.pause(0.05), answer.reset()), "provider_unreachable"),
         (lambda answer: answer.big_chunk(10_000_000), "log_limit"),
     ],
-    ids=["in-band", "malformed", "no-finish", "cut", "10MB"],
+    ids=["in-band", "malformed", "no-finish", "cut", "reset", "10MB"],
 )
 def test_trouble_in_the_middle_keeps_what_was_said_and_says_so(
     play: Play, serve_models: ServeModels, provider: str, trouble: Script, code: str
@@ -400,6 +446,7 @@ def test_trouble_in_the_middle_keeps_what_was_said_and_says_so(
     if provider == "anthropic" and "in_band" in str(trouble.__code__.co_names):
         code = "provider_overloaded"  # it says that itself
     assert (answer.text, answer.code) == ("half ", code)
+    assert answer.last[1]["retryable"] is (code != "log_limit")
     assert asked(model) == 1
 
 
@@ -453,16 +500,3 @@ def test_a_redirect_takes_no_prompt_elsewhere(play: Play, serve_models: ServeMod
     model = play(lambda answer: answer.redirect(f"{elsewhere.url}/v1/chat/completions"))
     assert ask(serve_models(row(provider, model.url))).code == "provider_error"
     assert elsewhere.seen.connections == 0
-
-
-def account(server: LiveServer, **fields: Any) -> dict[str, Any]:
-    answer: Heard = ask(server, "one two three", **fields)
-    return answer.last[1]
-
-
-def test_every_end_has_its_account(play: Play, serve_models: ServeModels) -> None:
-    model = play(words_then(lambda answer: answer.reset()))
-    server = serve_models(row("openai", model.url, price={"input": 1_000_000, "output": 1_000_000}))
-    failed = account(server)
-    assert failed["usage"] == {"input_tokens": 3, "output_tokens": 1, "exact": False}
-    assert failed["cost"] == {"amount": 4.0, "currency": "USD", "source": "catalogue"}
