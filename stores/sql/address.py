@@ -1,0 +1,10 @@
+"""Where a database is, by its URL: `sqlite:///` and the path of a file, or `postgresql://` as libpq reads it."""
+
+from pathlib import Path
+
+SQLITE = "sqlite:///"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; `None` where the URL is PostgreSQL's."""
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None

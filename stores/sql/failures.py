@@ -1,0 +1,57 @@
+"""What the database's failures mean to a client: not now, no room, or (anything else) a mistake of ours."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from domain.errors import StreamForgeError
+from domain.streams import RETRY_AFTER
+
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "53100")
+"""No space left, or the file may not grow: SQLite calls a limit on its size a failed write."""
+
+_NOT_NOW = (
+    "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY",
+    "08",  # the connection
+    "25006",  # a standby
+    "40",  # rolled back for another's sake
+    "53",  # out of connections or memory
+    "55P03", "57",  # locked, cancelled, shut down, not yet up
+)  # fmt: skip
+"""Beginnings of SQLite's error names and of PostgreSQL's SQLSTATEs."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what is nobody's mistake into `storage_unavailable` and `storage_full`; let the rest pass."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error, PoolExhausted, OSError) as error:
+        reason = reason_of(error)
+        code = _code(error, reason)
+        if code is None:
+            raise
+        structlog.get_logger("stores.sql").warning("storage_failed", code=code, reason=reason)
+        raise StreamForgeError(code, retry_after=RETRY_AFTER) from error
+
+
+def _code(error: Exception, reason: str) -> str | None:
+    if reason.startswith(_FULL):
+        return "storage_full"
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if lost or isinstance(error, PoolExhausted | OSError) or reason.startswith(_NOT_NOW):
+        return "storage_unavailable"
+    return None
+
+
+def reason_of(error: BaseException) -> str:
+    """SQLite's name of the error, PostgreSQL's SQLSTATE, or the exception's name: never its words, or a value."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    for attribute in ("sqlite_errorname", "sqlstate"):
+        if name := getattr(cause, attribute, None):
+            return str(name)
+    return type(cause).__name__

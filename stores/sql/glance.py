@@ -1,0 +1,37 @@
+"""A look at a database without SQLAlchemy, so that a server that has nothing to do with it need not import that."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+VERSIONS = ("0001",)
+"""The schema's versions that this program knows, oldest first: its own is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """`version` is the schema's, `None` where there is none; `pending`, that answers are marked as running."""
+
+    version: str | None
+    pending: bool
+
+
+def glance(file: Path) -> Glance:
+    """What is in an SQLite file, which is not made; `sqlite3.Error` where it cannot be read."""
+    if not file.exists():
+        return Glance(None, pending=False)
+    address = f"file:{quote(str(file.absolute()))}?mode=rw"  # a log that a crash left behind needs the right to write
+    with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
+        if not _has(connection, "alembic_version"):
+            return Glance(None, pending=False)
+        version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        running = "SELECT 1 FROM messages WHERE state = 'running' LIMIT 1"
+        pending = _has(connection, "messages") and connection.execute(running).fetchone() is not None
+        return Glance(version[0] if version else None, pending)
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(query, (table,)).fetchone() is not None

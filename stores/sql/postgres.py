@@ -1,0 +1,83 @@
+"""PostgreSQL: a bounded pool of asyncpg connections.
+
+Work that is lost with its connection before its commit was sent is done once more, on a new connection: so a restart
+of the server that is over is not noticed. Time-outs are the server's; ours, a little longer, is for a server that
+is silent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from stores.sql.database import PATIENCE, Patience
+from stores.sql.failures import translated
+
+T = TypeVar("T")
+
+_GRACE = 1.0
+"""Seconds that the server's own time-out gets to arrive."""
+
+
+def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 1) -> AsyncEngine:
+    """An engine that takes the URL as libpq does. Statements that run too long are ended by the server."""
+    limit = str(int(patience.work * 1000))
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={
+            "dsn": url,
+            "timeout": patience.turn,
+            "server_settings": {
+                "application_name": "streamforge",
+                "statement_timeout": limit,
+                "idle_in_transaction_session_timeout": limit,
+                "jit": "off",  # it takes longer than any statement of ours
+            },
+        },
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=patience.turn,
+        hide_parameters=True,
+    )
+
+
+class PostgresDatabase:
+    """A server. Nothing is connected before it is used."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, patience: Patience, connections: int) -> None:
+        self._engine = postgres_engine(url, patience, connections)
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._at_most = patience.turn + patience.work + _GRACE
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await self._within_time(self._engine, work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._within_time(self._reading, work)
+
+    async def _within_time(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        with translated():
+            async with asyncio.timeout(self._at_most):
+                return await _run(engine, work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def _run(engine: AsyncEngine, work: Callable[[Connection], T], *, again: bool = True) -> T:
+    committing = False
+    try:
+        async with engine.connect() as connection:
+            result = await connection.run_sync(work)
+            committing = True
+            await connection.commit()
+            return result
+    except DBAPIError as error:
+        if committing or not again or not error.connection_invalidated:
+            raise
+    return await _run(engine, work, again=False)

@@ -1,0 +1,135 @@
+"""The schema and its versions.
+
+An SQLite file is brought up to date when it is first used. PostgreSQL may be shared by several servers, whose
+operator says when: `python main.py migrate`. A schema that is newer than this program is left alone, and refused.
+Everything here blocks: call it in a thread that has no event loop.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from stores.sql.address import sqlite_file
+from stores.sql.database import Patience
+from stores.sql.failures import reason_of, translated
+from stores.sql.glance import VERSIONS, glance
+from stores.sql.postgres import postgres_engine
+from stores.sql.sqlite import transaction
+
+T = TypeVar("T")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_LONG = Patience(turn=30, work=3_600)
+_LOCK = 0x53_74_72_65_61_6D  # any number that no other program takes: "Stream"
+
+_REFUSED = {
+    "28": "PostgreSQL does not accept the user or the password of DATABASE_URL.",
+    "3D": "The database that DATABASE_URL names does not exist. Create it first.",
+    "42501": "The user of DATABASE_URL may not create tables. Grant it CREATE on the schema.",
+    "SQLITE_NOTADB": "The database's file is not an SQLite database, or is damaged.",
+    "SQLITE_CORRUPT": "The database's file is damaged.",
+}
+
+
+class SchemaError(Exception):
+    """The database cannot be used as it is; a sentence that says what to do."""
+
+
+def migrate(url: str, to: str = VERSIONS[-1]) -> str | None:
+    """Bring the schema up to date, and answer which version it had. Of several that try at once one does it."""
+    file = sqlite_file(url)
+    with _explained():
+        return _migrate_file(file, to) if file else asyncio.run(_in_postgres(url, partial(_migrate_locked, to=to)))
+
+
+def check(url: str) -> None:
+    """Refuse, with a `SchemaError`, a schema that is not this program's."""
+    if _behind(_version_at(url)):
+        raise SchemaError("The database's schema is not up to date. Run: python main.py migrate")
+
+
+def prepare(url: str) -> None:
+    """Make sure that the schema is this program's: SQLite's is migrated, PostgreSQL's only looked at."""
+    if sqlite_file(url) is None:
+        check(url)
+    elif _behind(_version_at(url)):
+        migrate(url)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except (DBAPIError, sqlite3.Error) as error:
+        for reason, sentence in _REFUSED.items():
+            if reason_of(error).startswith(reason):
+                raise SchemaError(sentence) from error
+        raise
+
+
+def _version_at(url: str) -> str | None:
+    file = sqlite_file(url)
+    with _explained():
+        return glance(file).version if file else asyncio.run(_in_postgres(url, _version))
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return version
+
+
+def _behind(version: str | None) -> bool:
+    if version is not None and version not in VERSIONS:
+        raise SchemaError(f"The database's schema, {version[:50]!r}, is newer than this program. Update the program.")
+    return version != VERSIONS[-1]
+
+
+def _migrate_file(file: Path, to: str) -> str | None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # SQLite gives the files beside it the same mode
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)), isolation_level="AUTOCOMMIT", poolclass=NullPool, hide_parameters=True
+    )
+    with engine.connect() as connection:
+        for pragma in (f"busy_timeout={int(_LONG.turn * 1000)}", "journal_mode=WAL"):
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
+        return transaction(connection, partial(_upgrade, to=to))
+
+
+async def _in_postgres(url: str, work: Callable[[Connection], T]) -> T:
+    engine = postgres_engine(url, _LONG)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _migrate_locked(connection: Connection, to: str) -> str | None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    return _upgrade(connection, to)
+
+
+def _upgrade(connection: Connection, to: str) -> str | None:
+    from alembic import command
+    from alembic.config import Config
+
+    before = _version(connection)
+    if _behind(before):
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+    return before

@@ -1,0 +1,106 @@
+"""SQLite: one thread that writes, so that writers of this process take turns without asking the file; some that read.
+
+Write-ahead log: readers never wait, and see what was committed. Another process may write too; we wait for it as
+long as for a turn.
+"""
+
+import asyncio
+import math
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, create_engine, event
+
+from stores.sql.database import Patience
+from stores.sql.failures import translated
+
+T = TypeVar("T")
+
+_LOOK_AFTER = 20_000
+"""Steps of SQLite's machine, about a millisecond, after which the clock is looked at."""
+
+
+class SqliteDatabase:
+    """A file, which `stores.sql.schema` has made."""
+
+    dialect = "sqlite"
+
+    def __init__(self, file: Path, patience: Patience, connections: int) -> None:
+        self._patience = patience
+        self._engine = create_engine(
+            URL.create("sqlite", database=str(file)),
+            isolation_level="AUTOCOMMIT",  # transactions are begun by us, because ours begin with IMMEDIATE
+            skip_autocommit_rollback=True,
+            pool_size=connections,
+            max_overflow=0,
+            hide_parameters=True,
+        )
+        event.listen(self._engine, "connect", self._prepare)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._readers = ThreadPoolExecutor(max(connections - 1, 1), thread_name_prefix="sqlite-reader")
+
+    def _prepare(self, connection: sqlite3.Connection, record: Any) -> None:
+        deadline = record.info["deadline"] = [math.inf]
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={int(self._patience.turn * 1000)}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        connection.set_progress_handler(lambda: time.monotonic() > deadline[0], _LOOK_AFTER)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._writer, work, transaction)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._readers, work, _look)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T], do: "_Way[T]") -> T:
+        """Work whose turn does not come in time, or whose task is cancelled before it, is never done."""
+        turn = time.monotonic() + self._patience.turn
+
+        def run() -> T:
+            if time.monotonic() > turn:
+                raise TimeoutError
+            with self._engine.connect() as connection:
+                connection.info["deadline"][0] = time.monotonic() + self._patience.turn + self._patience.work
+                return do(connection, work)
+
+        with translated():
+            async with asyncio.timeout(2 * self._patience.turn + self._patience.work):
+                return await asyncio.wrap_future(threads.submit(run))
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.shutdown(cancel_futures=True)
+        self._readers.shutdown(cancel_futures=True)
+        self._engine.dispose()
+
+
+_Way = Callable[[Connection, Callable[[Connection], T]], T]
+
+
+def _look(connection: Connection, work: Callable[[Connection], T]) -> T:
+    return work(connection)
+
+
+def transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
+    """Do the work in a transaction that has the right to write from its first statement on."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("ROLLBACK")  # some failures have done it already
+        raise
+    return result

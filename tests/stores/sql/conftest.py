@@ -1,0 +1,36 @@
+"""Each test on both databases, with a database of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from stores.sql.database import Database, open_database
+from stores.sql.schema import migrate
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> Iterator[str]:
+    """The name of a database that is up to date and holds nothing, to copy from."""
+    with postgres.database() as url:
+        migrate(url)
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that is up to date, or becomes it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'data' / 'streamforge.db'}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with postgres.database(request.getfixturevalue("migrated")) as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    async with open_database(url) as opened:
+        yield opened
