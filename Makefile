@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
-CODE := main.py config domain wires routers services chains stores demo tests benchmarks
+CODE := main.py config domain wires routers services chains stores cli demo tests benchmarks
 
 .PHONY: run demo dev providers test lint check bench lock clean
 

@@ -1,4 +1,4 @@
-"""StreamForge: `create_app()`, `app` for `uvicorn main:app`, and `python main.py`, which serves."""
+"""StreamForge: `create_app()`, `app` for `uvicorn main:app`, and `python main.py`: serves, or hands on to `cli`."""
 
 import gc
 import os
@@ -111,11 +111,12 @@ def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
 
 
 def serve(argv: list[str]) -> int:
-    """`python main.py`: serve until a signal comes. Answers the exit code."""
-    if argv:
-        print("python main.py takes no arguments: it serves. Settings come from the environment.", file=sys.stderr)
-        return 2
+    """`python main.py`: serve until a signal comes, or do what the words say. Answers the exit code."""
     settings = _load_settings(exit_code=2)
+    if argv:
+        from cli.main import run
+
+        return run(argv, settings)
     app = _create_or_exit(settings, exit_code=2)
     import uvicorn
 

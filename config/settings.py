@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     LANGSMITH_API_KEY: SecretStr | None = None
     LANGSMITH_PROJECT: str = Field("streamforge", min_length=1, max_length=200)
 
+    DATA_DIR: Path = Path("data")
+    DATABASE_URL: SecretStr | None = None
+
     STREAM_COMMIT_DELAY: float = Field(0.3, ge=0, le=60, allow_inf_nan=False)
     STREAM_HEARTBEAT: Seconds = 15
     STREAM_ORPHAN_TIMEOUT: Seconds = 60
@@ -124,6 +127,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", "MODELS_FILE", "PROVIDER_PROXY", "LANGSMITH_API_KEY",
+        "DATA_DIR", "DATABASE_URL",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -137,6 +141,20 @@ class Settings(BaseSettings):
             parts = urlsplit(value.get_secret_value())
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError("wants a URL like http://proxy.example:3128")
+        return value
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            hosts = parts.netloc.rpartition("@")[2]
+            if (
+                parts.scheme not in ("postgresql", "postgres")
+                or len(parts.path) < 2
+                or not re.fullmatch(r"([^:,]*|\[[0-9a-fA-F:]+])(:\d+)?(,[^:,]*(:\d+)?)*", hosts)
+            ):
+                raise ValueError("wants a URL like postgresql://user:password@localhost:5432/streamforge")
         return value
 
     @field_validator("LLM_BASE_URL", "LANGSMITH_ENDPOINT")
@@ -163,6 +181,12 @@ class Settings(BaseSettings):
         if len(self.SIMULATED_TEXT.encode()) > self.STREAM_MAX_BYTES:
             raise ValueError("SIMULATED_TEXT is longer than STREAM_MAX_BYTES; shorten the one or raise the other")
         return self
+
+    def database_url(self) -> str:
+        """Where the database is: in a file of DATA_DIR, if DATABASE_URL names none. It may hold a password."""
+        if self.DATABASE_URL is not None:
+            return self.DATABASE_URL.get_secret_value()
+        return f"sqlite:///{self.DATA_DIR / 'streamforge.db'}"
 
 
 @lru_cache(maxsize=1)

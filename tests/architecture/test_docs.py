@@ -36,7 +36,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCS)
 def test_every_setting_that_is_named_exists(name: str) -> None:
-    families = "STREAM|MAX|LLM|MODEL|MODELS|PROVIDER|LANGSMITH|DRAIN|CORS|LOG|SIMULATED|OPENAI"
+    families = "STREAM|MAX|LLM|MODEL|MODELS|PROVIDER|LANGSMITH|DRAIN|CORS|DATA|DATABASE|LOG|SIMULATED|OPENAI"
     named = set(re.findall(rf"`((?:{families})_[A-Z_]+)`", DOCS[name]))
     assert named - NOT_OURS <= set(Settings.model_fields)
 
@@ -49,7 +49,9 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 def test_every_file_that_is_named_exists() -> None:
     for text in DOCS.values():
-        for path in re.findall(r"`((?:domain|services|chains|routers|stores|tests|wires|config)/[\w/]+\.py)`", text):
+        for path in re.findall(
+            r"`((?:domain|services|chains|routers|stores|tests|wires|config|cli)/[\w/]+\.py)`", text
+        ):
             assert (ROOT / path).exists(), path
 
 

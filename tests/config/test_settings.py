@@ -65,6 +65,10 @@ def test_no_origins_at_all_is_a_choice() -> None:
         ("LLM_BASE_URL", "ftp://x", "http"),
         ("LLM_BASE_URL", "http://me:pass-word@x/v1", "without user"),
         ("LLM_BASE_URL", "http://x:99999/v1", "Port"),
+        ("DATABASE_URL", "mysql://me:pass-word@x/db", "postgresql://"),
+        ("DATABASE_URL", "postgresql://me:pass-word@x/", "postgresql://"),
+        ("DATABASE_URL", "postgresql://me:pass-word/@x/db", "postgresql://"),
+        ("DATABASE_URL", "postgresql://me@x:pass-word/db", "postgresql://"),
         ("SIMULATED_TEXT", " \n ", "word"),
         ("MAX_STREAMS", "many", "integer"),
     ],
@@ -123,3 +127,10 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
 
 def test_no_key_is_shown_when_settings_are_printed() -> None:
     assert "sk-secret" not in repr(make_settings(OPENAI_API_KEY="sk-secret"))
+    assert "pass-word" not in repr(make_settings(DATABASE_URL="postgresql://me:pass-word@x/db"))
+
+
+def test_the_database_is_a_file_of_the_data_folder_unless_there_is_a_url() -> None:
+    assert make_settings(DATA_DIR="/var/lib/x").database_url() == "sqlite:////var/lib/x/streamforge.db"
+    assert make_settings(DATABASE_URL=" ").database_url() == "sqlite:///data/streamforge.db"
+    assert make_settings(DATABASE_URL="postgresql:///db?host=/run").database_url() == "postgresql:///db?host=/run"

@@ -1,0 +1,1 @@
+"""What `python main.py` does when it is given words; imported only then."""

@@ -1,0 +1,44 @@
+"""The commands. Each gets the settings that `main` has loaded, and ends with a sentence where it cannot do its work."""
+
+import sys
+
+import click
+
+from config.settings import Settings
+
+
+@click.group()
+def commands() -> None:
+    """Without a command it serves. Settings come from the environment and .env; see .env.example."""
+
+
+@commands.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date, as PostgreSQL needs it after an update of this program."""
+    from domain.errors import StreamForgeError
+    from stores.sql.glance import VERSIONS
+    from stores.sql.schema import SchemaError
+    from stores.sql.schema import migrate as bring_up_to_date
+
+    try:
+        before = bring_up_to_date(settings.database_url())
+    except (SchemaError, StreamForgeError) as error:
+        raise click.ClickException(str(error)) from error
+    if before == VERSIONS[-1]:
+        click.echo(f"The schema is up to date: version {before}.")
+    else:
+        click.echo(f"The schema was at version {before or 'none'}, and is at {VERSIONS[-1]} now.")
+
+
+def run(argv: list[str], settings: Settings) -> int:
+    """Do what the words say. Answers the exit code: 2 for words that mean nothing, 1 for work that failed."""
+    try:
+        code = commands.main(argv, prog_name="python main.py", obj=settings, standalone_mode=False)
+    except click.UsageError as error:
+        print(f"{error.format_message()} See: python main.py --help", file=sys.stderr)
+        return 2
+    except click.ClickException as error:
+        print(error.format_message(), file=sys.stderr)
+        return 1
+    return code or 0
