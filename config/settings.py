@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from config import checks
 from domain.events import UNWRITABLE
 
 _HEADER = re.compile(r"[!-~]{1,4096}")  # what RFC 9110 lets pass in every header, without white space
@@ -37,7 +38,26 @@ class Settings(BaseSettings):
         "http://127.0.0.1:3000",
         "http://127.0.0.1:5173",
     )
+    ALLOWED_HOSTS: Annotated[tuple[str, ...], NoDecode, Field(max_length=100), AfterValidator(checks.host_names)] = ()
+    FORWARDED_ALLOW_IPS: Annotated[
+        tuple[str, ...], NoDecode, Field(max_length=100), AfterValidator(checks.networks)
+    ] = ()
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+    AUTH_MODE: Literal["none", "api_key", "jwt"] = "none"
+    ALLOW_UNAUTHENTICATED: bool = False
+    AUTH_SECRET: Annotated[SecretStr | None, AfterValidator(checks.long_secret)] = None
+    JWT_JWKS: Annotated[str | None, Field(max_length=2_000), AfterValidator(checks.token_keys)] = None
+    JWT_ISSUER: str | None = Field(None, max_length=2_000)
+    JWT_AUDIENCE: str | None = Field(None, max_length=2_000)
+    JWT_OWNER_CLAIM: str = Field("sub", min_length=1, max_length=200)
+    JWT_SCOPE_CLAIM: str = Field("scope", min_length=1, max_length=200)
+    RATE_LIMIT: Annotated[str, AfterValidator(checks.rates)] = ""
+    RATE_LIMIT_ADDRESS: Annotated[str, AfterValidator(checks.rates)] = ""
+
+    REDIS_URL: Annotated[SecretStr | None, AfterValidator(checks.redis_url)] = None
+    REDIS_PREFIX: str = Field("streamforge", pattern=r"^[A-Za-z0-9._-]{1,50}$")
+    ALLOW_OPEN_REDIS: bool = False
 
     SIMULATED_TEXT: str = Field("This is a simulated streaming response", min_length=1, max_length=1_000_000)
     STREAM_DELAY: float = Field(0.1, ge=0, le=60, allow_inf_nan=False)
@@ -82,7 +102,7 @@ class Settings(BaseSettings):
     MAX_BODY_BYTES: int = Field(1024 * 1024, ge=1, le=2**30)
     DRAIN_TIMEOUT: float = Field(25, ge=0, le=3_600, allow_inf_nan=False)
 
-    @field_validator("CORS_ORIGINS", mode="before")
+    @field_validator("CORS_ORIGINS", "ALLOWED_HOSTS", "FORWARDED_ALLOW_IPS", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -128,6 +148,7 @@ class Settings(BaseSettings):
     @field_validator(
         "LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", "MODELS_FILE", "PROVIDER_PROXY", "LANGSMITH_API_KEY",
         "DATA_DIR", "DATABASE_URL",
+        "AUTH_SECRET", "JWT_JWKS", "JWT_ISSUER", "JWT_AUDIENCE", "REDIS_URL",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -180,6 +201,14 @@ class Settings(BaseSettings):
     def _simulated_text_fits(self) -> Self:
         if len(self.SIMULATED_TEXT.encode()) > self.STREAM_MAX_BYTES:
             raise ValueError("SIMULATED_TEXT is longer than STREAM_MAX_BYTES; shorten the one or raise the other")
+        return self
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        checks.check_listening(self.HOST, authenticated=self.AUTH_MODE != "none", allowed=self.ALLOW_UNAUTHENTICATED)
+        if self.AUTH_MODE == "jwt":
+            checks.check_tokens(self.JWT_JWKS, self.JWT_ISSUER, self.JWT_AUDIENCE)
+        checks.check_redis(self.REDIS_URL, allowed=self.ALLOW_OPEN_REDIS)
         return self
 
     def database_url(self) -> str:

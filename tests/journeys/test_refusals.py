@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from tests.journeys.test_reading import code_of
-from tests.support.server import LiveServer, process_server
+from tests.support.server import LiveServer, process_server, running
 
 Serve = Callable[..., LiveServer]
 JSON = {"content-type": "application/json"}
@@ -110,8 +111,9 @@ def test_a_request_that_came_over_a_network_is_refused() -> None:
         address = own_address()
     except OSError:
         pytest.skip("this machine has no address but loopback")
-    with process_server(HOST="0.0.0.0") as (_, url):
-        port = url.rpartition(":")[2]
+    command = [sys.executable, "-m", "uvicorn", "main:app", "--host", "0.0.0.0", "--port", "0"]
+    with running(command) as started:
+        port = re.search(r":([0-9]+) ", started.wait_for_event("Uvicorn running")["event"])[1]  # type: ignore[index]
         assert code_of(httpx.get(f"http://{address}:{port}/", headers={"host": "localhost"})) == (403, "foreign_host")
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
 

@@ -133,12 +133,18 @@ class Process:
 @contextlib.contextmanager
 def process_server(command: list[str] | None = None, **settings: Any) -> Iterator[tuple[Process, str]]:
     """`python main.py` (or another command that logs `serving`) with these settings; yields it and its URL."""
-    env = {"PORT": "0", **{name: str(value) for name, value in settings.items()}}
-    process = Process(command or [sys.executable, "main.py"], env)
+    with running(command or [sys.executable, "main.py"], **settings) as started:
+        yield started, started.wait_for_event("serving")["url"]
+
+
+@contextlib.contextmanager
+def running(command: list[str], **settings: Any) -> Iterator[Process]:
+    """Any command with these settings; gone at the end."""
+    started = Process(command, {"PORT": "0", **{name: str(value) for name, value in settings.items()}})
     try:
-        yield process, process.wait_for_event("serving")["url"]
+        yield started
     finally:
-        process.close()
+        started.close()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
