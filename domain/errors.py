@@ -64,6 +64,7 @@ ERRORS: dict[str, ErrorKind] = {
     "server_draining": ErrorKind(
         503, True, "The server is shutting down. Send the message again in a moment.", "interrupted"
     ),
+    "auth_unavailable": ErrorKind(503, True, "The server cannot check who you are now. Try again shortly."),
     "log_unavailable": ErrorKind(503, True, "The stream cannot be reached from here now. Try again shortly."),
     "storage_unavailable": ErrorKind(503, True, "The server's database does not answer. Try again shortly."),
     "storage_full": ErrorKind(507, True, "The server has no room to store this. Try again later."),

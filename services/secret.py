@@ -1,0 +1,46 @@
+"""The secret that API keys are hashed with, where no setting brings one: made once, kept in a file of the owner's."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+FILE = "secret"
+
+
+class SecretError(ValueError):
+    """Why the secret cannot be read or made, in one sentence."""
+
+
+def read_secret(folder: Path) -> bytes:
+    """The folder's secret. Blocks: it reads the disk, and at first makes folder and file.
+
+    Of several processes that make it at the same time one wins, and all read that one's.
+    """
+    file = folder / FILE
+    try:
+        if not file.exists():
+            _make(folder, file)
+        if file.stat().st_mode & 0o077 and os.name == "posix":
+            raise SecretError(f"{file} can be read by others. Make it private: chmod 600 {file}.")
+        secret = file.read_bytes().strip()
+    except OSError as error:
+        raise SecretError(f"the secret {file} cannot be read or made: {error.strerror}.") from None
+    if len(secret) < 32:
+        raise SecretError(f"the secret {file} has fewer than 32 characters. Restore it, or remove it and every key.")
+    return secret
+
+
+def _make(folder: Path, file: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=folder)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as written:
+            written.write(secrets.token_hex(32).encode())
+            written.flush()
+            os.fsync(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, file)  # whole or not at all, and never over another's
+    finally:
+        os.unlink(draft)
