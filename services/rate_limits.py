@@ -1,0 +1,114 @@
+"""How often each caller and each address may ask.
+
+Counted with the `limits` library, in this process or, with a REDIS_URL, in Redis for all processes together. While
+Redis fails each process counts alone: a limiter that is down must not take the service along.
+"""
+
+import asyncio
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import structlog
+
+SECONDS = 0.5
+"""How long Redis may take for all that a request asks of it."""
+PAUSE = 5.0
+"""Seconds for which Redis is left alone after it has failed."""
+
+log = structlog.get_logger("limits")
+
+
+class Quota(NamedTuple):
+    """Where a request stands: may it pass, how many may within the rate, how many are left, when one more is free.
+
+    `reset` is in whole seconds from now.
+    """
+
+    passes: bool
+    limit: int
+    remaining: int
+    reset: int
+
+
+class RateLimits:
+    """Counts requests. `caller` and `address` are rates like `60/minute;1000/day`; an empty one is no limit.
+
+    Importing the library takes a while: make it in a thread. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        caller: str,
+        address: str,
+        redis_url: str | None = None,
+        prefix: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        limits = import_module("limits")
+        strategy = import_module("limits.aio.strategies").SlidingWindowCounterRateLimiter
+        counters = import_module("stores.counters")
+        self._of_caller: list[Any] = limits.parse_many(caller) if caller else []
+        self._of_address: list[Any] = limits.parse_many(address) if address else []
+        self._local = strategy(counters.LocalCounters())
+        self._shared = strategy(counters.shared_counters(redis_url, prefix)) if redis_url else None
+        self._clock = clock
+        self._shared_again = -math.inf
+
+    async def of_caller(self, owner: str) -> Quota | None:
+        """Count a request of this caller; nothing where there is no limit."""
+        return await self._count(self._of_caller, "caller", owner)
+
+    async def of_address(self, address: str) -> Quota | None:
+        """Count a request from this address; all of a /64 of IPv6 are one, for whoever has one has all."""
+        return await self._count(self._of_address, "address", _network(address))
+
+    async def close(self) -> None:
+        """Let go of the connections to Redis."""
+        if self._shared is not None:
+            await self._shared.storage.bridge.get_connection().aclose()
+
+    async def _count(self, rates: list[Any], kind: str, name: str) -> Quota | None:
+        if not rates:
+            return None
+        if self._shared is not None and self._clock() >= self._shared_again:
+            try:
+                async with asyncio.timeout(SECONDS):
+                    return await _hit(self._shared, rates, kind, name)
+            except Exception as error:  # whatever it is, the request goes on
+                self._shared_again = self._clock() + PAUSE
+                log.error("requests are counted by each process alone: Redis fails", exc_info=error)
+        return await _hit(self._local, rates, kind, name)
+
+
+async def _hit(limiter: Any, rates: list[Any], kind: str, name: str) -> Quota:
+    """Count in every window; the quota of the one that refuses, else of the one with the least left."""
+    tightest: Quota | None = None
+    for rate in rates:
+        passes = await limiter.hit(rate, kind, name)
+        stats = await limiter.get_window_stats(rate, kind, name)
+        reset = max(math.ceil(stats.reset_time - time.time()), 1)
+        quota = Quota(passes, rate.amount, stats.remaining if passes else 0, reset)
+        if not passes:
+            return quota
+        if tightest is None or quota.remaining < tightest.remaining:
+            tightest = quota
+    assert tightest is not None
+    return tightest
+
+
+def _network(address: str) -> str:
+    """The address, or the /64 that it lies in."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:50]  # a Unix socket has none
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
