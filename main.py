@@ -16,14 +16,15 @@ from fastapi import FastAPI
 from config.logging import configure_logging
 from config.settings import Settings, describe, get_settings
 from domain.models import Catalogue
-from routers.api import ROUTERS
+from routers.api import routers
 from routers.deps import State
 from routers.descriptions import add_docs
 from routers.errors import add_error_handlers
 from routers.middleware import add_middleware
 from routers.streaming import StreamingApp
 from services.catalogue import CatalogueError
-from services.container import open_services, read_catalogue
+from services.container import key_secret, open_services, read_catalogue
+from services.secret import SecretError
 
 SEND_BUFFER_BYTES = 64 * 1024
 RELOAD_DRAIN_SECONDS = 1.0
@@ -32,28 +33,35 @@ RELOAD_DRAIN_SECONDS = 1.0
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application, built from the settings it is handed; without any, from the environment's.
 
-    A catalogue of models that cannot be used is a `CatalogueError`.
+    A catalogue of models that cannot be used is a `CatalogueError`, a secret that cannot be kept a `SecretError`.
     """
     settings = settings or get_settings()
     app = StreamingApp(
         title=settings.APP_NAME,
         version=settings.APP_VERSION,
         description="Post a message; the answer streams back word by word over Server-Sent Events.",
-        lifespan=partial(_lifespan, settings=settings, catalogue=read_catalogue(settings)),
+        lifespan=partial(_lifespan, settings=settings, catalogue=read_catalogue(settings), secret=key_secret(settings)),
         docs_url=None,
         redoc_url=None,
     )
-    add_middleware(app, origins=settings.CORS_ORIGINS, max_body_bytes=settings.MAX_BODY_BYTES)
+    add_middleware(
+        app,
+        origins=settings.CORS_ORIGINS,
+        max_body_bytes=settings.MAX_BODY_BYTES,
+        loopback_only=settings.AUTH_MODE == "none" and not settings.ALLOW_UNAUTHENTICATED,
+        hosts=settings.ALLOWED_HOSTS,
+        proxies=settings.FORWARDED_ALLOW_IPS,
+    )
     add_error_handlers(app)
-    for router in ROUTERS:
+    for router in routers(api_keys=settings.AUTH_MODE == "api_key"):
         app.include_router(router)
-    add_docs(app)
+    add_docs(app, authenticated=settings.AUTH_MODE != "none")
     return app
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI, settings: Settings, catalogue: Catalogue) -> AsyncIterator[State]:
-    async with open_services(settings, catalogue) as services:
+async def _lifespan(_: FastAPI, settings: Settings, catalogue: Catalogue, secret: bytes | None) -> AsyncIterator[State]:
+    async with open_services(settings, catalogue, secret) as services:
         # What start-up made stays: collected once more, then left out of every later collection. A collection
         # that walks everything costs each of thousands of streams more than its words do.
         gc.collect()
@@ -93,6 +101,9 @@ def _create_or_exit(settings: Settings, exit_code: int) -> FastAPI:
         return create_app(settings)
     except CatalogueError as error:
         print(f"StreamForge cannot start, its models are wrong: {error} See docs/models.md.", file=sys.stderr)
+        raise SystemExit(exit_code) from None
+    except SecretError as error:
+        print(f"StreamForge cannot start: {error} See docs/security.md.", file=sys.stderr)
         raise SystemExit(exit_code) from None
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.events import FinishReason
 
@@ -97,7 +98,10 @@ CLOCKS: tuple[str, ...] = tuple(field.name for field in fields(ModelClocks))
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One row of the catalogue. `key` names an entry of PROVIDER_KEYS, and never is a key itself."""
+    """One row of the catalogue. `key` names an entry of PROVIDER_KEYS, and never is a key itself.
+
+    With `scopes` it is there only for callers who have one of them.
+    """
 
     id: str
     provider: Provider
@@ -112,6 +116,11 @@ class ModelEntry:
     price: Price | None = None
     defaults: Parameters = NOTHING_ASKED
     fallbacks: tuple[str, ...] = ()
+    scopes: frozenset[str] = frozenset()
+
+    def open_to(self, caller: Caller) -> bool:
+        """Whether the caller may use it, and so know of it."""
+        return not self.scopes or any(map(caller.may, self.scopes))
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -158,23 +167,32 @@ class Catalogue:
     entries: Mapping[str, ModelEntry]
     default: str
 
-    def find(self, model_id: str | None, pointer: str | None = None) -> ModelEntry:
+    def open_to(self, caller: Caller) -> list[ModelEntry]:
+        """The models that there are for this caller, in the catalogue's order."""
+        return [entry for entry in self.entries.values() if entry.open_to(caller)]
+
+    def find(self, model_id: str | None, caller: Caller, pointer: str | None = None) -> ModelEntry:
         """The model with this id, by default the default; `model_not_found` with those that are called nearly so.
 
-        `pointer` is where in a body the id stands, if it came in one.
+        A model that the caller may not use is as unknown as any other, and no hint names it. `pointer` is where in a
+        body the id stands, if it came in one.
         """
         entry = self.entries.get(model_id or self.default)
-        if entry is None:
-            near = get_close_matches(str(model_id)[:200], self.entries, n=3, cutoff=0.5)
+        if entry is None or not entry.open_to(caller):
+            names = [each.id for each in self.open_to(caller)]
+            near = get_close_matches((model_id or "")[:200], names, n=3, cutoff=0.5)
             hint = f" Nearly so called: {', '.join(map(repr, near))}." if near else ""
             detail = f"There is no model of that name.{hint} GET /models lists those there are."
             raise StreamForgeError("model_not_found", detail, pointer=pointer)
         return entry
 
-    def candidates(self, entry: ModelEntry, asked: Parameters) -> list[ModelEntry]:
+    def fallbacks(self, entry: ModelEntry, caller: Caller) -> list[ModelEntry]:
+        """Who is asked instead of the model, as far as the caller may use them."""
+        return [each for name in entry.fallbacks if (each := self.entries[name]).open_to(caller)]
+
+    def candidates(self, entry: ModelEntry, asked: Parameters, caller: Caller) -> list[ModelEntry]:
         """The model, then those of its fallbacks that can do what is asked."""
-        fallbacks = (self.entries[name] for name in entry.fallbacks)
-        return [entry, *(each for each in fallbacks if each.can(asked))]
+        return [entry, *(each for each in self.fallbacks(entry, caller) if each.can(asked))]
 
 
 @dataclass(frozen=True, slots=True)

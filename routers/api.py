@@ -1,5 +1,13 @@
 """The table of contents: every router of the API."""
 
-from routers import chat, models, system
+from fastapi import APIRouter
 
-ROUTERS = [chat.router, models.router, system.router]  # the busiest first: routes are tried in this order
+from routers import chat, keys, models, system
+
+# The busiest first: routes are tried in this order.
+_ROUTERS = [chat.router, models.router, chat.public, system.public]
+
+
+def routers(*, api_keys: bool) -> list[APIRouter]:
+    """The routers of an application; those of keys only where callers have API keys."""
+    return [*_ROUTERS, keys.router] if api_keys else _ROUTERS

@@ -8,12 +8,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.models import Parameters
 from domain.streams import Ask, OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
-from routers.deps import StreamingDep, services_of
+from routers.deps import CallerDep, StreamingDep, services_of
 from routers.descriptions import FORMAT, FORMAT_PARAMETER, LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, stream_responses
 from routers.errors import PROVIDER_ERRORS, problems
+from routers.guard import REFUSALS, caller_of, guarded, refusals
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
@@ -24,7 +26,8 @@ from wires.events import gone
 MAX_FIELDS = 50
 _NO_PARAMETERS = {"message", "model", "on_disconnect"}
 
-router = APIRouter(prefix="/chat", tags=["chat"])
+router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
+public = APIRouter(prefix="/chat", tags=["chat"])
 
 FormatQuery = Annotated[Format, Query(description=FORMAT)]
 # Told, but not enforced: a cursor that is too long is as malformed as any other, and answered as such.
@@ -106,7 +109,7 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
     response_class=StreamingResponse,
     openapi_extra={"parameters": [FORMAT_PARAMETER, LAST_EVENT_ID_PARAMETER]},
     responses=stream_responses(
-        "malformed_request", "malformed_cursor", "foreign_host", "request_timeout", "cursor_ahead", "body_too_large",
+        *REFUSALS, "malformed_request", "malformed_cursor", "request_timeout", "cursor_ahead", "body_too_large",
         "unsupported_media_type", "invalid_request", "unsupported_parameter", "message_too_long", "message_mismatch",
         "context_overflow", "model_not_found", "too_many_streams", "too_many_readers", "server_draining",
         "internal_error", "log_limit", "stream_timeout", *PROVIDER_ERRORS,
@@ -122,15 +125,16 @@ async def start_stream(chat: ChatRequest, request: Request) -> Response:
     that can only repeat their request.
     """
     streams = services_of(request).streaming
+    caller = caller_of(request)
     wire = WIRES[_format(request)]
     last_event_id = request.headers.get("last-event-id")
     if last_event_id is not None:
-        return await _repost(streams, last_event_id, chat.message, wire)
-    tail = await streams.start(chat.ask(), chat.model, chat.on_disconnect)
+        return await _repost(streams, caller, last_event_id, chat.message, wire)
+    tail = await streams.start(caller, chat.ask(), chat.model, chat.on_disconnect)
     return StreamResponse(streams, tail, wire)
 
 
-@router.get("/health", summary="Is chat working?", responses=problems("foreign_host"))
+@public.get("/health", summary="Is chat working?", responses=problems("foreign_host"))
 async def chat_health() -> ChatHealth:
     """Whether streaming is enabled."""
     return ChatHealth()
@@ -142,7 +146,7 @@ async def chat_health() -> ChatHealth:
     response_class=StreamingResponse,
     responses={
         **stream_responses(
-            "malformed_stream_id", "malformed_cursor", "foreign_host", "stream_not_found", "cursor_ahead",
+            *REFUSALS, "malformed_stream_id", "malformed_cursor", "stream_not_found", "cursor_ahead",
             "invalid_request", "too_many_readers", extra=_STATE,
         ),
         204: {"description": "The stream has ended, and its last event was already read"},
@@ -150,6 +154,7 @@ async def chat_health() -> ChatHealth:
 )  # fmt: skip
 async def follow_stream(
     stream_id: StreamId,
+    caller: CallerDep,
     streams: StreamingDep,
     format: FormatQuery = "events",
     after: Annotated[int, Query(ge=0, le=999_999_999, description="Events read; blocks with `format=text`")] = 0,
@@ -163,8 +168,8 @@ async def follow_stream(
     """
     parse_stream_id(stream_id)
     if _wants_json(accept):
-        return _state(await streams.state(stream_id))
-    tail = await streams.find(stream_id)
+        return _state(await streams.state(caller, stream_id))
+    tail = await streams.find(caller, stream_id)
     wire = WIRES[format]
     cursor = last_event_id if last_event_id is not None else last_event_id_query
     seq = _cursor(tail, cursor) if cursor is not None else wire.seq_after(after, tail.events)
@@ -175,12 +180,12 @@ async def follow_stream(
     "/streams/{stream_id}/cancel",
     summary="Stop a stream",
     status_code=202,
-    responses=problems("malformed_stream_id", "foreign_host", "stream_not_found", "request_timeout", "body_too_large"),
+    responses=refusals("malformed_stream_id", "stream_not_found", "request_timeout", "body_too_large"),
     response_model=StreamOut,
 )
-async def cancel_stream(stream_id: StreamId, streams: StreamingDep) -> Response:
+async def cancel_stream(stream_id: StreamId, caller: CallerDep, streams: StreamingDep) -> Response:
     """Stops the model and answers the stream's state. A stream that has ended keeps its outcome."""
-    return _state(await streams.cancel(parse_stream_id(stream_id)), status=202)
+    return _state(await streams.cancel(caller, parse_stream_id(stream_id)), status=202)
 
 
 def _format(request: Request) -> Format:
@@ -194,11 +199,11 @@ def _format(request: Request) -> Format:
     return name
 
 
-async def _repost(streams: StreamingService, last_event_id: str, message: str, wire: Wire) -> Response:
+async def _repost(streams: StreamingService, caller: Caller, last_event_id: str, message: str, wire: Wire) -> Response:
     """Resume for clients that repeat their POST for ever on anything but a stream."""
     stream_id, seq = parse_event_id(last_event_id)
     try:
-        tail = await streams.find(stream_id)
+        tail = await streams.find(caller, stream_id)
     except StreamForgeError:
         return StaticStreamResponse(gone(), stream_id)
     if tail.info.message_digest != digest(message):

@@ -83,13 +83,17 @@ class StreamReader(Connection):
         "_quiet",
         "_sending",
         "_streams",
-        "_tail",
+        "key_id",
+        "tail",
     )
 
-    def __init__(self, streams: StreamingService, tail: Tail, wire: Wire, after: int, send: Send) -> None:
+    def __init__(
+        self, streams: StreamingService, tail: Tail, wire: Wire, after: int, send: Send, key_id: str | None = None
+    ) -> None:
         super().__init__(send)
         self._streams = streams
-        self._tail = tail
+        self.tail = tail
+        self.key_id = key_id
         self._encode = wire.encoder(tail.info.id).encode
         self._heartbeat = wire.heartbeat
         self._after = after
@@ -100,7 +104,7 @@ class StreamReader(Connection):
 
     def tick(self, clocks: Clocks) -> None:
         """Count a sweep: against the send clock while the client owes us room, else against the heartbeat."""
-        if self._sending or self._tail.ended:
+        if self._sending or self.tail.ended:
             super().tick(clocks)
             return
         self._quiet += 1
@@ -114,7 +118,7 @@ class StreamReader(Connection):
 
     async def run(self, receive: Receive) -> None:
         """Send the stream until it ends or the client leaves. This task only waits for the latter."""
-        self._streams.join(self._tail, self)
+        self._streams.join(self.tail, self)
         pump = asyncio.create_task(self._pump(), name="pump")
         try:
             while (await receive())["type"] != "http.disconnect":
@@ -123,7 +127,7 @@ class StreamReader(Connection):
                 await self.linger()
         finally:
             pump.cancel()
-            await self._streams.leave(self._tail, self)
+            await self._streams.leave(self.tail, self)
 
     async def _pump(self) -> None:
         try:
@@ -133,7 +137,7 @@ class StreamReader(Connection):
             self.abort()
 
     async def _write(self) -> None:
-        tail = self._tail
+        tail = self.tail
         batches = 0
         while True:
             if self._fed < len(tail.events):

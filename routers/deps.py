@@ -8,6 +8,9 @@ from typing import Annotated, TypedDict, cast
 
 from fastapi import Depends, Request
 
+from domain.callers import Caller
+from routers.guard import caller_of
+from services.api_keys import ApiKeys
 from services.container import Services
 from services.drain import Drain
 from services.model_service import ModelService
@@ -40,6 +43,18 @@ async def get_drain(request: Request) -> Drain:
     return services_of(request).drain
 
 
+async def get_caller(request: Request) -> Caller:
+    """Whose request this is."""
+    return caller_of(request)
+
+
+async def get_keys(request: Request) -> ApiKeys:
+    """The service of API keys; only routes that are there with it ask for it."""
+    return cast(ApiKeys, services_of(request).keys)
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+KeysDep = Annotated[ApiKeys, Depends(get_keys)]
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
 ModelsDep = Annotated[ModelService, Depends(get_models)]
 DrainDep = Annotated[Drain, Depends(get_drain)]

@@ -7,10 +7,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse
 
 from routers.errors import Problem, problems
+from routers.guard import GuardedRoute
 from wires import WIRES
 
 _ASSETS = "/docs/assets"
@@ -97,8 +99,11 @@ def stream_responses(*codes: str, extra: dict[str, Any] | None = None) -> dict[i
     }
 
 
-def add_docs(app: FastAPI) -> None:
-    """Serve /docs from an installed package, and put `Problem` among the schema's components."""
+def add_docs(app: FastAPI, *, authenticated: bool) -> None:
+    """Serve /docs from an installed package, and put `Problem` among the schema's components.
+
+    Where callers are `authenticated` the schema says which routes take a credential.
+    """
     package = find_spec("fastapi_offline")  # found, not imported: only its files are wanted
     if package is None or package.origin is None:
         raise RuntimeError("the package fastapi-offline is not installed; install requirements.txt")
@@ -128,8 +133,19 @@ def add_docs(app: FastAPI) -> None:
             schema.setdefault("components", {}).setdefault("schemas", {}).update({**nested, "Problem": parts})
             for unused in ("HTTPValidationError", "ValidationError"):
                 schema["components"]["schemas"].pop(unused, None)
+            if authenticated:
+                _say_what_is_guarded(app, schema)
             for operation in (method for path in schema["paths"].values() for method in path.values()):
                 operation["responses"] = dict(sorted(operation["responses"].items()))
         return app.openapi_schema or generate()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
+
+
+def _say_what_is_guarded(app: FastAPI, schema: dict[str, Any]) -> None:
+    bearer = {"type": "http", "scheme": "bearer", "description": "An API key or a token"}
+    schema["components"]["securitySchemes"] = {"bearer": bearer}
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, GuardedRoute):
+            for method in context.original_route.methods or ():
+                schema["paths"][context.path_format][method.lower()]["security"] = [{"bearer": []}]

@@ -96,6 +96,8 @@ async def _on_streamforge_error(_: Request, error: Exception) -> ProblemResponse
     assert isinstance(error, StreamForgeError)
     errors = [{"pointer": error.pointer, "detail": error.detail}] if error.pointer else []
     headers = {"x-stream-id": error.stream_id} if error.stream_id else {}
+    if error.code == "unauthenticated":
+        headers["www-authenticate"] = "Bearer"
     return problem(error.code, detail=error.detail, errors=errors, headers=headers, retry_after=error.retry_after)
 
 

@@ -4,12 +4,10 @@ Pure ASGI: none of them is touched again once an answer streams.
 """
 
 import asyncio
-import ipaddress
 import re
 import secrets
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 import structlog
 from fastapi import FastAPI
@@ -19,11 +17,11 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from domain.errors import StreamForgeError
 from routers.errors import problem
+from routers.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_machine
 
 log = structlog.get_logger("requests")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,64}")
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 
 class RequestContext:
@@ -61,23 +59,6 @@ class RequestContext:
             status=status,
             ms=round((time.perf_counter() - begun) * 1000, 1),
         )
-
-
-class LoopbackOnly:
-    """Refuses requests that came over a network, or that name a host other than this machine.
-
-    Without authentication whoever reaches the port may use it. A page that makes its own name resolve to
-    127.0.0.1 (DNS rebinding) reaches the port, but its browser sends the page's name as Host.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not (_served_locally(scope) and _names_loopback(scope)):
-            await problem("foreign_host")(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 class LastResort:
@@ -162,19 +143,6 @@ class BodyLimit:
         return StreamForgeError("body_too_large", f"The body may have at most {self._max_bytes} bytes.")
 
 
-def _served_locally(scope: Scope) -> bool:
-    """Whether the request came in at a loopback address (or a Unix socket, which has none)."""
-    server = scope.get("server")
-    return server is None or server[1] is None or _is_loopback(server[0])
-
-
-def _names_loopback(scope: Scope) -> bool:
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if not hosts:
-        return bool(scope["http_version"] == "1.0")
-    return len(hosts) == 1 and _is_loopback_name(hosts[0])
-
-
 def _header(scope: Scope, wanted: bytes) -> bytes:
     """The first value of a header, or nothing."""
     for name, value in scope["headers"]:
@@ -183,33 +151,33 @@ def _header(scope: Scope, wanted: bytes) -> bytes:
     return b""
 
 
-@lru_cache(maxsize=256)
-def _is_loopback_name(host: bytes) -> bool:
-    match = _HOST.fullmatch(host.decode("latin-1"))
-    return match is not None and (match[1].lower() == "localhost" or _is_loopback(match[1].strip("[]")))
+def add_middleware(
+    app: FastAPI,
+    *,
+    origins: Sequence[str],
+    max_body_bytes: int,
+    loopback_only: bool,
+    hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
+) -> None:
+    """Put the layers round the routes; the last one added is the outermost.
 
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def add_middleware(app: FastAPI, *, origins: Sequence[str], max_body_bytes: int) -> None:
-    """Put the layers round the routes; the last one added is the outermost."""
+    `hosts` are the names that requests may bring where they may come from everywhere; none is any.
+    """
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(LastResort)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_credentials=True,
-        allow_methods=["GET", "POST"],
+        allow_credentials=True,  # none is ever looked at: a key comes in a header that no browser sends by itself
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
-        expose_headers=["X-Stream-Id", "X-Request-Id", "Retry-After"],
-    )
-    app.add_middleware(LoopbackOnly)
+        expose_headers=[
+            "X-Stream-Id", "X-Request-Id", "Retry-After", "WWW-Authenticate",
+            "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
+        ],
+    )  # fmt: skip
+    app.add_middleware(HostRule, admits=stays_on_this_machine if loopback_only else names_one_of(hosts))
+    if proxies:
+        app.add_middleware(ForwardedFor, proxies=proxies)
     app.add_middleware(RequestContext)

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
+from domain.callers import Caller
 from domain.models import Capability, ModelEntry, Parameter, Provider
-from routers.deps import ModelsDep
-from routers.errors import problems
+from routers.deps import CallerDep, ModelsDep
+from routers.guard import guarded, refusals
+from services.model_service import ModelService
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/models", tags=["models"], route_class=guarded("admin"))
 
 Id = Annotated[str, Field(max_length=200)]
 Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
@@ -40,40 +42,38 @@ class ModelOut(BaseModel):
 
 
 class ModelList(BaseModel):
-    """All of them."""
+    """All that the caller may use."""
 
     items: list[ModelOut] = Field(max_length=2_000)
     next: None = None
 
 
-@router.get("", summary="Which models are there?", responses=problems("foreign_host"))
-async def list_models(models: ModelsDep) -> ModelList:
-    """Every model of the catalogue, without keys and addresses."""
-    return ModelList(items=[_shown(entry, models.default) for entry in models.all()])
+@router.get("", summary="Which models are there?", responses=refusals())
+async def list_models(caller: CallerDep, models: ModelsDep) -> ModelList:
+    """Every model of the catalogue that the caller may use, without keys and addresses."""
+    return ModelList(items=[_shown(entry, models, caller) for entry in models.all(caller)])
 
 
-@router.get(
-    "/{model_id:path}", summary="What can this model do?", responses=problems("foreign_host", "model_not_found")
-)
+@router.get("/{model_id:path}", summary="What can this model do?", responses=refusals("model_not_found"))
 async def get_model(
-    model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], models: ModelsDep
+    model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], caller: CallerDep, models: ModelsDep
 ) -> ModelOut:
     """One model, by the id that requests name it by."""
-    return _shown(models.get(model_id), models.default)
+    return _shown(models.get(model_id, caller), models, caller)
 
 
-def _shown(entry: ModelEntry, default: str) -> ModelOut:
+def _shown(entry: ModelEntry, models: ModelService, caller: Caller) -> ModelOut:
     price: dict[str, Any] | None = None
     if entry.price is not None:
         price = {name: getattr(entry.price, name) for name in PriceOut.model_fields}
     return ModelOut(
         id=entry.id,
         provider=entry.provider,
-        default=entry.id == default,
+        default=entry.id == models.default,
         context_window=entry.context_window,
         max_output_tokens=entry.max_output_tokens,
         capabilities=sorted(entry.capabilities),
         parameters=entry.parameters,
         price=PriceOut(**price) if price else None,
-        fallbacks=list(entry.fallbacks),
+        fallbacks=models.fallbacks(entry, caller),
     )

@@ -34,15 +34,17 @@ class StreamResponse(Response):
         self._tail = tail
         self._wire = wire
         self._after = after
+        self._key_id: str | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._key_id = scope["caller"].key_id
         _keep_alive(scope, self.raw_headers)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         scope["streams"].append(self)
 
     def reader(self, send: Send) -> StreamReader:
         """The reader that sends the body over `send`."""
-        return StreamReader(self._streams, self._tail, self._wire, self._after, send)
+        return StreamReader(self._streams, self._tail, self._wire, self._after, send, self._key_id)
 
 
 class StaticStreamResponse(Response):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from routers.deps import DrainDep
 from routers.errors import problems
 
-router = APIRouter(tags=["system"], responses=problems("foreign_host"))
+public = APIRouter(tags=["system"], responses=problems("foreign_host"))
 
 Text = Annotated[str, Field(max_length=200)]
 
@@ -45,19 +45,19 @@ class Readiness(BaseModel):
     status: Text
 
 
-@router.get("/", summary="What this is, and where to go")
+@public.get("/", summary="What this is, and where to go")
 async def root(request: Request) -> ApiInfo:
     """Name, version and endpoints."""
     return ApiInfo(name=request.app.title, version=request.app.version)
 
 
-@router.get("/health", summary="Is the process alive?")
+@public.get("/health", summary="Is the process alive?")
 async def health(request: Request) -> Health:
     """Healthy for as long as it answers."""
     return Health(service=request.app.title, version=request.app.version)
 
 
-@router.get(
+@public.get(
     "/ready",
     summary="Should new streams come here?",
     responses={503: {"model": Readiness, "description": "Shutting down: send new streams elsewhere"}},

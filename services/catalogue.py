@@ -89,6 +89,7 @@ def _entry(row: ModelRow, defaults: Defaults) -> ModelEntry:
             price=Price(**row.price.model_dump()) if row.price else None,
             defaults=_parameters(row),
             fallbacks=row.fallbacks,
+            scopes=row.scopes,
         ),
         defaults,
     )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from domain.callers import valid_scopes
 from domain.events import UNWRITABLE
 from domain.models import Capability, Parameter, Provider
 
@@ -81,6 +82,12 @@ class ModelRow(_Row):
     defaults: DefaultsRow = DefaultsRow()
     timeouts: ClocksRow = ClocksRow()
     fallbacks: tuple[str, ...] = Field((), max_length=20)
+    scopes: frozenset[str] = Field(frozenset(), max_length=20)
+
+    @field_validator("scopes")
+    @classmethod
+    def _scopes(cls, names: frozenset[str]) -> frozenset[str]:
+        return valid_scopes(names)
 
     @field_validator("base_url")
     @classmethod

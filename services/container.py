@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 from chains.core.llm_setup import LLMSetup
 from chains.core.local_server import LocalServer
@@ -12,28 +13,38 @@ from chains.core.tracing import Tracing, TracingTarget
 from config.settings import Settings
 from domain.models import Catalogue, ModelClocks, Parameters
 from services import catalogue as catalogues
+from services.api_keys import ApiKeys, KeyStore
+from services.auth_service import AuthService
 from services.chain_service import ChainService
 from services.clocks import Clocks
 from services.cooling import Cooling
 from services.drain import Drain
 from services.failover import RetryPolicy
 from services.model_service import ModelService
+from services.rate_limits import RateLimits
 from services.readers import Readers
+from services.revocations import Revocations
+from services.secret import read_secret
 from services.streaming_service import Limits, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
+from services.tokens import TokenRules, Tokens
 from services.usage_service import UsageService
+from stores.issuer_keys import IssuerKeys
 from stores.streams.memory import MemoryStreamLog
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routers may call."""
+    """What the routers may call. Without `auth` everybody is the one local caller; `keys` is there with API keys."""
 
     streaming: StreamingService
     models: ModelService
     readers: Readers
     drain: Drain
+    auth: AuthService | None = None
+    limits: RateLimits | None = None
+    keys: ApiKeys | None = None
 
 
 def read_catalogue(settings: Settings) -> Catalogue:
@@ -55,9 +66,20 @@ def read_catalogue(settings: Settings) -> Catalogue:
     )
 
 
+def key_secret(settings: Settings) -> bytes | None:
+    """What API keys are hashed with; `SecretError` where it cannot be read or made. Blocks."""
+    if settings.AUTH_MODE != "api_key":
+        return None
+    if settings.AUTH_SECRET is not None:
+        return settings.AUTH_SECRET.get_secret_value().encode()
+    return read_secret(settings.DATA_DIR)
+
+
 @asynccontextmanager
-async def open_services(settings: Settings, catalogue: Catalogue) -> AsyncIterator[Services]:
-    """Open everything, in order, and close it in reverse."""
+async def open_services(
+    settings: Settings, catalogue: Catalogue, secret: bytes | None = None
+) -> AsyncIterator[Services]:
+    """Open everything, in order, and close it in reverse. `secret` is the settings' `key_secret`."""
     async with AsyncExitStack() as stack:
         chains = _open_chains(settings, stack)
         models = ModelService(catalogue, chains)
@@ -68,6 +90,12 @@ async def open_services(settings: Settings, catalogue: Catalogue) -> AsyncIterat
         readers = Readers()
         sweeper = Sweeper(_clocks(settings, catalogue), supervisor, readers, log)
         stack.push_async_callback(_stop, asyncio.create_task(sweeper.run(), name="sweeper"))
+        store = await _open_keys(settings, stack)
+        keys = ApiKeys(store, secret) if store is not None and secret is not None else None
+        if keys is not None and store is not None:
+            stack.push_async_callback(keys.close)
+            revocations = Revocations(store, supervisor, readers)
+            stack.push_async_callback(_stop, asyncio.create_task(revocations.run(), name="revocations"))
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
@@ -84,7 +112,47 @@ async def open_services(settings: Settings, catalogue: Catalogue) -> AsyncIterat
             chains=chains,
             drain=drain,
         )
-        yield Services(streaming, models, readers, drain)
+        auth = _open_auth(settings, keys, stack)
+        rates = await _open_limits(settings, stack)
+        yield Services(streaming, models, readers, drain, auth, rates, keys)
+
+
+async def _open_keys(settings: Settings, stack: AsyncExitStack) -> KeyStore | None:
+    if settings.AUTH_MODE != "api_key":
+        return None
+    sql = await asyncio.to_thread(import_module, "stores.sql.database")
+    stores = await asyncio.to_thread(import_module, "stores.sql.keys")
+    database = await stack.enter_async_context(sql.open_database(f"sqlite:///{settings.DATA_DIR / 'streamforge.db'}"))
+    store: KeyStore = stores.KeyStore(database)
+    return store
+
+
+def _open_auth(settings: Settings, keys: ApiKeys | None, stack: AsyncExitStack) -> AuthService | None:
+    if keys is not None:
+        return AuthService(keys)
+    if settings.AUTH_MODE != "jwt":
+        return None
+    assert settings.JWT_JWKS is not None
+    assert settings.JWT_ISSUER is not None
+    assert settings.JWT_AUDIENCE is not None
+    issuer_keys = IssuerKeys(settings.JWT_JWKS)
+    stack.push_async_callback(issuer_keys.close)
+    claims = (settings.JWT_OWNER_CLAIM, settings.JWT_SCOPE_CLAIM)
+    return AuthService(Tokens(issuer_keys, TokenRules(settings.JWT_ISSUER, settings.JWT_AUDIENCE, *claims)))
+
+
+async def _open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits | None:
+    if not settings.RATE_LIMIT and not settings.RATE_LIMIT_ADDRESS:
+        return None
+    limits = await asyncio.to_thread(
+        RateLimits,
+        caller=settings.RATE_LIMIT,
+        address=settings.RATE_LIMIT_ADDRESS,
+        redis_url=settings.REDIS_URL.get_secret_value() if settings.REDIS_URL else None,
+        prefix=settings.REDIS_PREFIX,
+    )
+    stack.push_async_callback(limits.close)
+    return limits
 
 
 def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:

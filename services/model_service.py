@@ -1,5 +1,6 @@
 """The models: which there are, and who answers a request."""
 
+from domain.callers import Caller
 from domain.models import SIMULATED, Catalogue, ModelEntry, Parameters
 from services.chain_service import ChainService
 
@@ -16,19 +17,23 @@ class ModelService:
         """The id of the model that answers where none is named."""
         return self._catalogue.default
 
-    def all(self) -> list[ModelEntry]:
-        """Every model, in the catalogue's order."""
-        return list(self._catalogue.entries.values())
+    def all(self, caller: Caller) -> list[ModelEntry]:
+        """Every model that the caller may use, in the catalogue's order."""
+        return self._catalogue.open_to(caller)
 
-    def get(self, model_id: str | None) -> ModelEntry:
+    def get(self, model_id: str | None, caller: Caller) -> ModelEntry:
         """The model of this id, or `model_not_found`."""
-        return self._catalogue.find(model_id)
+        return self._catalogue.find(model_id, caller)
 
-    def choose(self, model_id: str | None, asked: Parameters) -> list[ModelEntry]:
+    def fallbacks(self, entry: ModelEntry, caller: Caller) -> list[str]:
+        """The ids of those who are asked instead, as far as the caller may use them."""
+        return [each.id for each in self._catalogue.fallbacks(entry, caller)]
+
+    def choose(self, model_id: str | None, asked: Parameters, caller: Caller) -> list[ModelEntry]:
         """Who is asked, and who after that. Refused where the model cannot do what is asked, or lacks its key."""
-        entry = self._catalogue.find(model_id, pointer="#/model")
+        entry = self._catalogue.find(model_id, caller, pointer="#/model")
         entry.check(asked)
-        candidates = self._catalogue.candidates(entry, asked)
+        candidates = self._catalogue.candidates(entry, asked, caller)
         if entry.provider != SIMULATED and len(candidates) == 1:
             self._chains.require(entry)
         return candidates

@@ -26,7 +26,13 @@ class Connection(Protocol):
 
 
 class Reader(Follower, Connection, Protocol):
-    """A connection that follows a stream."""
+    """A connection that follows a stream. `key_id` is the key that it reads under, where there is one."""
+
+    @property
+    def key_id(self) -> str | None: ...
+
+    @property
+    def tail(self) -> Tail: ...
 
 
 class Readers:
@@ -34,6 +40,7 @@ class Readers:
 
     def __init__(self) -> None:
         self._all: set[Connection] = set()
+        self._keyed: set[Reader] = set()
         self._none = asyncio.Event()
         self._none.set()
 
@@ -60,11 +67,24 @@ class Readers:
         """From now on `reader` is woken by `tail`, and ticked."""
         tail.followers.append(reader)
         self.enter(reader)
+        if reader.key_id is not None:
+            self._keyed.add(reader)
 
     def detach(self, tail: Tail, reader: Reader) -> None:
         """`reader` is done, or gone."""
         tail.followers.remove(reader)
         self.leave(reader)
+        self._keyed.discard(reader)
+
+    def key_ids(self) -> set[str | None]:
+        """The keys that streams are read under."""
+        return {reader.key_id for reader in self._keyed}
+
+    def cut(self, keys: set[str], *, late: set[str]) -> None:
+        """Cut who reads on under one of these keys; under the `late` ones, who reads only what is left as well."""
+        for reader in list(self._keyed):
+            if reader.key_id in late or (reader.key_id in keys and not reader.tail.ended):
+                reader.cut()
 
     async def sweep(self, clocks: Clocks) -> None:
         """Tick every connection; others run in between."""

@@ -9,7 +9,7 @@ from time import time
 
 from structlog.contextvars import bind_contextvars
 
-from domain.callers import LOCAL
+from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Delta, Reasoning
 from domain.models import SIMULATED, Finished, ModelEntry
@@ -128,14 +128,16 @@ class StreamingService:
         self._failover = Failover(self._chain, self._prices, cooling, policy)
         self._pacer = Pacer()
 
-    async def start(self, ask: Ask, model: str | None = None, on_disconnect: OnDisconnect = "detach") -> Tail:
-        """Open a stream that answers `ask`.
+    async def start(
+        self, caller: Caller, ask: Ask, model: str | None = None, on_disconnect: OnDisconnect = "detach"
+    ) -> Tail:
+        """Open a stream that answers `ask`, and belongs to the caller.
 
         Refused with `message_too_long`, `server_draining`, `too_many_streams`, or for what the model cannot do;
         and with the stream's own error, where it fails before its first word and before the headers' time is over.
         """
         self._admit(ask)
-        candidates = self._models.choose(model, ask.parameters)
+        candidates = self._models.choose(model, ask.parameters, caller)
         entry = candidates[0]
         info = StreamInfo(
             id=new_stream_id(),
@@ -143,7 +145,8 @@ class StreamingService:
             created=int(time()),
             on_disconnect=on_disconnect,
             message_digest=digest(ask.message),
-            owner=LOCAL.id,
+            owner=caller.id,
+            key_id=caller.key_id,
         )
         bind_contextvars(stream_id=info.id)
         tail = await self._log.open(info)
@@ -159,24 +162,24 @@ class StreamingService:
                 raise refused
         return tail
 
-    async def find(self, stream_id: str) -> Tail:
-        """The stream's tail, or `stream_not_found`."""
+    async def find(self, caller: Caller, stream_id: str) -> Tail:
+        """The stream's tail, or `stream_not_found`, which it also is where it is another's."""
         tail = await self._log.find(stream_id)
-        if tail is None:
+        if tail is None or tail.info.owner != caller.id:
             raise StreamForgeError("stream_not_found")
         bind_contextvars(stream_id=stream_id)
         return tail
 
-    async def state(self, stream_id: str) -> Snapshot:
+    async def state(self, caller: Caller, stream_id: str) -> Snapshot:
         """What the stream has said so far; asking counts as reading."""
-        tail = await self.find(stream_id)
+        tail = await self.find(caller, stream_id)
         if production := self._supervisor.live.get(stream_id):
             production.orphan = 0
         return snapshot(stream_id, tail.events, tail.outcome)
 
-    async def cancel(self, stream_id: str) -> Snapshot:
+    async def cancel(self, caller: Caller, stream_id: str) -> Snapshot:
         """Stop the model; a stream that has already ended keeps its outcome."""
-        tail = await self.find(stream_id)
+        tail = await self.find(caller, stream_id)
         await self._supervisor.cancel(tail, "requested")
         return snapshot(stream_id, tail.events, tail.outcome)
 

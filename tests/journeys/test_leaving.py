@@ -11,6 +11,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
+from domain.callers import LOCAL
 from domain.events import Delta
 from domain.streams import StreamInfo, digest, new_stream_id
 from routers.connections import StreamReader
@@ -46,7 +47,7 @@ def state(server: LiveServer, stream_id: str) -> dict[str, Any]:
 
 
 def tail_of(server: LiveServer, stream_id: str) -> Tail:
-    return server.call(lambda: server.services.streaming.find(stream_id))
+    return server.call(lambda: server.services.streaming.find(LOCAL, stream_id))
 
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset])

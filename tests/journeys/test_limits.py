@@ -6,6 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from domain.callers import LOCAL
 from services.readers import MAX_PER_STREAM
 from tests.journeys.test_reading import code_of, follow, held, post
 from tests.support.server import LiveServer, wait_for
@@ -49,7 +50,7 @@ def test_one_stream_too_many_is_told_to_come_back(serve: Serve) -> None:
 def test_one_reader_too_many_is_told_to_come_back(serve: Serve) -> None:
     server = serve(STREAM_DELAY=60)
     with held(server) as (stream_id, _):
-        tail = server.call(lambda: server.services.streaming.find(stream_id))
+        tail = server.call(lambda: server.services.streaming.find(LOCAL, stream_id))
         tail.followers.extend(tail.followers * (MAX_PER_STREAM - 1))
         refused = follow(server, stream_id)
         del tail.followers[1:]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from domain.callers import LOCAL
 from tests.support.server import LiveServer, wait_for
 from tests.support.sse import Message, Parser, parse, text_of
 
@@ -44,7 +45,7 @@ def held(server: LiveServer, **body: object) -> Iterator[tuple[str, httpx.Respon
     url, json_body = f"{server.url}/chat?format=events", {"message": "Tell me about streaming", **body}
     with httpx.stream("POST", url, json=json_body, timeout=30) as response:
         stream_id = response.headers["x-stream-id"]
-        tail = server.call(lambda: server.services.streaming.find(stream_id))
+        tail = server.call(lambda: server.services.streaming.find(LOCAL, stream_id))
         wait_for(lambda: len(tail.events) >= 2)
         yield stream_id, response
 

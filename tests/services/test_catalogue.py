@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.callers import LOCAL
 from domain.models import ModelClocks, Parameters
 from services.catalogue import CatalogueError, Defaults, load
 from tests.support.server import ROOT, Process
@@ -47,7 +48,7 @@ stop = ["END"]
 """
         + GOOD
     )
-    entry = load(written(tmp_path, text), DEFAULTS).find("m/1")
+    entry = load(written(tmp_path, text), DEFAULTS).find("m/1", LOCAL)
     assert (entry.model, entry.base_url, entry.key) == ("theirs", "http://127.0.0.1:8000/v1", "mine")
     assert entry.clocks == ModelClocks(5, 30, 5, 3, 9)
     assert entry.defaults == Parameters(temperature=0.7, max_tokens=500, top_p=0.5, stop=("END",))
@@ -71,7 +72,7 @@ stop = ["END"]
 )
 def test_a_name_that_is_no_id_is_a_model_of_its_own(name: str, base_url: str | None, provider: str, model: str) -> None:
     catalogue = load(None, replace(DEFAULTS, model=name, base_url=base_url))
-    entry = catalogue.find(None)
+    entry = catalogue.find(None, LOCAL)
     assert (entry.id, entry.provider, entry.model) == (name, provider, model)
     assert entry.base_url == ("http://x" if provider == "openai_compatible" else None)
 

@@ -1,0 +1,102 @@
+"""Who may reach a route: asked before anything of the request's body is looked at.
+
+The order is: the address's rate, who it is, the caller's rate, the scope; then FastAPI parses and validates, and the
+route acts. This is a class of route rather than a FastAPI dependency, because FastAPI parses the body before it
+asks dependencies, and each costs a request as much as a word.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from domain.callers import LOCAL, Caller
+from routers.errors import problem, problems
+from services.container import Services
+from services.rate_limits import Quota
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+REFUSALS = (
+    "foreign_host", "unauthenticated", "insufficient_scope", "rate_limited", "storage_unavailable", "auth_unavailable",
+)  # fmt: skip
+"""What every guarded route may answer before it does anything."""
+
+
+def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a guarded route that may also answer these codes."""
+    return problems(*REFUSALS, *codes)
+
+
+class GuardedRoute(APIRoute):
+    """A route for known callers: looking takes the scope `read`, and everything else the one in `changes`."""
+
+    changes = "admin"
+
+    @property
+    def needs(self) -> str:
+        """The scope that it takes."""
+        return "read" if self.methods and self.methods <= {"GET", "HEAD"} else self.changes
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's own handler, behind the guard."""
+        handler = super().get_route_handler()
+        needs = self.needs
+
+        async def guarded(request: Request) -> Response:
+            services: Services = request.scope["state"]["services"]
+            if services.auth is None and services.limits is None:
+                request.scope["caller"] = LOCAL
+                return await handler(request)
+            quota = await _admit(request, services, needs)
+            if quota is not None and not quota.passes:
+                return problem("rate_limited", headers=_quota_headers(quota), retry_after=quota.reset)
+            response = await handler(request)
+            if quota is not None:
+                for name, value in _quota_headers(quota).items():
+                    response.raw_headers.append((name.encode(), value.encode()))
+            return response
+
+        return guarded
+
+
+def guarded(changes: str) -> type[GuardedRoute]:
+    """The class of a router's routes, where changing something takes this scope."""
+    return type("GuardedRoute", (GuardedRoute,), {"changes": changes})
+
+
+def caller_of(request: Request) -> Caller:
+    """Whose request this is. A route that is not guarded has no caller: asking is a `KeyError`."""
+    return cast(Caller, request.scope["caller"])
+
+
+async def _admit(request: Request, services: Services, needs: str) -> Quota | None:
+    """Find the caller and check the scope; a quota that does not pass, where one of the rates is used up."""
+    limits = services.limits
+    quota: Quota | None = None
+    if limits is not None:
+        client = request.scope.get("client")
+        quota = await limits.of_address(client[0] if client else "")
+        if quota is not None and not quota.passes:
+            return quota
+    caller = LOCAL
+    if services.auth is not None:
+        given = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        caller = await services.auth.identify(given)
+    if limits is not None:
+        quota = await limits.of_caller(caller.id) or quota
+        if quota is not None and not quota.passes:
+            return quota
+    caller.require(needs)
+    request.scope["caller"] = caller
+    return quota
+
+
+def _quota_headers(quota: Quota) -> dict[str, str]:
+    return {
+        "ratelimit-limit": str(quota.limit),
+        "ratelimit-remaining": str(quota.remaining),
+        "ratelimit-reset": str(quota.reset),
+    }
