@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from cli.keys import keys
 from config.settings import Settings
 
 
@@ -29,6 +30,9 @@ def migrate(settings: Settings) -> None:
         click.echo(f"The schema is up to date: version {before}.")
     else:
         click.echo(f"The schema was at version {before or 'none'}, and is at {VERSIONS[-1]} now.")
+
+
+commands.add_command(keys)
 
 
 def run(argv: list[str], settings: Settings) -> int:

@@ -67,12 +67,9 @@ def read_catalogue(settings: Settings) -> Catalogue:
 
 
 def key_secret(settings: Settings) -> bytes | None:
-    """What API keys are hashed with; `SecretError` where it cannot be read or made. Blocks."""
-    if settings.AUTH_MODE != "api_key":
-        return None
-    if settings.AUTH_SECRET is not None:
-        return settings.AUTH_SECRET.get_secret_value().encode()
-    return read_secret(settings.DATA_DIR)
+    """What API keys are hashed with, where there are any; `SecretError` where it cannot be read or made. Blocks."""
+    given = settings.AUTH_SECRET.get_secret_value() if settings.AUTH_SECRET else None
+    return read_secret(given, settings.DATA_DIR) if settings.AUTH_MODE == "api_key" else None
 
 
 @asynccontextmanager
@@ -122,7 +119,7 @@ async def _open_keys(settings: Settings, stack: AsyncExitStack) -> KeyStore | No
         return None
     sql = await asyncio.to_thread(import_module, "stores.sql.database")
     stores = await asyncio.to_thread(import_module, "stores.sql.keys")
-    database = await stack.enter_async_context(sql.open_database(f"sqlite:///{settings.DATA_DIR / 'streamforge.db'}"))
+    database = await stack.enter_async_context(sql.open_database(settings.database_url()))
     store: KeyStore = stores.KeyStore(database)
     return store
 

@@ -13,11 +13,13 @@ class SecretError(ValueError):
     """Why the secret cannot be read or made, in one sentence."""
 
 
-def read_secret(folder: Path) -> bytes:
-    """The folder's secret. Blocks: it reads the disk, and at first makes folder and file.
+def read_secret(given: str | None, folder: Path) -> bytes:
+    """The given secret, or the folder's. Blocks: it reads the disk, and at first makes folder and file.
 
     Of several processes that make it at the same time one wins, and all read that one's.
     """
+    if given is not None:
+        return given.encode()
     file = folder / FILE
     try:
         if not file.exists():

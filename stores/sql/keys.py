@@ -9,7 +9,7 @@ from stores.sql.database import Database
 from stores.sql.tables import api_keys
 
 MAX_LISTED = 1_000
-"""Keys that are listed at most: the oldest."""
+"""Keys that are listed at most: the newest."""
 
 _CREATE = insert(api_keys)
 _GET = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
@@ -47,8 +47,8 @@ class KeyStore:
         return _key(row) if row is not None else None
 
     async def list(self, owner: str | None) -> Sequence[ApiKey]:
-        """All keys of an owner, or of everybody, oldest first."""
-        query = select(api_keys).where(*_of(owner)).order_by(api_keys.c.created, api_keys.c.id).limit(MAX_LISTED)
+        """All keys of an owner, or of everybody, newest first."""
+        query = select(api_keys).where(*_of(owner)).order_by(api_keys.c.created.desc(), api_keys.c.id).limit(MAX_LISTED)
         rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_key(row) for row in rows]
 

@@ -27,8 +27,8 @@ async def test_a_key_comes_back_as_it_was(keys: KeyStore) -> None:
 async def test_an_owner_sees_its_own_and_nobody_sees_all(keys: KeyStore) -> None:
     for number, owner in enumerate(["ann", "bob", "ann"]):
         await keys.create(replace(KEY, id=f"k{number}", owner=owner, created=float(-number)))
-    assert [key.id for key in await keys.list("ann")] == ["k2", "k0"]
-    assert [key.id for key in await keys.list(None)] == ["k2", "k1", "k0"]
+    assert [key.id for key in await keys.list("ann")] == ["k0", "k2"]
+    assert [key.id for key in await keys.list(None)] == ["k0", "k1", "k2"]
     assert await keys.list("eve") == []
 
 

@@ -1,0 +1,197 @@
+"""T01: every route and verb there is, asked by its owner, by another, without a credential, with a revoked one, and
+with one that lacks the scope. What is another's is as unknown as what never was, to the byte.
+
+A route that is not in one of the two tables fails the test. To add one: a line in `ROWS`, and where it names a thing a
+maker in `MAKERS`, which makes one of the owner's and answers its id.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from routers.guard import GuardedRoute
+from services.api_keys import MadeKey
+from tests.support.keys import KeyRing, bearer
+from tests.support.server import LiveServer
+
+PUBLIC = {
+    ("GET", "/"),
+    ("GET", "/health"),
+    ("GET", "/ready"),
+    ("GET", "/chat/health"),
+    ("GET", "/docs"),
+    ("MOUNT", "/docs/assets"),
+    ("GET", "/openapi.json"),
+    ("HEAD", "/openapi.json"),
+}
+"""What everybody may see: it tells of no caller."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a route is called. `makes` names the maker of the thing in its path, if it has one, whose unknown ids look
+    like `unknown`; `code` is the problem for unknown and foreign ones."""
+
+    scope: str
+    status: int = 200
+    makes: str | None = None
+    code: str = ""
+    unknown: str = "0" * 32
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+
+
+MESSAGE = {"message": "Tell me about streaming"}
+CANCEL = "/chat/streams/{stream_id}/cancel"
+JSON = {"accept": "application/json"}
+
+ROWS: dict[tuple[str, str], list[Row]] = {
+    ("POST", "/chat"): [
+        Row("chat", body=MESSAGE),
+        # A resumed stream is addressed by a header; one that is not there is told in the stream itself.
+        Row("chat", makes="stream", body=MESSAGE, headers={"last-event-id": "{id}-1"}, code="stream_gone"),
+    ],
+    ("GET", "/chat/streams/{stream_id}"): [
+        Row("read", makes="stream", code="stream_not_found"),
+        Row("read", makes="stream", code="stream_not_found", headers=JSON),
+        Row("read", makes="stream", code="stream_not_found", headers={"last-event-id": "{id}-1"}),
+        Row("read", makes="stream", code="stream_not_found", params={"last_event_id": "{id}-1", "format": "text"}),
+    ],
+    ("POST", CANCEL): [Row("chat", 202, makes="stream", code="stream_not_found")],
+    ("GET", "/models"): [Row("read")],
+    ("GET", "/models/{model_id:path}"): [Row("read", makes="model", unknown="nothing", code="model_not_found")],
+    ("GET", "/keys"): [Row("read")],
+    ("POST", "/keys"): [Row("keys", 201, body={"name": "mine"})],
+    ("DELETE", "/keys/{key_id}"): [Row("keys", 204, makes="key", unknown="0" * 16, code="key_not_found")],
+}
+
+SHARED = {"model"}
+"""What belongs to nobody, so that another may see it."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who asks, and of whom."""
+
+    server: LiveServer
+    owner: MadeKey
+    other: MadeKey
+    revoked: MadeKey
+    ring: KeyRing
+
+
+def make_stream(cast: Cast) -> str:
+    answer = httpx.post(f"{cast.server.url}/chat", json=MESSAGE, headers=bearer(cast.owner))
+    return str(answer.headers["x-stream-id"])
+
+
+MAKERS: dict[str, Callable[[Cast], str]] = {
+    "stream": make_stream,
+    "model": lambda cast: "simulated",
+    "key": lambda cast: cast.ring.make("owner").key.id,
+}
+
+CASES = [(verb, path, row) for (verb, path), rows in ROWS.items() for row in rows]
+each_case = pytest.mark.parametrize(("verb", "path", "row"), CASES, ids=[f"{verb} {path}" for verb, path, _ in CASES])
+each_thing = pytest.mark.parametrize(
+    ("verb", "path", "row"),
+    [case for case in CASES if case[2].makes],
+    ids=[f"{verb} {path}" for verb, path, row in CASES if row.makes],
+)
+
+
+@pytest.fixture(scope="module")
+def cast(shared_server: LiveServer, shared_ring: KeyRing) -> Cast:
+    revoked = shared_ring.make("owner")
+    shared_ring.revoke(revoked.key.id)
+    return Cast(shared_server, shared_ring.make("owner"), shared_ring.make("other"), revoked, shared_ring)
+
+
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str, bool]]:
+    """Every verb and path that the application answers, and whether the guard stands before it."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        path = str(context.path or getattr(route, "path", ""))
+        for verb in sorted(context.methods or getattr(route, "methods", None) or {"MOUNT"}):
+            yield verb, path, isinstance(route, GuardedRoute)
+
+
+def ask(cast: Cast, verb: str, path: str, row: Row, *, key: MadeKey | None, thing: str) -> httpx.Response:
+    """One call, of the thing with this id."""
+    name = path.partition("{")[2].partition("}")[0]
+    filled = path.replace(f"{{{name}}}", thing)
+    headers = {**{name: text.format(id=thing) for name, text in row.headers.items()}, **(bearer(key) if key else {})}
+    params = {name: text.format(id=thing) for name, text in row.params.items()}
+    return httpx.request(verb, f"{cast.server.url}{filled}", json=row.body, headers=headers, params=params, timeout=20)
+
+
+def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    """All that an answer says, but for what differs with every request."""
+    left = {"date", "x-request-id", "x-stream-id"}
+    return answer.status_code, {k: v for k, v in answer.headers.items() if k not in left}, answer.content
+
+
+def made(cast: Cast, row: Row) -> str:
+    return MAKERS[row.makes](cast) if row.makes else ""
+
+
+def test_every_route_is_declared_and_every_declared_one_is_there(shared_server: LiveServer) -> None:
+    there = {(verb, path): guarded for verb, path, guarded in routes_of(shared_server.app)}
+    assert {route for route, guarded in there.items() if not guarded} == PUBLIC
+    assert {route for route, guarded in there.items() if guarded} == set(ROWS)
+
+
+@each_case
+def test_the_owner_gets_what_it_asks_for(cast: Cast, verb: str, path: str, row: Row) -> None:
+    answer = ask(cast, verb, path, row, key=cast.owner, thing=made(cast, row))
+    assert answer.status_code == row.status, answer.text
+    assert not row.code or row.code not in answer.text
+
+
+@each_thing
+def test_what_is_anothers_is_as_unknown_as_what_never_was(cast: Cast, verb: str, path: str, row: Row) -> None:
+    unknown = ask(cast, verb, path, row, key=cast.other, thing=row.unknown)
+    assert row.code in unknown.text
+    foreign = ask(cast, verb, path, row, key=cast.other, thing=made(cast, row))
+    if row.makes in SHARED:
+        assert foreign.status_code == row.status
+    else:
+        assert told(foreign) == told(unknown)
+
+
+@each_thing
+def test_a_foreign_call_changes_nothing(cast: Cast, verb: str, path: str, row: Row) -> None:
+    thing = made(cast, row)
+    ask(cast, verb, path, row, key=cast.other, thing=thing)
+    answer = ask(cast, verb, path, row, key=cast.owner, thing=thing)
+    assert answer.status_code == row.status
+
+
+@each_case
+def test_without_a_good_credential_nothing_is_said(cast: Cast, verb: str, path: str, row: Row) -> None:
+    answers = [
+        ask(cast, verb, path, row, key=key, thing=thing)
+        for key in (None, cast.revoked)
+        for thing in (made(cast, row), row.unknown)
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+    assert len({answer.content for answer in answers}) == 1
+
+
+@each_case
+def test_a_key_without_the_scope_is_refused_before_anything_is_looked_up(
+    cast: Cast, verb: str, path: str, row: Row
+) -> None:
+    lacking = cast.ring.make("owner", frozenset({"read", "chat", "keys", "admin"}) - {row.scope})
+    answers = [ask(cast, verb, path, row, key=lacking, thing=thing) for thing in (made(cast, row), row.unknown)]
+    assert {answer.status_code for answer in answers} == {403}
+    assert {answer.json()["code"] for answer in answers} == {"insufficient_scope"}
+    assert row.scope in answers[0].json()["detail"]
+    assert len({answer.content for answer in answers}) == 1

@@ -1,0 +1,49 @@
+"""API keys for tests, put where the command line puts them."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.api_keys import MadeKey, make_key
+from services.secret import read_secret
+from stores.sql.database import open_database
+from stores.sql.keys import KeyStore
+
+EVERYTHING = frozenset({"read", "chat", "keys", "admin"})
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Makes and revokes keys in a folder, beside any server that runs on it."""
+
+    folder: Path
+
+    def make(self, owner: str, scopes: frozenset[str] = EVERYTHING, seconds: float | None = None) -> MadeKey:
+        """A key of this owner."""
+        now = time.time()
+        expires = now + seconds if seconds is not None else None
+        made = make_key(read_secret(None, self.folder), owner, name="", scopes=scopes, now=now, expires=expires)
+        asyncio.run(self._create(made))
+        return made
+
+    def revoke(self, key_id: str) -> None:
+        """Revoke it behind the server's back, as another process would."""
+        asyncio.run(self._revoke(key_id))
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.folder / 'streamforge.db'}"
+
+    async def _create(self, made: MadeKey) -> None:
+        async with open_database(self.url) as database:
+            await KeyStore(database).create(made.key)
+
+    async def _revoke(self, key_id: str) -> None:
+        async with open_database(self.url) as database:
+            assert await KeyStore(database).revoke(key_id, time.time())
+
+
+def bearer(made: MadeKey) -> dict[str, str]:
+    """The header that brings the key."""
+    return {"authorization": f"Bearer {made.text}"}
