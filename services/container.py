@@ -87,12 +87,7 @@ async def open_services(
         readers = Readers()
         sweeper = Sweeper(_clocks(settings, catalogue), supervisor, readers, log)
         stack.push_async_callback(_stop, asyncio.create_task(sweeper.run(), name="sweeper"))
-        store = await _open_keys(settings, stack)
-        keys = ApiKeys(store, secret) if store is not None and secret is not None else None
-        if keys is not None and store is not None:
-            stack.push_async_callback(keys.close)
-            revocations = Revocations(store, supervisor, readers)
-            stack.push_async_callback(_stop, asyncio.create_task(revocations.run(), name="revocations"))
+        auth, keys = await _open_auth(settings, secret, supervisor, readers, stack)
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
@@ -109,33 +104,39 @@ async def open_services(
             chains=chains,
             drain=drain,
         )
-        auth = _open_auth(settings, keys, stack)
         rates = await _open_limits(settings, stack)
         yield Services(streaming, models, readers, drain, auth, rates, keys)
 
 
-async def _open_keys(settings: Settings, stack: AsyncExitStack) -> KeyStore | None:
-    if settings.AUTH_MODE != "api_key":
-        return None
+async def _open_auth(
+    settings: Settings, secret: bytes | None, supervisor: Supervisor, readers: Readers, stack: AsyncExitStack
+) -> tuple[AuthService | None, ApiKeys | None]:
+    """Who says whose a request is: nobody only where the settings say so."""
+    if settings.AUTH_MODE == "none":
+        return None, None
+    if settings.AUTH_MODE == "jwt":
+        return _open_tokens(settings, stack), None
+    if secret is None:
+        raise ValueError("AUTH_MODE is api_key, and there is no secret to check keys with")
     sql = await asyncio.to_thread(import_module, "stores.sql.database")
     stores = await asyncio.to_thread(import_module, "stores.sql.keys")
-    database = await stack.enter_async_context(sql.open_database(settings.database_url()))
-    store: KeyStore = stores.KeyStore(database)
-    return store
+    store: KeyStore = stores.KeyStore(await stack.enter_async_context(sql.open_database(settings.database_url())))
+    keys = ApiKeys(store, secret)
+    stack.push_async_callback(keys.close)
+    auth = AuthService(keys)
+    revocations = Revocations(store, auth, supervisor, readers)
+    stack.push_async_callback(_stop, asyncio.create_task(revocations.run(), name="revocations"))
+    return auth, keys
 
 
-def _open_auth(settings: Settings, keys: ApiKeys | None, stack: AsyncExitStack) -> AuthService | None:
-    if keys is not None:
-        return AuthService(keys)
-    if settings.AUTH_MODE != "jwt":
-        return None
-    assert settings.JWT_JWKS is not None
-    assert settings.JWT_ISSUER is not None
-    assert settings.JWT_AUDIENCE is not None
-    issuer_keys = IssuerKeys(settings.JWT_JWKS)
+def _open_tokens(settings: Settings, stack: AsyncExitStack) -> AuthService:
+    source, issuer, audience = settings.JWT_JWKS, settings.JWT_ISSUER, settings.JWT_AUDIENCE
+    if source is None or issuer is None or audience is None:
+        raise ValueError("AUTH_MODE is jwt, and there is nothing to check tokens by")
+    issuer_keys = IssuerKeys(source)
     stack.push_async_callback(issuer_keys.close)
-    claims = (settings.JWT_OWNER_CLAIM, settings.JWT_SCOPE_CLAIM)
-    return AuthService(Tokens(issuer_keys, TokenRules(settings.JWT_ISSUER, settings.JWT_AUDIENCE, *claims)))
+    rules = TokenRules(issuer, audience, settings.JWT_OWNER_CLAIM, settings.JWT_SCOPE_CLAIM)
+    return AuthService(Tokens(issuer_keys, rules))
 
 
 async def _open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits | None:

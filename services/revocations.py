@@ -7,11 +7,12 @@ from collections.abc import Callable
 import structlog
 
 from services.api_keys import KeyStore
+from services.auth_service import AuthService
 from services.readers import Readers
 from services.supervisor import Supervisor
 
-EVERY = 5.0
-"""Seconds between two looks."""
+EVERY = 4.0
+"""Seconds between two looks: with the five for which a key is remembered, less than the ten that are promised."""
 
 log = structlog.get_logger("keys")
 
@@ -20,9 +21,15 @@ class Revocations:
     """Asks every few seconds which of the keys in use are still good. `now` gives seconds since the Unix epoch."""
 
     def __init__(
-        self, store: KeyStore, supervisor: Supervisor, readers: Readers, now: Callable[[], float] = time.time
+        self,
+        store: KeyStore,
+        auth: AuthService,
+        supervisor: Supervisor,
+        readers: Readers,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._auth = auth
         self._supervisor = supervisor
         self._readers = readers
         self._now = now
@@ -46,6 +53,8 @@ class Revocations:
         used = {each.tail.info.key_id for each in productions} | self._readers.key_ids()
         used.discard(None)
         bad = await self._store.unusable([each for each in used if each is not None], self._now()) if used else set()
+        for key_id in bad - self._told:
+            self._auth.forget(key_id)
         for production in productions:
             if production.tail.info.key_id in bad:
                 await self._supervisor.cancel(production.tail, "revoked")

@@ -61,6 +61,7 @@ def shared_counters(url: str, prefix: str) -> RedisStorage:
         "socket_connect_timeout": REDIS_SECONDS,
         "max_connections": 50,
         "retry": Retry(NoBackoff(), 0),
+        "driver_info": None,  # or each connection looks for the package's version on the disk
     }
     address = f"async+{url.replace('unix://', 'redis+unix://', 1)}"
     return RedisStorage(address, implementation="redispy", key_prefix=f"{prefix}:rate", **options)

@@ -37,7 +37,13 @@ class LiveServer(uvicorn.Server):
         self.app = create_app(settings)
         super().__init__(
             uvicorn.Config(
-                self.app, log_config=None, access_log=False, ws="none", lifespan="on", timeout_graceful_shutdown=2
+                self.app,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                ws="none",
+                lifespan="on",
+                timeout_graceful_shutdown=2,
             )
         )
         self.socket = socket.socket()

@@ -1,0 +1,190 @@
+"""T02, T03, T27: a key gives no more than its maker has, a body sets nothing but what it may, ids are the server's."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from itertools import combinations
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.callers import ApiKey
+from domain.streams import StreamInfo
+from routers.chat import ChatRequest
+from routers.keys import MadeKeyOut, NewKey
+from routers.states import StreamOut
+from services.secret import read_secret
+from tests.journeys.test_reading import code_of
+from tests.security.conftest import ServeKeys
+from tests.support.keys import KeyRing, bearer
+from tests.support.server import ROOT, LiveServer, live_server, make_settings
+
+SCOPES = ["read", "chat", "keys", "admin", "premium"]
+LATTICE = [frozenset(some) for size in range(len(SCOPES) + 1) for some in combinations(SCOPES, size)]
+asking = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def create(server: LiveServer, key: Any, **body: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}/keys", json=body, headers=bearer(key))
+
+
+@asking
+@given(own=st.sampled_from(LATTICE), wanted=st.sampled_from(LATTICE))
+def test_a_key_gives_no_more_than_its_maker_has(
+    shared_server: LiveServer, shared_ring: KeyRing, own: frozenset[str], wanted: frozenset[str]
+) -> None:
+    answer = create(shared_server, shared_ring.make(f"owner of {sorted(own)}", own), scopes=sorted(wanted))
+    if "keys" in own and wanted <= own:
+        assert answer.status_code == 201
+        assert answer.json()["scopes"] == sorted(wanted)
+    else:
+        assert code_of(answer) == (403, "insufficient_scope")
+
+
+def test_a_key_lasts_no_longer_than_its_maker(shared_server: LiveServer, shared_ring: KeyRing) -> None:
+    maker = shared_ring.make("ann", seconds=100)
+    for body in ({}, {"expires_in": 10_000}):
+        assert create(shared_server, maker, **body).json()["expires"] == pytest.approx(maker.key.expires)
+    assert create(shared_server, maker, expires_in=10).json()["expires"] == pytest.approx(time.time() + 10, abs=5)
+
+
+def test_a_revoked_maker_makes_nothing_though_it_is_still_remembered(
+    shared_server: LiveServer, shared_ring: KeyRing
+) -> None:
+    maker = shared_ring.make("ann")
+    assert create(shared_server, maker).status_code == 201
+    shared_ring.revoke(maker.key.id)
+    assert code_of(create(shared_server, maker)) == (401, "unauthenticated")
+
+
+STORED = {field.name for field in fields(ApiKey)} | {field.name for field in fields(StreamInfo)}
+FIELDS = sorted({*STORED, *MadeKeyOut.model_fields, *StreamOut.model_fields, "owner_id", "user", "unlimited"})
+
+
+@asking
+@given(st.sampled_from(FIELDS) | st.text(min_size=1, max_size=20), st.none() | st.text() | st.integers())
+def test_a_body_sets_nothing_but_what_it_may(
+    shared_server: LiveServer, shared_ring: KeyRing, field: str, value: Any
+) -> None:
+    key = shared_ring.make("ann")
+    for path, model, body in (("keys", NewKey, {"name": "x"}), ("chat", ChatRequest, {"message": "x"})):
+        if field not in model.model_fields:
+            answer = httpx.post(f"{shared_server.url}/{path}", json={**body, field: value}, headers=bearer(key))
+            assert code_of(answer) == (422, "invalid_request")
+
+
+def test_ids_are_the_servers(shared_server: LiveServer, shared_ring: KeyRing) -> None:
+    key = shared_ring.make("ann")
+    chosen = "c" * 32
+    for body in ({"message": "x", "stream_id": chosen}, {"message": "x", "id": chosen}):
+        assert httpx.post(f"{shared_server.url}/chat", json=body, headers=bearer(key)).status_code == 422
+    answer = httpx.post(
+        f"{shared_server.url}/chat?stream_id={chosen}",
+        json={"message": "x"},
+        headers={**bearer(key), "x-stream-id": chosen},
+    )
+    assert answer.headers["x-stream-id"] != chosen
+    again = httpx.post(f"{shared_server.url}/chat", json={"message": "x"}, headers=bearer(key))
+    assert again.headers["x-stream-id"] != answer.headers["x-stream-id"]
+    assert code_of(create(shared_server, key, id="0" * 16)) == (422, "invalid_request")
+
+
+def test_a_key_is_shown_once_works_and_is_listed_until_it_is_revoked(serve_keys: ServeKeys, ring: KeyRing) -> None:
+    server, first = serve_keys(), ring.make("ann")
+    made = create(server, first, name="laptop", scopes=["read"])
+    text = made.json().pop("key")
+    assert made.headers["cache-control"] == "no-store"
+    second = {"authorization": f"Bearer {text}"}
+    listed = httpx.get(f"{server.url}/keys", headers=second)
+    assert text not in listed.text
+    assert listed.json()["next"] is None
+    newest = listed.json()["items"][0]
+    assert (newest["name"], newest["scopes"], newest["revoked"]) == ("laptop", ["read"], None)
+    assert text.startswith(newest["prefix"] + "_")
+    gone = httpx.delete(f"{server.url}/keys/{newest['id']}", headers=bearer(first))
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert httpx.get(f"{server.url}/models", headers=second).status_code == 401, "at once, where it was revoked"
+    again = httpx.get(f"{server.url}/keys", headers=bearer(first)).json()["items"]
+    assert {item["id"] for item in again if item["revoked"] is not None} == {newest["id"]}
+
+
+def test_there_are_only_so_many_keys(serve_keys: ServeKeys, ring: KeyRing) -> None:
+    server, first = serve_keys(), ring.make("ann")
+    made = [create(server, first) for _ in range(100)]
+    assert [answer.status_code for answer in made] == [201] * 99 + [422]
+    httpx.delete(f"{server.url}/keys/{made[0].json()['id']}", headers=bearer(first))
+    assert create(server, first).status_code == 201
+
+
+def test_an_expired_key_is_none(serve_keys: ServeKeys, ring: KeyRing) -> None:
+    key = ring.make("ann", seconds=-1)
+    assert code_of(httpx.get(f"{serve_keys().url}/models", headers=bearer(key))) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("odd", ["%00", "%ed%a0%80", "x" * 5_000, "..", "%2e%2e%2fkeys", "0" * 15, "A" * 16])
+def test_an_odd_key_id_is_an_unknown_one(shared_server: LiveServer, shared_ring: KeyRing, odd: str) -> None:
+    answer = httpx.delete(f"{shared_server.url}/keys/{odd}", headers=bearer(shared_ring.make("ann")))
+    assert answer.status_code in (404, 405)
+
+
+@pytest.mark.parametrize("mode", ["none", "jwt"])
+def test_without_api_keys_there_are_no_such_routes(serve: Any, tmp_path: Any, mode: str) -> None:
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+    server = serve(AUTH_MODE=mode, JWT_JWKS=str(tmp_path / "jwks.json"), JWT_ISSUER="x", JWT_AUDIENCE="x")
+    for verb, path in (("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/x")):
+        assert code_of(httpx.request(verb, f"{server.url}{path}")) == (404, "not_found")
+    assert "/keys" not in httpx.get(f"{server.url}/openapi.json").json()["paths"]
+
+
+def test_the_document_says_which_routes_take_a_credential(shared_server: LiveServer) -> None:
+    document = httpx.get(f"{shared_server.url}/openapi.json").json()
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    guarded = {path for path, verbs in document["paths"].items() for verb in verbs.values() if "security" in verb}
+    assert guarded == set(document["paths"]) - {"/", "/health", "/ready", "/chat/health"}
+    for path in guarded:
+        for operation in document["paths"][path].values():
+            assert {"401", "403", "429"} <= operation["responses"].keys()
+
+
+def test_keys_are_made_listed_and_revoked_by_commands(tmp_path: Any) -> None:
+    folder = tmp_path / "data"
+
+    def keys(*words: str) -> subprocess.CompletedProcess[str]:
+        env = {"AUTH_MODE": "api_key", "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR"}
+        command = [sys.executable, "main.py", "keys", *words]
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    made = keys("create", "--owner", "ann \x1b[2J", "--name", "a\nb", "--scope", "read", "--expires", "90d")
+    assert (made.returncode, made.stderr) == (0, "")
+    text = made.stdout.strip()
+    with live_server(make_settings(AUTH_MODE="api_key", DATA_DIR=folder)) as server:
+        mine = {"authorization": f"Bearer {text}"}
+        (item,) = httpx.get(f"{server.url}/keys", headers=mine).json()["items"]
+        assert item["expires"] == pytest.approx(time.time() + 90 * 86_400, abs=60)
+        assert httpx.post(f"{server.url}/chat", json={"message": "x"}, headers=mine).status_code == 403
+        listed = keys("list").stdout
+        assert listed.count("\n") == 1
+        assert "\x1b" not in listed
+        assert item["id"] in listed
+        assert text not in listed
+        assert keys("revoke", item["id"]).returncode == 0
+        assert "revoked" in keys("list", "--owner", "ann \x1b[2J").stdout
+    assert keys("revoke", item["id"][::-1]).returncode == 1
+    for wrong in (
+        ["create"], ["create", "--owner", " "], ["create", "--owner", "a", "--scope", "No Scope"],
+        ["create", "--owner", "a", "--expires", "soon"], ["create", "--owner", "x" * 201],
+    ):  # fmt: skip
+        ended = keys(*wrong)
+        assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+
+
+def test_two_processes_that_make_the_secret_at_once_agree(tmp_path: Any) -> None:
+    async def together() -> list[bytes]:
+        return await asyncio.gather(*(asyncio.to_thread(read_secret, None, tmp_path / "d") for _ in range(8)))
+
+    assert len(set(asyncio.run(together()))) == 1
