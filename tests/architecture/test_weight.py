@@ -15,6 +15,11 @@ HEAVY = {
     "openai",
     "sqlalchemy",
     "redis",
+    "alembic",
+    "cryptography",
+    "httpx2",
+    "jwt",
+    "limits",
     "numpy",
 }
 
