@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -101,10 +102,23 @@ async def _on_streamforge_error(_: Request, error: Exception) -> ProblemResponse
     return problem(error.code, detail=error.detail, errors=errors, headers=headers, retry_after=error.retry_after)
 
 
-async def _on_http_exception(_: Request, error: Exception) -> ProblemResponse:
+async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return problem("method_not_allowed", headers={"allow": _allowed(request)})
     code = _CODES.get(error.status_code, "internal_error" if error.status_code >= 500 else "malformed_request")
     return problem(code, status=error.status_code, headers=error.headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods that the path takes: each of its routes knows but its own."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    methods: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        regex = getattr(context, "path_regex", None)
+        if regex is not None and regex.match(path):
+            methods |= context.methods or {"GET", "HEAD"}  # a mount, which serves files
+    return ", ".join(sorted(methods))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> ProblemResponse:

@@ -185,3 +185,10 @@ def test_a_failure_nobody_foresaw_is_a_problem_that_a_listed_page_can_read(serve
     assert answer.headers["x-request-id"] == "mine"
     assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
     assert "secret" not in answer.text
+
+
+def test_a_path_tells_all_the_methods_that_it_takes(server: LiveServer) -> None:
+    for path, methods in (("/chat", "POST"), ("/models/simulated", "GET"), ("/docs/assets/x", "GET, HEAD")):
+        answer = httpx.delete(f"{server.url}{path}")
+        assert code_of(answer) == (405, "method_not_allowed")
+        assert answer.headers["allow"] == methods

@@ -113,6 +113,12 @@ def test_a_key_is_shown_once_works_and_is_listed_until_it_is_revoked(serve_keys:
     assert {item["id"] for item in again if item["revoked"] is not None} == {newest["id"]}
 
 
+def test_a_path_of_several_routes_tells_the_methods_of_all(shared_server: LiveServer) -> None:
+    answer = httpx.put(f"{shared_server.url}/keys")
+    assert code_of(answer) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+
+
 def test_there_are_only_so_many_keys(serve_keys: ServeKeys, ring: KeyRing) -> None:
     server, first = serve_keys(), ring.make("ann")
     made = [create(server, first) for _ in range(100)]

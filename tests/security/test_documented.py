@@ -1,0 +1,38 @@
+"""What /openapi.json promises of the guarded routes, whatever they are sent, by a caller and by nobody."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+
+from main import create_app
+from tests.support.keys import EVERYTHING, KeyRing, bearer
+from tests.support.server import LiveServer, make_settings
+
+schema = schemathesis.openapi.from_dict(
+    create_app(make_settings(AUTH_MODE="api_key", AUTH_SECRET="x" * 32)).openapi()
+).exclude(path_regex="^/(health|ready|chat/health)?$")
+ask = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@schema.parametrize()
+@ask
+def test_a_caller_is_answered_as_documented(case: Case[Any], shared_server: LiveServer, shared_ring: KeyRing) -> None:
+    owner = f"owner of {case.id}"  # a fresh one: so many keys are made here that one would have too many
+    case.call_and_validate(
+        base_url=shared_server.url,
+        headers=bearer(shared_ring.make(owner, EVERYTHING)),
+        timeout=10,
+        excluded_checks=[positive_data_acceptance, ignored_auth],  # the second asks without the header, as below
+    )
+
+
+@schema.parametrize()
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_nobody_is_answered_as_documented(case: Case[Any], shared_server: LiveServer) -> None:
+    case.headers.pop("Authorization", None)
+    answer = case.call(base_url=shared_server.url, timeout=10)
+    assert answer.status_code in (401, 403, 404, 405)
+    case.validate_response(answer, excluded_checks=[positive_data_acceptance, ignored_auth])
