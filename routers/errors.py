@@ -117,8 +117,8 @@ def _allowed(request: Request) -> str:
     for context in iter_route_contexts(request.app.routes):
         regex = getattr(context, "path_regex", None)
         if regex is not None and regex.match(path):
-            methods |= context.methods or {"GET", "HEAD"}  # a mount, which serves files
-    return ", ".join(sorted(methods))
+            methods |= context.methods or set()
+    return ", ".join(sorted(methods or {"GET", "HEAD"}))  # what is no route is a file
 
 
 async def _on_validation_error(request: Request, error: Exception) -> ProblemResponse:
