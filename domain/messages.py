@@ -10,7 +10,7 @@ Moments are in seconds since the Unix epoch.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from domain.errors import ERRORS
 from domain.events import Cancelled, Done, FinishReason, Terminal
@@ -73,6 +73,101 @@ class Message:
     total_ms: int | None = None
     siblings: tuple[str, ...] = field(default=())
     """All children of its parent in the order they came, itself included; empty where it is the only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A new message of the user's. `tokens` is what it may take of a context window."""
+
+    id: str
+    text: str
+    tokens: int
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A question goes under the last message of the active branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A question becomes a sibling of an earlier one."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regenerate:
+    """A question that was asked is answered anew; `message_id` is its id, or that of an answer to it."""
+
+    message_id: str
+
+
+ParentSpec = Append | Edit | Regenerate
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer that is running, and the question to it: a new one, or the one to be answered anew."""
+
+    session: Session
+    question: Message
+    answer: Message
+
+
+class Busy(Exception):  # noqa: N818 - what is the case, not that it is an error
+    """An answer is running in the session: that stream's."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(stream_id)
+        self.stream_id = stream_id
+
+
+class KeyInUse(Exception):  # noqa: N818
+    """An answer is running that was asked for with the same idempotency key: attach to that stream."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(stream_id)
+        self.stream_id = stream_id
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An answer whose stream has not ended, as far as is known."""
+
+    owner: str
+    session_id: str
+    message_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The end of a branch, oldest first, and a summary of what comes before, where there is one."""
+
+    messages: list[Message]
+    summary: "Summary | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message that holds what was looked for, the title of its session, and the words around the first of it."""
+
+    message: Message
+    title: str | None
+    snippet: str
+
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A part of a list. `next` is the cursor for the part that follows, `None` on the last one."""
+
+    items: list[Item]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

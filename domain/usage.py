@@ -76,6 +76,39 @@ class Spent:
         return cls(usage, _total([attempt.cost for attempt in used]), attempts)
 
 
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What one stream took, for its owner's account. `created` in seconds since the Unix epoch."""
+
+    owner: str
+    key_id: str | None
+    stream_id: str
+    session_id: str | None
+    model: str
+    state: str
+    usage: Usage
+    cost: Cost | None
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSum:
+    """A sum over streams. What it was not summed by is `None`; so is the cost where no stream's was known."""
+
+    streams: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    exact: bool
+    cost: Decimal | None
+    currency: str | None
+    day: str | None = None
+    model: str | None = None
+    session_id: str | None = None
+    owner: str | None = None
+
+
 def _sum(parts: Iterable[int | None]) -> int | None:
     known = [part for part in parts if part is not None]
     return sum(known) if known else None
@@ -94,6 +127,50 @@ def pieces(text: str) -> int:
     return len(_PIECE.findall(text))
 
 
+def room(text: str) -> int:
+    """The tokens that a text may take of a context window, where too few would be worse than too many.
+
+    The greater of `pieces` and of a quarter of its bytes, which is what English takes; and four for the message itself.
+    """
+    return max(pieces(text), -(-len(text.encode()) // 4)) + 4
+
+
 def streamed(texts: list[str]) -> int:
     """The tokens that an answer's deltas may have."""
     return max(len(texts), pieces("".join(texts)))
+
+
+def account(spent: Spent) -> dict[str, object]:
+    """What a stream took, as it is shown and stored: `usage`, `cost`, and `attempts` where there were several."""
+    shown: dict[str, object] = {"usage": _usage(spent.usage), "cost": _cost(spent.cost)}
+    if spent.attempts:
+        shown["attempts"] = [
+            {
+                "model": attempt.model,
+                "usage": _usage(attempt.usage),
+                "cost": _cost(attempt.cost),
+                **({"error": attempt.error} if attempt.error else {}),
+            }
+            for attempt in spent.attempts
+        ]
+    return shown
+
+
+def _usage(value: Usage) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "input_tokens": value.input_tokens,
+        "output_tokens": value.output_tokens,
+        "exact": value.exact,
+    }
+    if value.cached_tokens is not None:
+        shown["cached_tokens"] = value.cached_tokens
+    if value.reasoning_tokens is not None:
+        shown["reasoning_tokens"] = value.reasoning_tokens
+    return shown
+
+
+def _cost(value: Cost | None) -> dict[str, object] | None:
+    """JSON knows one kind of number; amounts are far from its limits."""
+    if value is None:
+        return None
+    return {"amount": float(value.amount), "currency": value.currency, "source": value.source}

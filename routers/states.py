@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from domain.errors import ERRORS
 from domain.events import Cancelled, Done, Failed
 from domain.streams import Snapshot, StreamState
-from wires.frames import account
+from domain.usage import account
 
 Tokens = Annotated[int, Field(ge=0, le=2**53)]
 

@@ -20,7 +20,8 @@ from domain.events import (
     Switched,
     Terminal,
 )
-from wires.frames import account, ending, failure, frame, quote
+from domain.usage import account
+from wires.frames import ending, failure, frame, quote
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"

@@ -11,9 +11,9 @@ from json.encoder import encode_basestring_ascii as quote
 
 from domain.errors import ERRORS
 from domain.events import Cancelled, Failed
-from domain.usage import Cost, Spent, Usage
+from domain.usage import account
 
-__all__ = ["account", "ending", "failure", "frame", "quote"]
+__all__ = ["ending", "failure", "frame", "quote"]
 
 
 def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *, retry: int | None = None) -> bytes:
@@ -24,42 +24,6 @@ def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *
     wait = f"retry: {retry}\n" if retry is not None else ""
     tail = f"id: {event_id}\n" if event_id else ""
     return f"event: {event}\ndata: {json.dumps(data, separators=(',', ':'))}\n{wait}{tail}\n".encode("ascii")
-
-
-def account(spent: Spent) -> dict[str, object]:
-    """What a stream took, as every wire of ours shows it: `usage`, `cost`, and `attempts` where there were several."""
-    shown: dict[str, object] = {"usage": _usage(spent.usage), "cost": _cost(spent.cost)}
-    if spent.attempts:
-        shown["attempts"] = [
-            {
-                "model": attempt.model,
-                "usage": _usage(attempt.usage),
-                "cost": _cost(attempt.cost),
-                **({"error": attempt.error} if attempt.error else {}),
-            }
-            for attempt in spent.attempts
-        ]
-    return shown
-
-
-def _usage(value: Usage) -> dict[str, object]:
-    shown: dict[str, object] = {
-        "input_tokens": value.input_tokens,
-        "output_tokens": value.output_tokens,
-        "exact": value.exact,
-    }
-    if value.cached_tokens is not None:
-        shown["cached_tokens"] = value.cached_tokens
-    if value.reasoning_tokens is not None:
-        shown["reasoning_tokens"] = value.reasoning_tokens
-    return shown
-
-
-def _cost(value: Cost | None) -> dict[str, object] | None:
-    """JSON knows one kind of number; amounts are far from its limits."""
-    if value is None:
-        return None
-    return {"amount": float(value.amount), "currency": value.currency, "source": value.source}
 
 
 def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:

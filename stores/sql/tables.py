@@ -15,7 +15,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Numeric,
     String,
     Table,
     Text,
@@ -64,7 +63,7 @@ sessions = Table(
     Column("updated", Double, nullable=False),
     _id("root_id"),  # the active first message
     _id("leaf_id"),  # the last message of the active branch
-    _id("prior_leaf_id"),  # what these two were before the newest answer was begun
+    _id("prior_leaf_id"),  # what this and `updated` were before the newest answer was begun
     Column("prior_updated", Double),
     Index("sessions_updated", "owner", text("updated DESC"), "id"),
     Index(
@@ -86,7 +85,7 @@ messages = Table(
     _owner(),
     _id("parent_id"),
     _id("active_child_id"),
-    _id("prior_id"),  # the sibling that was active when this came
+    Column("undo", JSON(none_as_null=True)),  # what a new branch changed: see stores/sql/branches.py
     Column("depth", Integer, nullable=False),
     Column("role", String(16), nullable=False),
     Column("state", String(16), nullable=False),
@@ -164,7 +163,7 @@ usage = Table(
     Column("cached_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
     Column("exact", Boolean, nullable=False),
-    Column("cost_amount", Numeric(20, 10)),
+    Column("cost", BigInteger),  # in ten-thousand-millionths of the currency: sums are exact on either database
     Column("currency", String(8)),
     Column("created", Double, nullable=False),
     Index("usage_owner_day", "owner", "day"),

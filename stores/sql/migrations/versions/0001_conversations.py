@@ -68,7 +68,7 @@ def _messages() -> None:
         sa.Column("owner", sa.String(200), nullable=False),
         sa.Column("parent_id", sa.String(32)),
         sa.Column("active_child_id", sa.String(32)),
-        sa.Column("prior_id", sa.String(32)),
+        sa.Column("undo", sa.JSON),
         sa.Column("depth", sa.Integer, nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
@@ -129,7 +129,7 @@ def _usage() -> None:
         sa.Column("cached_tokens", sa.BigInteger),
         sa.Column("reasoning_tokens", sa.BigInteger),
         sa.Column("exact", sa.Boolean, nullable=False),
-        sa.Column("cost_amount", sa.Numeric(20, 10)),
+        sa.Column("cost", sa.BigInteger),
         sa.Column("currency", sa.String(8)),
         sa.Column("created", sa.Double, nullable=False),
     )

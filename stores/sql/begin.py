@@ -1,0 +1,164 @@
+"""An answer begins, in one transaction.
+
+Whether a session is free, and an idempotency key or client id unused, is what unique indexes say when the rows are
+put in: a look beforehand would be out of date. The session's row is changed first, and so locked.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from domain.errors import StreamForgeError
+from domain.messages import Append, Begun, Busy, KeyInUse, Message, ParentSpec, Question
+from stores.sql import branches
+from stores.sql.branches import Change
+from stores.sql.rows import MESSAGE, SESSION, AnyRow, message, session
+from stores.sql.tables import messages, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is asked for. There is a question, except for a `Regenerate`."""
+
+    owner: str
+    session_id: str
+    question: Question | None
+    parent: ParentSpec
+    answer_id: str
+    stream_id: str
+    model: str
+    idempotency_key: str | None
+    now: float
+
+
+_TAKE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner_"))
+    .values(
+        prior_leaf_id=sessions.c.leaf_id,
+        prior_updated=sessions.c.updated,
+        leaf_id=bindparam("answer"),
+        updated=bindparam("now"),
+        root_id=func.coalesce(sessions.c.root_id, bindparam("root")),
+    )
+    .returning(*SESSION, sessions.c.root_id, sessions.c.prior_leaf_id)
+)
+_APPEND = (
+    update(messages)
+    .where(messages.c.id == bindparam("leaf"))
+    .values(active_child_id=bindparam("child"))
+    .returning(messages.c.id, messages.c.depth, messages.c.summary_id)
+)
+TARGET = select(*MESSAGE, messages.c.active_child_id).where(
+    messages.c.id == bindparam("message"), messages.c.session_id == bindparam("session")
+)
+_INSERT = insert(messages)
+
+_STREAM = select(messages.c.stream_id).where(messages.c.state == "running")
+_KEY = _STREAM.where(messages.c.owner == bindparam("owner"), messages.c.idempotency_key == bindparam("key"))
+_HOLDER = _STREAM.where(messages.c.session_id == bindparam("session"))
+_CLIENT_ID = select(messages.c.id).where(
+    messages.c.owner == bindparam("owner"), messages.c.client_id == bindparam("client_id")
+)
+
+
+def begin(connection: Connection, asked: Beginning) -> Begun:
+    """Put question and answer in their place, which becomes the active branch. `IntegrityError` where one is taken."""
+    root = asked.question.id if isinstance(asked.parent, Append) and asked.question else None
+    values = {
+        "session": asked.session_id, "owner_": asked.owner, "answer": asked.answer_id, "now": asked.now, "root": root
+    }  # fmt: skip
+    taken = connection.execute(_TAKE, values).one_or_none()
+    if taken is None:
+        raise StreamForgeError("session_not_found")
+    changes: list[Change] | None = None
+    if asked.question is None:
+        question, changes = _again(connection, asked, taken)
+    elif isinstance(asked.parent, Append):
+        question = _appended(connection, asked, asked.question, taken.prior_leaf_id)
+    else:
+        question, changes = _edited(connection, asked, asked.question, taken)
+    answer = Message(
+        asked.answer_id, asked.session_id, question.id, question.depth + 1, "assistant", "running", "", 0, asked.now,
+        summary_id=question.summary_id, stream_id=asked.stream_id, model=asked.model,
+    )  # fmt: skip
+    rows = [_row(answer, asked.owner) | {"idempotency_key": asked.idempotency_key, "alive": asked.now, "undo": changes}]
+    if asked.question is not None:
+        rows.insert(0, _row(question, asked.owner) | {"active_child_id": answer.id})
+    connection.execute(_INSERT, rows)
+    return Begun(session(taken), question, answer)
+
+
+def _row(new: Message, owner: str) -> dict[str, Any]:
+    row = {column.name: getattr(new, column.name) for column in MESSAGE}
+    return row | {"owner": owner, "active_child_id": None, "idempotency_key": None, "alive": None, "undo": None}
+
+
+def _new(asked: Beginning, question: Question, parent: str | None, depth: int, summary: str | None) -> Message:
+    return Message(
+        question.id, asked.session_id, parent, depth, "user", "complete", question.text, question.tokens, asked.now,
+        client_id=question.client_id, summary_id=summary,
+    )  # fmt: skip
+
+
+def _appended(connection: Connection, asked: Beginning, question: Question, leaf: str | None) -> Message:
+    if leaf is None:
+        return _new(asked, question, None, 0, None)
+    above = connection.execute(_APPEND, {"leaf": leaf, "child": question.id}).one()
+    return _new(asked, question, above.id, above.depth + 1, above.summary_id)
+
+
+def _edited(
+    connection: Connection, asked: Beginning, question: Question, taken: AnyRow
+) -> tuple[Message, list[Change]]:
+    target = _target(connection, asked)
+    if target.role != "user":
+        raise StreamForgeError("message_not_found", "That message is not the user's: only those can be edited.")
+    if target.parent_id is None:
+        changes: list[Change] = [(None, question.id, taken.root_id)]
+        branches.apply(connection, asked.session_id, changes)
+        return _new(asked, question, None, 0, None), changes
+    above = connection.execute(TARGET, {"message": target.parent_id, "session": asked.session_id}).one()
+    changes = _branch_off(connection, taken, above, question.id)
+    return _new(asked, question, above.id, above.depth + 1, above.summary_id), changes
+
+
+def _again(connection: Connection, asked: Beginning, taken: AnyRow) -> tuple[Message, list[Change]]:
+    target = _target(connection, asked)
+    if target.role == "assistant":
+        target = connection.execute(TARGET, {"message": target.parent_id, "session": asked.session_id}).one()
+    return message(target), _branch_off(connection, taken, target, asked.answer_id)
+
+
+def _target(connection: Connection, asked: Beginning) -> AnyRow:
+    assert not isinstance(asked.parent, Append)
+    row = connection.execute(TARGET, {"message": asked.parent.message_id, "session": asked.session_id}).one_or_none()
+    if row is None:
+        raise StreamForgeError("message_not_found")
+    return row
+
+
+def _branch_off(connection: Connection, taken: AnyRow, above: AnyRow, child: str) -> list[Change]:
+    """Make `child` the active one under a message, and that message a part of the active branch."""
+    changes: list[Change] = []
+    if not branches.on_branch(connection, taken.prior_leaf_id, above.id, above.depth):
+        changes = branches.changes_to(connection, taken.root_id, above.id)
+    changes.append((above.id, child, above.active_child_id))
+    branches.apply(connection, taken.id, changes)
+    return changes
+
+
+def explain(connection: Connection, asked: Beginning) -> None:
+    """Raise why the beginning was refused by an index, unless the reason is gone again."""
+    if asked.idempotency_key is not None:
+        key = {"owner": asked.owner, "key": asked.idempotency_key}
+        if stream := connection.execute(_KEY, key).scalar_one_or_none():
+            raise KeyInUse(stream)
+    if stream := connection.execute(_HOLDER, {"session": asked.session_id}).scalar_one_or_none():
+        raise Busy(stream)
+    client_id = asked.question.client_id if asked.question else None
+    if client_id is not None:
+        used = connection.execute(_CLIENT_ID, {"owner": asked.owner, "client_id": client_id})
+        if used.first() is not None:
+            raise StreamForgeError("client_id_taken")

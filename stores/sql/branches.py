@@ -1,0 +1,147 @@
+"""The tree of a session's messages, walked by recursive queries that touch no more than they answer.
+
+A *change* is `(parent, child, before)`: the parent's active child (or, without a parent, the session's active first
+message) became `child` and was `before`. The changes that a new branch made are kept with its answer, topmost
+first, so that they can be undone.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, literal, select, update
+
+from domain.errors import StreamForgeError
+from stores.sql.rows import MESSAGE, SUMMARY, AnyRow
+from stores.sql.tables import messages, sessions, summaries
+
+Change = tuple[str | None, str | None, str | None]
+
+_LOCK = (
+    select(sessions.c.root_id, sessions.c.leaf_id, sessions.c.updated, sessions.c.prior_updated)
+    .where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner"))
+    .with_for_update()
+)
+
+_above = messages.alias("above")
+_START = select(messages.c.id, messages.c.parent_id, messages.c.depth).where(messages.c.id == bindparam("start"))
+
+
+def _up(*conditions: Any) -> Any:
+    """The way from the message `start` to the first one, for as long as the conditions hold."""
+    way = _START.cte("way", recursive=True)
+    step = select(_above.c.id, _above.c.parent_id, _above.c.depth).join(way, _above.c.id == way.c.parent_id)
+    return way.union_all(step.where(*(condition(way) for condition in conditions)))
+
+
+_to_depth = _up(lambda way: way.c.depth > bindparam("depth"))
+_AT_DEPTH = select(_to_depth.c.id).where(_to_depth.c.depth == bindparam("depth"))
+
+_whole = _up()
+_parent = messages.alias("parent")
+_ASIDE = (
+    select(_whole.c.parent_id, _whole.c.id, _parent.c.active_child_id)
+    .outerjoin(_parent, _parent.c.id == _whole.c.parent_id)
+    .where(_whole.c.parent_id.is_(None) | _parent.c.active_child_id.is_distinct_from(_whole.c.id))
+    .order_by(_whole.c.depth)
+)
+
+_first = (
+    select(messages.c.id, messages.c.active_child_id, literal(1).label("place"))
+    .where(messages.c.id == bindparam("start"))
+    .cte("down", recursive=True)
+)
+_down = _first.union_all(
+    select(_above.c.id, _above.c.active_child_id, _first.c.place + 1)
+    .join(_first, _above.c.id == _first.c.active_child_id)
+    .where(_first.c.place < bindparam("most"))
+)
+_DOWN = select(*MESSAGE).join(_down, _down.c.id == messages.c.id).order_by(_down.c.place)
+_LEAF = select(_down.c.id).where(_down.c.active_child_id.is_(None))
+_ALL = 2**31 - 2
+
+_newest = (
+    select(messages.c.id, messages.c.parent_id, literal(1).label("place"), messages.c.tokens.label("total"))
+    .where(messages.c.id == bindparam("start"))
+    .cte("newest", recursive=True)
+)
+_newest = _newest.union_all(
+    select(_above.c.id, _above.c.parent_id, _newest.c.place + 1, _newest.c.total + _above.c.tokens)
+    .join(_newest, _above.c.id == _newest.c.parent_id)
+    .where(_newest.c.place < bindparam("most"), _newest.c.total + _above.c.tokens <= bindparam("tokens"))
+    .where(_above.c.depth > bindparam("covered"))
+)
+_NEWEST = select(*MESSAGE).join(_newest, _newest.c.id == messages.c.id).order_by(_newest.c.place.desc())
+_SUMMARY_AT = (
+    select(messages.c.id.label("leaf"), *SUMMARY)
+    .outerjoin_from(messages, summaries, summaries.c.id == messages.c.summary_id)
+    .where(messages.c.id == bindparam("leaf"), messages.c.session_id == bindparam("session"))
+    .where(messages.c.owner == bindparam("owner"))
+)
+
+_POINT = update(messages).where(messages.c.id == bindparam("parent")).values(active_child_id=bindparam("to"))
+_POINT_IF = _POINT.where(messages.c.active_child_id == bindparam("child"))
+_ROOT = update(sessions).where(sessions.c.id == bindparam("session")).values(root_id=bindparam("to"))
+_ROOT_IF = _ROOT.where(sessions.c.root_id == bindparam("child"))
+
+
+def lock(connection: Connection, owner: str, session_id: str) -> AnyRow:
+    """The session's pointers, which nobody else changes before the transaction ends; or `session_not_found`."""
+    row = connection.execute(_LOCK, {"session": session_id, "owner": owner}).one_or_none()
+    if row is None:
+        raise StreamForgeError("session_not_found")
+    return row
+
+
+def on_branch(connection: Connection, leaf_id: str | None, message_id: str, depth: int) -> bool:
+    """Whether the message, at that depth, is on the branch that ends at the leaf. Costs the way between the two."""
+    found = connection.execute(_AT_DEPTH, {"start": leaf_id, "depth": depth}).scalar_one_or_none()
+    return found == message_id
+
+
+def changes_to(connection: Connection, root_id: str | None, message_id: str) -> list[Change]:
+    """What must change for a message to be on the active branch; topmost first."""
+    aside = connection.execute(_ASIDE, {"start": message_id}).all()
+    changes: list[Change] = [(parent, child, before) for parent, child, before in aside if parent is not None]
+    root = aside[0].id  # the topmost has no parent
+    return changes if root == root_id else [(None, root, root_id), *changes]
+
+
+def apply(connection: Connection, session_id: str, changes: Iterable[Change]) -> None:
+    """Make the changes."""
+    for parent, child, _ in changes:
+        if parent is None:
+            connection.execute(_ROOT, {"session": session_id, "to": child})
+        else:
+            connection.execute(_POINT, {"parent": parent, "to": child})
+
+
+def undo(connection: Connection, session_id: str, changes: Iterable[Change]) -> None:
+    """Take the changes back, where nobody has changed the same since."""
+    for parent, child, before in changes:
+        values = {"child": child, "to": before}
+        if parent is None:
+            connection.execute(_ROOT_IF, {"session": session_id, **values})
+        else:
+            connection.execute(_POINT_IF, {"parent": parent, **values})
+
+
+def leaf_below(connection: Connection, message_id: str) -> str:
+    """Where the active branch ends that leads through the message."""
+    leaf: str = connection.execute(_LEAF, {"start": message_id, "most": _ALL}).scalar_one()
+    return leaf
+
+
+def down(connection: Connection, message_id: str | None, most: int) -> list[AnyRow]:
+    """The message and what follows it on its active branch: rows of `MESSAGE`."""
+    return list(connection.execute(_DOWN, {"start": message_id, "most": most}).all())
+
+
+def summary_at(connection: Connection, owner: str, session_id: str, leaf_id: str) -> AnyRow | None:
+    """The summary that covers a beginning of the leaf's branch: a row of the leaf's id and `SUMMARY`."""
+    return connection.execute(_SUMMARY_AT, {"leaf": leaf_id, "session": session_id, "owner": owner}).one_or_none()
+
+
+def newest(connection: Connection, leaf_id: str, *, most: int, tokens: int, covered: int) -> list[AnyRow]:
+    """The end of a branch, oldest first, below the depth `covered`: rows of `MESSAGE`. The leaf is always there."""
+    values = {"start": leaf_id, "most": most, "tokens": tokens, "covered": covered}
+    return list(connection.execute(_NEWEST, values).all())

@@ -1,0 +1,171 @@
+"""Messages: an answer from its beginning to its end, and the conversation as it is read.
+
+Of the states of an answer only `running` is ever left, once; who comes first says for which.
+"""
+
+from collections.abc import Collection
+from functools import partial
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import IntegrityError
+
+from domain.errors import StreamForgeError
+from domain.messages import (
+    Begun,
+    Ending,
+    Found,
+    Message,
+    Page,
+    ParentSpec,
+    Question,
+    Running,
+    Session,
+    Summary,
+    Window,
+)
+from domain.usage import account, room
+from stores.sql import history, search
+from stores.sql.begin import Beginning, begin, explain
+from stores.sql.database import Database
+from stores.sql.tables import messages
+from stores.sql.withdraw import withdraw
+
+_TRIES = 3
+MAX_RUNNING = 1_000
+"""Answers without a sign of life that are told at a time: the oldest."""
+
+_WRITTEN = (
+    "state", "text", "tokens", "model", "finish_reason", "code", "spent", "first_word_ms", "total_ms", "alive"
+)  # fmt: skip
+_IS_RUNNING = messages.c.state == "running"
+_FINISH = (
+    update(messages)
+    .where(messages.c.id == bindparam("message"), _IS_RUNNING)
+    .values({name: bindparam(f"new_{name}") for name in _WRITTEN})
+)
+_ALIVE = (
+    update(messages)
+    .where(messages.c.id.in_(bindparam("ids", expanding=True)), _IS_RUNNING)
+    .values(alive=bindparam("moment"))
+)
+_RUNNING = (
+    select(messages.c.owner, messages.c.session_id, messages.c.id, messages.c.stream_id)
+    .where(_IS_RUNNING, messages.c.alive < bindparam("older_than"))
+    .order_by(messages.c.alive)
+    .limit(MAX_RUNNING)
+)
+_INTERRUPT = (
+    update(messages)
+    .where(messages.c.stream_id == bindparam("stream"), _IS_RUNNING)
+    .values(state="interrupted", code="producer_lost", alive=bindparam("moment"))
+)
+
+
+class MessageStore:
+    """Where messages are kept. What is another owner's does not exist."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self,
+        owner: str,
+        session_id: str,
+        *,
+        question: Question | None,
+        parent: ParentSpec,
+        answer_id: str,
+        stream_id: str,
+        model: str,
+        idempotency_key: str | None,
+        now: float,
+    ) -> Begun:
+        """Put a question and its running answer into the session, on its active branch.
+
+        `Busy` where an answer is running in it, `KeyInUse` where one is for the same key; `session_not_found`,
+        `message_not_found`, `client_id_taken`.
+        """
+        asked = Beginning(owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now)
+        for _ in range(_TRIES):
+            try:
+                return await self._database.write(partial(begin, asked=asked))
+            except IntegrityError:
+                await self._database.read(partial(explain, asked=asked))
+        raise StreamForgeError("session_busy")  # it was each time, and each time no more when we looked
+
+    async def withdraw(self, owner: str, answer_id: str) -> bool:
+        """Undo a beginning, so that nothing is left of it: a new question goes, and what was active is so again.
+
+        Only the newest answer of a session can be withdrawn, while it has no words; false for others.
+        """
+        return await self._database.write(partial(withdraw, owner=owner, answer_id=answer_id))
+
+    async def finish(self, answer_id: str, ending: Ending, now: float) -> bool:
+        """Store what became of a running answer; false where it no longer runs, or is gone."""
+        written = {
+            "text": ending.text, "tokens": room(ending.text), "spent": account(ending.spent), "alive": now,
+        }  # fmt: skip
+        values = {f"new_{name}": written[name] if name in written else getattr(ending, name) for name in _WRITTEN}
+        values["message"] = answer_id
+        return await self._database.write(lambda connection: connection.execute(_FINISH, values).rowcount > 0)
+
+    async def alive(self, answer_ids: Collection[str], now: float) -> None:
+        """The producers of these answers run."""
+        values = {"ids": sorted(answer_ids), "moment": now}
+        await self._database.write(lambda connection: connection.execute(_ALIVE, values))
+
+    async def running(self, older_than: float) -> list[Running]:
+        """Answers that nobody has ended, and of whose producer there was no sign since."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(_RUNNING, {"older_than": older_than}).all()
+        )
+        return [Running(*row) for row in rows]
+
+    async def interrupt_stream(self, stream_id: str, now: float) -> bool:
+        """Its producer is lost, and what it had said. False where the stream's answer no longer runs."""
+        values = {"stream": stream_id, "moment": now}
+        return await self._database.write(lambda connection: connection.execute(_INTERRUPT, values).rowcount > 0)
+
+    async def get(self, owner: str, session_id: str, message_id: str) -> Message | None:
+        """The message."""
+        return await self._database.read(
+            partial(history.get, owner=owner, session_id=session_id, message_id=message_id)
+        )
+
+    async def history(
+        self, owner: str, session_id: str, after: str | None, limit: int, *, whole: bool = False
+    ) -> Page[Message]:
+        """The active branch, oldest first; or the `whole` tree, in the order in which the messages came."""
+        read = history.whole if whole else history.active
+        return await self._database.read(partial(read, owner=owner, session_id=session_id, after=after, limit=limit))
+
+    async def window(self, owner: str, session_id: str, *, leaf_id: str, max_messages: int, max_tokens: int) -> Window:
+        """The end of the branch at `leaf_id`: what no summary covers of it, and no more than these limits.
+
+        The leaf is always there. Costs what it shows, however long the branch is.
+        """
+        return await self._database.read(
+            partial(
+                history.window,
+                owner=owner,
+                session_id=session_id,
+                leaf_id=leaf_id,
+                max_messages=max_messages,
+                max_tokens=max_tokens,
+            )
+        )
+
+    async def activate(self, owner: str, session_id: str, message_id: str) -> Session:
+        """Switch to the branch of this message, on to where that one was left."""
+        return await self._database.write(
+            partial(history.activate, owner=owner, session_id=session_id, message_id=message_id)
+        )
+
+    async def summarise(self, owner: str, summary: Summary) -> bool:
+        """Keep a summary, for all branches that lead through the message it ends with; false where that is gone."""
+        return await self._database.write(partial(history.summarise, owner=owner, summary=summary))
+
+    async def search(self, owner: str, words: str, after: str | None, limit: int) -> Page[Found]:
+        """The owner's messages that hold all these words, newest first."""
+        look = search.Look(owner, words, after, limit, self._database.dialect)
+        return await self._database.read(partial(search.search, look=look))

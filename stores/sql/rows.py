@@ -1,0 +1,72 @@
+"""Rows as the domain's values, and values as cursors. Columns stand in the order of the dataclasses' fields."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from domain.errors import StreamForgeError
+from domain.messages import Message, Page, Session, Summary
+from stores.sql.database import Database
+from stores.sql.tables import messages, sessions, summaries
+
+T = TypeVar("T")
+AnyRow = Row[*tuple[Any, ...]]
+
+SESSION = (*(sessions.c[field.name] for field in fields(Session) if field.name != "leaf"), sessions.c.leaf_id)
+MESSAGE = tuple(messages.c[field.name] for field in fields(Message) if field.name != "siblings")
+SUMMARY = tuple(summaries.c[field.name] for field in fields(Summary))
+
+_SEQ = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+def insert_unless_there(database: Database, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that does nothing where one of the table's unique indexes forbids it."""
+    insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
+
+
+def bad_cursor() -> StreamForgeError:
+    """For a cursor that no page of ours had as its `next`."""
+    return StreamForgeError("malformed_cursor", "The cursor must be the `next` of the page before.")
+
+
+def seq_of(cursor: str | None) -> int | None:
+    """The number of a message, from a cursor that is one."""
+    if cursor is None:
+        return None
+    if not _SEQ.fullmatch(cursor):
+        raise bad_cursor()
+    return int(cursor)
+
+
+def page(rows: Sequence[AnyRow], limit: int, item: Callable[[AnyRow], T], cursor: Callable[[AnyRow], str]) -> Page[T]:
+    """A page of `limit` items, from rows of which one more was asked for."""
+    shown = rows[:limit]
+    return Page([item(row) for row in shown], cursor(shown[-1]) if len(rows) > limit else None)
+
+
+def session(row: AnyRow) -> Session:
+    """A session from a row that begins with `SESSION`."""
+    return Session(*row[: len(SESSION)])
+
+
+def message(row: AnyRow) -> Message:
+    """A message from a row that begins with `MESSAGE`."""
+    return Message(*row[: len(MESSAGE)])
+
+
+def with_siblings(connection: Connection, session_id: str, rows: Sequence[AnyRow]) -> list[Message]:
+    """The messages of one session, each with its siblings where it has some."""
+    parents = {row.parent_id for row in rows}
+    one_of_them = messages.c.parent_id.in_(sorted(parents - {None}))
+    wanted = one_of_them | messages.c.parent_id.is_(None) if None in parents else one_of_them
+    query = select(messages.c.parent_id, messages.c.id).where(messages.c.session_id == session_id, wanted)
+    children: dict[str | None, list[str]] = {}
+    for parent_id, child_id in connection.execute(query.order_by(messages.c.seq)):
+        children.setdefault(parent_id, []).append(child_id)
+    families = {parent: tuple(ids) if len(ids) > 1 else () for parent, ids in children.items()}
+    return [replace(message(row), siblings=families.get(row.parent_id, ())) for row in rows]

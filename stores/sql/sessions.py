@@ -1,0 +1,144 @@
+"""Sessions. What is another's does not exist; who removes one is told whose streams to stop."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Executable, bindparam, delete, select, update
+
+from domain.messages import Page, Session, new_id
+from stores.sql.database import Database
+from stores.sql.rows import SESSION, bad_cursor, insert_unless_there, page, session
+from stores.sql.tables import messages, sessions, summaries, usage
+
+_CURSOR = re.compile(r"([0-9]{1,16}\.[0-9]{1,16})-([0-9a-f]{32})", re.ASCII)
+
+_MINE = (sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner_"))
+_GET = select(*SESSION).where(*_MINE)
+_BY_CLIENT_ID = select(*SESSION).where(
+    sessions.c.owner == bindparam("owner_"), sessions.c.client_id == bindparam("their_id")
+)
+_LIST = (
+    select(*SESSION)
+    .where(sessions.c.owner == bindparam("owner_"))
+    .order_by(sessions.c.updated.desc(), sessions.c.id)
+    .limit(bindparam("most"))
+)
+_LIST_ON = _LIST.where(
+    (sessions.c.updated < bindparam("moment"))
+    | ((sessions.c.updated == bindparam("moment")) & (sessions.c.id > bindparam("session")))
+)
+_RENAME = update(sessions).where(*_MINE).values(title=bindparam("name"), auto_title=False).returning(*SESSION)
+_TITLE = update(sessions).where(*_MINE, sessions.c.auto_title).values(title=bindparam("name"))
+_EMPTY = update(sessions).where(*_MINE).values(root_id=None, leaf_id=None, prior_leaf_id=None)
+_UNTITLE = update(sessions).where(*_MINE, sessions.c.auto_title).values(title=None)
+_DELETE = delete(sessions).where(*_MINE)
+_LOCK = select(sessions.c.id).where(*_MINE).with_for_update()
+_IN_MINE = select(sessions.c.id).where(*_MINE).scalar_subquery()
+_DELETE_MESSAGES = delete(messages).where(messages.c.session_id == _IN_MINE)
+_DELETE_SUMMARIES = delete(summaries).where(summaries.c.session_id == _IN_MINE)
+
+_LOCK_ALL = select(sessions.c.id).where(sessions.c.owner == bindparam("owner_")).with_for_update()
+_DELETE_ALL = delete(sessions).where(sessions.c.owner == bindparam("owner_"))
+_FORGET = update(usage).where(usage.c.owner == bindparam("owner_")).values(session_id=None)
+_STREAMS_OF = select(messages.c.stream_id).where(messages.c.state == "running", messages.c.owner == bindparam("owner_"))
+_STREAMS_IN = _STREAMS_OF.where(messages.c.session_id == bindparam("session"))
+
+
+class SessionStore:
+    """Where sessions are kept. `updated` is when the newest answer was begun."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = insert_unless_there(database, sessions)
+
+    async def create(
+        self, owner: str, *, client_id: str | None, title: str | None, now: float, id: str | None = None
+    ) -> Session:
+        """A new session; or, where the owner has one with this `client_id`, that one as it is."""
+        new = Session(id or new_id(), owner, now, now, title, client_id)
+        values = {
+            "id": new.id, "owner": owner, "created": now, "updated": now, "title": title, "client_id": client_id,
+            "auto_title": title is None,
+        }  # fmt: skip
+
+        def create(connection: Connection) -> Session:
+            if connection.execute(self._insert, values).rowcount > 0 or client_id is None:
+                return new
+            there = connection.execute(_BY_CLIENT_ID, {"owner_": owner, "their_id": client_id})
+            return session(there.one())
+
+        return await self._database.write(create)
+
+    async def get(self, owner: str, session_id: str) -> Session | None:
+        """The session."""
+        row = await self._database.read(
+            lambda connection: connection.execute(_GET, _mine(owner, session_id)).one_or_none()
+        )
+        return session(row) if row is not None else None
+
+    async def list(self, owner: str, after: str | None, limit: int) -> Page[Session]:
+        """The owner's sessions, newest `updated` first."""
+        values: dict[str, Any] = {"owner_": owner, "most": limit + 1}
+        query = _LIST
+        if after is not None:
+            found = _CURSOR.fullmatch(after)
+            if not found:
+                raise bad_cursor()
+            query = _LIST_ON
+            values |= {"moment": float(found[1]), "session": found[2]}
+        rows = await self._database.read(lambda connection: connection.execute(query, values).all())
+        return page(rows, limit, session, lambda row: f"{row.updated!r}-{row.id}")
+
+    async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
+        """Give it a title that no automatic one replaces."""
+        values = _mine(owner, session_id) | {"name": title}
+        row = await self._database.write(lambda connection: connection.execute(_RENAME, values).one_or_none())
+        return session(row) if row is not None else None
+
+    async def title(self, owner: str, session_id: str, title: str) -> bool:
+        """Give it an automatic title, unless a person has given it one."""
+        values = _mine(owner, session_id) | {"name": title}
+        return await self._database.write(lambda connection: connection.execute(_TITLE, values).rowcount > 0)
+
+    async def delete(self, owner: str, session_id: str) -> Sequence[str] | None:
+        """Remove it with all that was said, and answer which streams ran in it; `None` where there is none.
+
+        What was used stays on its owner's account.
+        """
+        return await self._remove(_mine(owner, session_id), _DELETE)
+
+    async def clear(self, owner: str, session_id: str) -> Sequence[str] | None:
+        """Remove all that was said, and an automatic title. Answers as `delete` does."""
+        return await self._remove(_mine(owner, session_id), _DELETE_SUMMARIES, _DELETE_MESSAGES, _EMPTY, _UNTITLE)
+
+    async def _remove(self, mine: dict[str, Any], *statements: Executable) -> Sequence[str] | None:
+        def remove(connection: Connection) -> Sequence[str] | None:
+            if connection.execute(_LOCK, mine).first() is None:
+                return None
+            streams = connection.execute(_STREAMS_IN, mine).scalars().all()
+            for statement in statements:
+                connection.execute(statement, mine)
+            return streams
+
+        return await self._database.write(remove)
+
+    async def delete_all(self, owner: str) -> Sequence[str]:
+        """Remove all of the owner's sessions with all that was said, and answer which streams ran in them.
+
+        What was used stays on the account, but no longer says in which session.
+        """
+        own = {"owner_": owner}
+
+        def remove(connection: Connection) -> Sequence[str]:
+            connection.execute(_LOCK_ALL, own)
+            streams = connection.execute(_STREAMS_OF, own).scalars().all()
+            connection.execute(_DELETE_ALL, own)
+            connection.execute(_FORGET, own)
+            return streams
+
+        return await self._database.write(remove)
+
+
+def _mine(owner: str, session_id: str) -> dict[str, Any]:
+    return {"owner_": owner, "session": session_id}

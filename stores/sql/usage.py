@@ -1,0 +1,106 @@
+"""What streams have used: one record each, and sums of them.
+
+Money is kept in ten-thousand-millionths of its currency, in whole ones, so that sums are exact on either database.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+
+from sqlalchemy import case, func, select
+
+from domain.usage import Cost, UsageRecord, UsageSum
+from stores.sql.database import Database
+from stores.sql.rows import insert_unless_there
+from stores.sql.tables import usage
+
+By = Literal["day", "model", "session", "owner"]
+
+MAX_SUMS = 10_000
+"""Sums that are answered at most."""
+
+_UNIT = Decimal("1e-10")
+_MOST = 2**62
+_COLUMNS = {"day": usage.c.day, "model": usage.c.model, "session": usage.c.session_id, "owner": usage.c.owner}
+
+
+class UsageStore:
+    """The accounts of all owners."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = insert_unless_there(database, usage)
+
+    async def add(self, record: UsageRecord) -> None:
+        """Keep the record; the first one of a stream stands."""
+        values = {
+            "owner": record.owner,
+            "key_id": record.key_id,
+            "stream_id": record.stream_id,
+            "session_id": record.session_id,
+            "model": record.model,
+            "state": record.state,
+            "day": datetime.fromtimestamp(record.created, UTC).date().isoformat(),
+            "input_tokens": record.usage.input_tokens,
+            "output_tokens": record.usage.output_tokens,
+            "cached_tokens": record.usage.cached_tokens,
+            "reasoning_tokens": record.usage.reasoning_tokens,
+            "exact": record.usage.exact,
+            "cost": _units(record.cost) if record.cost else None,
+            "currency": record.cost.currency if record.cost else None,
+            "created": record.created,
+        }
+        await self._database.write(lambda connection: connection.execute(self._insert, values))
+
+    async def total(
+        self, owner: str | None, *, since: str | None, until: str | None, by: Collection[By]
+    ) -> list[UsageSum]:
+        """Sums over an owner's streams, or everybody's, from one ISO day to another, both included (UTC).
+
+        There is one for each currency, and for each of what it is summed `by`; those without a cost are summed apart.
+        """
+        keys = [_COLUMNS[name].label(_FIELDS[name]) for name in _COLUMNS if name in by]
+        query = (
+            select(
+                func.count().label("streams"),
+                *(func.coalesce(func.sum(usage.c[name]), 0).label(name) for name in _TOKENS),
+                func.min(case((usage.c.exact, 1), else_=0)).label("exact"),
+                func.sum(usage.c.cost).label("cost"),
+                usage.c.currency,
+                *keys,
+            )
+            .group_by(usage.c.currency, *keys)
+            .order_by(*keys, usage.c.currency)
+            .limit(MAX_SUMS)
+        )
+        if owner is not None:
+            query = query.where(usage.c.owner == owner)
+        if since is not None:
+            query = query.where(usage.c.day >= since)
+        if until is not None:
+            query = query.where(usage.c.day <= until)
+        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [
+            UsageSum(
+                **{
+                    **row,
+                    **{name: int(row[name]) for name in _TOKENS},
+                    "exact": bool(row["exact"]),
+                    "cost": _money(row["cost"]),
+                }
+            )
+            for row in rows
+        ]
+
+
+_FIELDS = {"day": "day", "model": "model", "session": "session_id", "owner": "owner"}
+_TOKENS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+
+
+def _units(cost: Cost) -> int:
+    return min(int((cost.amount / _UNIT).to_integral_value()), _MOST)
+
+
+def _money(units: int | None) -> Decimal | None:
+    return None if units is None else (Decimal(int(units)) * _UNIT).normalize()
