@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from domain.events import Event, Terminal
-from domain.streams import StreamInfo
+from domain.events import Delta, Event, Reasoning, Terminal
+from domain.streams import StreamInfo, text_size
 
 
 class Appended(Enum):
@@ -51,10 +51,22 @@ class Tail:
     """What this process knows of one stream: its acknowledged events, and who waits for the next.
 
     Event number `n` is `events[n - 1]`. `outcome` is set by the seal, `ended` by the announcement. `produced_here`
-    says that this process writes it; `shared` that other processes can read it.
+    says that this process writes it, were it only its end, after a claim; `shared` that other processes can read it.
+    `fenced` says that it was written here until another process claimed it, and is only followed since.
     """
 
-    __slots__ = ("ended", "epoch", "events", "followers", "info", "outcome", "produced_here", "shared", "size")
+    __slots__ = (
+        "ended",
+        "epoch",
+        "events",
+        "fenced",
+        "followers",
+        "info",
+        "outcome",
+        "produced_here",
+        "shared",
+        "size",
+    )
 
     def __init__(self, info: StreamInfo, *, produced_here: bool = True, shared: bool = False, epoch: int = 0) -> None:
         self.info = info
@@ -67,6 +79,26 @@ class Tail:
         self.produced_here = produced_here
         self.shared = shared
         self.epoch = epoch
+        self.fenced = False
+
+    def publish(self, event: Event) -> None:
+        """Show the next event to the followers."""
+        self.events.append(event)
+        if isinstance(event, Delta | Reasoning):
+            self.size += text_size(event.text)
+        for follower in self.followers:
+            follower.wake()
+
+    def finish(self, outcome: Terminal) -> None:
+        """Show the last event."""
+        self.outcome = outcome
+        self.ended = True
+        self.publish(outcome)
+
+    def cut(self) -> None:
+        """Send all followers away: from here they would learn no more."""
+        for follower in list(self.followers):
+            follower.cut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +110,10 @@ class Claim:
 
 
 class Listener(Protocol):
-    """Whom a shared log tells of what other processes do to the streams produced here. Neither may raise or wait."""
+    """Whom a shared log tells of what other processes do to the streams produced here. Neither may raise or wait.
+
+    Each may come more than once, and after the caller of the log has learned the same from an answer.
+    """
 
     def sealed_elsewhere(self, stream_id: str) -> None:
         """Its outcome is fixed: save and announce it."""
@@ -90,6 +125,9 @@ class Listener(Protocol):
 class StreamLog(Protocol):
     """Where streams are written, and found again."""
 
+    def listen(self, listener: Listener) -> None:
+        """Whom to tell from now on."""
+
     async def open(self, info: StreamInfo) -> Tail:
         """Make the log of a new stream and write its `Started` event, number 1."""
 
@@ -99,7 +137,8 @@ class StreamLog(Protocol):
     async def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
         """Fix the outcome, from any process. The first caller's stands, and is what every caller gets back.
 
-        A producer that was fenced meanwhile gets `Fenced`. One that is somewhere else is told.
+        A producer that was fenced meanwhile gets `Fenced`. One that is somewhere else is told; `log_unavailable` where
+        it cannot be reached, `stream_not_found` where its stream is no longer there.
         """
 
     async def announce(self, tail: Tail, outcome: Terminal) -> None:

@@ -1,0 +1,101 @@
+"""The streams that this process writes, in memory: the whole of a log of one process, and half of a shared one.
+
+Everything here is immediate. What can be read here is what a log has acknowledged.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from domain.events import Event, Terminal
+from stores.streams.base import Appended, Claim, Tail
+
+# What an event and a log cost beside their text, measured with sys.getsizeof on CPython 3.11.
+EVENT_BYTES = 110
+LOG_BYTES = 1_500
+
+
+class LocalStreams:
+    """Keeps running streams whole, and finished ones first in, first out.
+
+    A finished stream goes after `retention` seconds, and earlier, oldest first, when all finished ones
+    together hold more than `retained_bytes`. `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, *, retention: float, retained_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retention = retention
+        self._retained_bytes = retained_bytes
+        self._clock = clock
+        self._finished: deque[tuple[float, int, str]] = deque()
+        self._finished_bytes = 0
+        self._claims: dict[tuple[str, str], Claim] = {}
+        self._keys: dict[str, tuple[str, str]] = {}  # by stream
+        self.tails: dict[str, Tail] = {}
+
+    def add(self, tail: Tail) -> None:
+        """Keep `tail`, under its id."""
+        self.tails[tail.info.id] = tail
+
+    def append(self, tail: Tail, seq: int, event: Event) -> Appended:
+        """Event number `seq` is in the log; a gap is a `ValueError`."""
+        last = len(tail.events)
+        if tail.info.id not in self.tails:
+            return Appended.MISSING
+        if seq <= last:
+            return Appended.DUPLICATE
+        if tail.outcome is not None:
+            return Appended.CLOSED
+        if seq != last + 1:
+            raise ValueError(f"event {seq} would leave a gap after {last}")
+        tail.publish(event)
+        return Appended.OK
+
+    def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
+        """Fix the outcome, if it is not; the one that stands."""
+        if tail.outcome is None:
+            tail.outcome = outcome
+        return tail.outcome
+
+    def announce(self, tail: Tail, outcome: Terminal) -> None:
+        """Let the sealed outcome be the last event, and the stream one of the finished."""
+        if tail.ended or tail.outcome is None:
+            return
+        tail.finish(outcome)
+        if tail.info.id in self.tails:
+            size = LOG_BYTES + EVENT_BYTES * len(tail.events) + tail.size
+            self._finished.append((self._clock(), size, tail.info.id))
+            self._finished_bytes += size
+
+    def remove(self, stream_id: str) -> None:
+        """Forget the stream, and with it its idempotency key."""
+        if self.tails.pop(stream_id, None) is not None:
+            self._free_key(stream_id)
+
+    def claimed(self, owner: str, key: str) -> Claim | None:
+        """What the idempotency key is bound to here."""
+        return self._claims.get((owner, key))
+
+    def claim_key(self, owner: str, key: str, claim: Claim) -> Claim:
+        """Bind the key to a stream that is kept here; the claim that stands."""
+        bound = self._claims.setdefault((owner, key), claim)
+        if bound is claim:
+            self._keys[claim.stream_id] = (owner, key)
+        return bound
+
+    def release_key(self, owner: str, key: str, stream_id: str) -> None:
+        """Free the key, if it is bound to this stream."""
+        if self._keys.get(stream_id) == (owner, key):
+            self._free_key(stream_id)
+
+    def expire(self) -> None:
+        """Let go of finished streams that are too old, or too many."""
+        horizon = self._clock() - self._retention
+        while self._finished and (self._finished[0][0] <= horizon or self._finished_bytes > self._retained_bytes):
+            _, size, stream_id = self._finished.popleft()
+            self._finished_bytes -= size
+            self.remove(stream_id)
+
+    def _free_key(self, stream_id: str) -> None:
+        name = self._keys.pop(stream_id, None)
+        if name is not None:
+            del self._claims[name]
