@@ -1,0 +1,153 @@
+"""What this process says to Redis about a stream, as packed commands."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from domain.events import Event, Terminal
+from domain.streams import StreamInfo, started
+from stores.streams import scripts
+from stores.streams.base import Claim
+from stores.streams.codec import encode, encode_info, encode_outcome
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Seconds: how long a lease lasts, and how long a finished stream is kept; and how many bytes of these at most."""
+
+    lease: float
+    retention: float
+    retained_bytes: int
+
+
+class Commands:
+    """The commands of one process, all under one prefix. Seconds go over as milliseconds."""
+
+    def __init__(self, prefix: str, process: str, spans: Spans) -> None:
+        if not _PREFIX.fullmatch(prefix):
+            raise ValueError("REDIS_PREFIX may have letters, digits and ._:- (100 at most)")
+        self._prefix = prefix.encode()
+        self._process = process.encode()
+        self._lease = _ms(spans.lease)
+        # What runs outlives its lease by far: somebody has to find it, and end it.
+        self._ttl = _ms(spans.retention + 10 * spans.lease)
+        self._retention = _ms(spans.retention)
+        self._most = b"%d" % spans.retained_bytes
+        self._held = (self._process, self._lease, self._ttl)
+        self._live = self._prefix + b":live"
+        self._finished = [self._prefix + b":finished", self._prefix + b":retained"]
+
+    def log_key(self, stream_id: str) -> bytes:
+        """Where the entries of a stream are."""
+        return self._stem(stream_id) + b"log"
+
+    def inbox(self, number: int = 0) -> bytes:
+        """Where this process is told things; the further ones only interrupt a read."""
+        return b"%b:inbox:%b%b" % (self._prefix, self._process, b":%d" % number if number else b"")
+
+    def open(self, info: StreamInfo) -> bytes:
+        """-> code."""
+        start = encode(started(info))
+        return scripts.OPEN_LOG.call(self._four(info.id), *self._held, info.id.encode(), encode_info(info), *start)
+
+    def append_head(self, stream_id: str, epoch: int) -> bytes:
+        """What all appends of a stream begin with."""
+        keys = self._four(stream_id)[:3]
+        call = (b"EVALSHA", scripts.APPEND.sha, b"3", *keys, b"%d" % epoch, *self._held)
+        return b"*%d\r\n" % (len(call) + 4) + scripts.arguments(*call)
+
+    def append_rest(self, seq: int, size: int, event: Event) -> bytes:
+        """How the append of one event goes on; `size` is that of all texts with it. -> code."""
+        kind, fields = encode(event)
+        number, total = b"%d" % seq, b"%d" % size
+        return b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+            len(number),
+            number,
+            len(total),
+            total,
+            len(kind),
+            kind,
+            len(fields),
+            fields,
+        )
+
+    def seal(self, stream_id: str, epoch: int | None, outcome: Terminal) -> bytes:
+        """`epoch`: the producer's; none from everybody else. -> code, the standing outcome."""
+        whose = b"" if epoch is None else b"%d" % epoch
+        said = encode_outcome(outcome)
+        return scripts.SEAL.call(self._four(stream_id)[:3], whose, *self._held, said, stream_id.encode(), self._prefix)
+
+    def announce(self, stream_id: str, epoch: int, outcome: Terminal) -> bytes:
+        """-> code, the outcome if one was announced."""
+        keys = self._four(stream_id) + self._finished
+        said = (*encode(outcome), encode_outcome(outcome))
+        return scripts.ANNOUNCE.call(keys, b"%d" % epoch, *said, self._retention, stream_id.encode())
+
+    def claim(self, stream_id: str, *, force: bool) -> bytes:
+        """-> code, epoch, the sealed outcome."""
+        args = (*self._held, stream_id.encode(), self._prefix, b"1" if force else b"")
+        return scripts.CLAIM.call(self._four(stream_id), *args)
+
+    def lost(self, most: int) -> bytes:
+        """-> lists of id, epoch, info and sealed outcome."""
+        return scripts.LOST.call([self._live], *self._held, self._prefix, b"%d" % most)
+
+    def refresh(self, stream_id: str, epoch: int, *, reading: bool) -> bytes:
+        """-> code."""
+        args = (b"%d" % epoch, *self._held, stream_id.encode(), b"1" if reading else b"")
+        return scripts.REFRESH.call(self._four(stream_id), *args)
+
+    def look(self, stream_id: str, *, reading: bool) -> bytes:
+        """-> none, or info, state and outcome."""
+        return scripts.LOOK.call([self._meta(stream_id)], self._process, self._lease, b"1" if reading else b"")
+
+    def readers(self, stream_id: str) -> bytes:
+        """-> 1 if another process has any."""
+        return scripts.READERS.call([self._meta(stream_id)], self._process)
+
+    def discard(self, stream_id: str, epoch: int) -> bytes:
+        """-> code."""
+        return scripts.DISCARD.call(self._four(stream_id), b"%d" % epoch, stream_id.encode())
+
+    def claim_key(self, owner: str, key: str, claim: Claim) -> bytes:
+        """-> the value that stands, for `read_claim`."""
+        value = claim.stream_id.encode() + b":" + claim.digest.hex().encode()
+        return scripts.CLAIM_KEY.call([self._key(owner, key), self._meta(claim.stream_id)], value, self._ttl)
+
+    def release_key(self, owner: str, key: str, stream_id: str) -> bytes:
+        """-> nothing of interest."""
+        return scripts.RELEASE_KEY.call([self._key(owner, key)], stream_id.encode())
+
+    def prune(self, most: int) -> bytes:
+        """-> how many finished streams have gone, `most` at most."""
+        return scripts.PRUNE.call(self._finished, self._prefix, self._most, self._retention, b"%d" % most)
+
+    def interrupt(self, number: int) -> bytes:
+        """Make a read of the inbox return. -> nothing of interest."""
+        return scripts.TELL.call([self.inbox(number)], b"woken", b"", self._ttl)
+
+    def _stem(self, stream_id: str) -> bytes:
+        return b"%b:{%b}:" % (self._prefix, stream_id.encode())
+
+    def _meta(self, stream_id: str) -> bytes:
+        return self._stem(stream_id) + b"meta"
+
+    def _four(self, stream_id: str) -> list[bytes]:
+        stem = self._stem(stream_id)
+        return [stem + b"log", stem + b"meta", stem + b"lease", self._live]
+
+    def _key(self, owner: str, key: str) -> bytes:
+        name = hashlib.sha256(f"{len(owner)}:{owner}{key}".encode("utf-8", "surrogatepass")).hexdigest()
+        return b"%b:key:%b" % (self._prefix, name.encode())
+
+
+def read_claim(value: bytes) -> Claim | None:
+    """What an idempotency key is bound to; `None` for what is not ours."""
+    match = re.fullmatch(rb"([0-9a-f]{32}):((?:[0-9a-f]{2}){0,64})", value)
+    return Claim(match[1].decode(), bytes.fromhex(match[2].decode())) if match else None
+
+
+def _ms(seconds: float) -> bytes:
+    return b"%d" % max(1, round(seconds * 1000))

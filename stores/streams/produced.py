@@ -1,0 +1,282 @@
+"""The streams that this process writes into Redis, and what becomes of them where it cannot.
+
+What Redis has acknowledged is shown to the followers here at once, from memory. A stream whose log Redis has lost, or
+about which it does not answer, turns *local*: it goes on from memory with the same numbers, and nothing is uploaded
+again. What it has left in Redis is removed when that is possible, so that nobody takes it for lost.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from domain.errors import StreamForgeError
+from domain.events import Delta, Event, Reasoning, Terminal
+from domain.streams import StreamInfo, started, text_size
+from stores.streams import scripts
+from stores.streams.base import Appended, Fenced, Listener, Tail
+from stores.streams.codec import decode_outcome
+from stores.streams.commands import Commands
+from stores.streams.link import Link, Unreachable, unavailable
+from stores.streams.local import LocalStreams
+from stores.streams.tailer import Tailer
+from stores.streams.writer import Question, Writer
+
+log = structlog.get_logger("redis")
+
+_FIRST_EPOCH: Final = 1
+
+
+class Append:
+    """One event on its way. It is shown when it is acknowledged, whether or not its writer still waits."""
+
+    __slots__ = ("_event", "_produced", "_seq", "_tail", "answer", "packed")
+
+    def __init__(self, produced: "Produced", tail: Tail, seq: int, event: Event, packed: bytes) -> None:
+        self._produced = produced
+        self._tail = tail
+        self._seq = seq
+        self._event = event
+        self.packed = packed
+        self.answer: asyncio.Future[Appended | ValueError] = produced.loop.create_future()
+
+    def settle(self, reply: Any) -> None:
+        self._give(self._produced.acknowledged(self._tail, self._seq, self._event, reply))
+
+    def fail(self, error: Exception) -> None:
+        self._give(self._produced.unanswered(self._tail, self._seq, self._event))
+
+    def _give(self, answer: Appended | ValueError) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+
+class Produced:
+    """Writes, ends and holds on to the streams of this process."""
+
+    def __init__(self, streams: LocalStreams, link: Link, writer: Writer, commands: Commands, tailer: Tailer) -> None:
+        self._streams = streams
+        self._link = link
+        self._writer = writer
+        self._commands = commands
+        self._tailer = tailer
+        self._heads: dict[str, bytes] = {}
+        self._remnants: dict[str, int] = {}  # what is left in Redis of streams that turned local, with their epochs
+        self.loop = asyncio.get_running_loop()
+        self.listener: Listener | None = None
+        link.on_up.append(self.tidy)
+
+    async def open(self, info: StreamInfo) -> Tail:
+        """A new stream, shared if that is possible."""
+        tail = Tail(info, shared=self._link.up, epoch=_FIRST_EPOCH)
+        tail.events.append(started(info))
+        if not tail.shared:
+            self._streams.add(tail)
+            return tail
+        try:
+            code = await self._writer.ask(self._commands.open(info))
+        except Unreachable:
+            self.turn_local(tail)
+        except asyncio.CancelledError:
+            self._writer.send(Question(self._commands.discard(info.id, _FIRST_EPOCH)))
+            raise
+        else:
+            if code == scripts.FENCED:  # its id is taken, or somebody has found it before we have
+                raise unavailable()
+        self._streams.add(tail)
+        return tail
+
+    async def append(self, tail: Tail, seq: int, event: Event) -> Appended:
+        """Write one event."""
+        if not tail.produced_here:
+            return Appended.FENCED
+        if not tail.shared:
+            return self._streams.append(tail, seq, event)
+        stream_id = tail.info.id
+        head = self._heads.get(stream_id)
+        if head is None:
+            head = self._heads[stream_id] = self._commands.append_head(stream_id, tail.epoch)
+        size = tail.size
+        if isinstance(event, Delta | Reasoning):
+            size += text_size(event.text)
+        call = Append(self, tail, seq, event, head + self._commands.append_rest(seq, size, event))
+        self._writer.send(call)
+        answer = await call.answer
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    def acknowledged(self, tail: Tail, seq: int, event: Event, code: Any) -> Appended | ValueError:
+        """What Redis' answer to an append means."""
+        if code == scripts.GAP and tail.shared:
+            return ValueError(f"event {seq} would leave a gap after {len(tail.events)}")
+        if code == scripts.CLOSED and tail.shared:
+            return Appended.CLOSED
+        if code == scripts.FENCED:
+            self.fence(tail)
+            return Appended.FENCED
+        if code == scripts.MISSING:
+            self.turn_local(tail, left=False)
+        # A duplicate that was not shown yet is a retry of our own, whose first answer was lost.
+        return self._show(tail, seq, event)
+
+    def unanswered(self, tail: Tail, seq: int, event: Event) -> Appended | ValueError:
+        """Redis has said nothing to an append: the stream goes on from memory."""
+        if not tail.produced_here:
+            return Appended.FENCED
+        self.turn_local(tail)
+        return self._show(tail, seq, event)
+
+    async def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
+        """The outcome that stands, or `Fenced`."""
+        if tail.shared:
+            packed = self._commands.seal(tail.info.id, tail.epoch, outcome)
+            try:
+                standing: Terminal | None = await self._writer.ask(packed, partial(self._sealed, tail, outcome))
+            except Unreachable:
+                self.turn_local(tail)
+            else:
+                if standing is None:
+                    raise Fenced
+                return standing
+        return self._streams.seal(tail, outcome)
+
+    async def announce(self, tail: Tail, outcome: Terminal) -> None:
+        """Append the outcome, once, or `Fenced`."""
+        if tail.shared and not tail.ended:
+            packed = self._commands.announce(tail.info.id, tail.epoch, outcome)
+            try:
+                if await self._writer.ask(packed, partial(self._announced, tail, outcome)) == scripts.FENCED:
+                    raise Fenced
+            except Unreachable:
+                self.turn_local(tail)
+        if not tail.shared:
+            self._streams.announce(tail, outcome)
+
+    async def drop(self, tail: Tail) -> None:
+        """Forget the stream, here and there."""
+        self._streams.remove(tail.info.id)
+        self._heads.pop(tail.info.id, None)
+        if tail.shared:
+            self._remnants[tail.info.id] = tail.epoch
+            self.tidy()
+
+    def turn_local(self, tail: Tail, *, left: bool = True) -> None:
+        """Go on without Redis. `left`: there may be something of the stream there."""
+        if not tail.shared:
+            return
+        tail.shared = False
+        self._heads.pop(tail.info.id, None)
+        log.warning("a stream can only be read here from now on", stream_id=tail.info.id)
+        if left:
+            self._remnants[tail.info.id] = tail.epoch
+
+    def fence(self, tail: Tail) -> None:
+        """Another process has claimed the stream: from now on it is only followed."""
+        if not tail.produced_here or tail.ended:
+            return
+        self._streams.tails.pop(tail.info.id, None)
+        self._heads.pop(tail.info.id, None)
+        tail.produced_here = False
+        tail.fenced = True
+        log.warning("a stream was claimed by another process", stream_id=tail.info.id)
+        if tail.shared:
+            self._tailer.follow(tail)
+        else:  # it went on alone, beyond the log that others know
+            tail.cut()
+        if self.listener is not None:
+            self.listener.fenced(tail.info.id)
+
+    def keep(self, tail: Tail, epoch: int) -> None:
+        """This process has claimed a stream of its own: nobody is fenced by that."""
+        tail.epoch = epoch
+        self._heads.pop(tail.info.id, None)
+        if not tail.shared:
+            self._remnants[tail.info.id] = epoch
+
+    def refresh(self) -> Question | None:
+        """Hold on to every stream; the last of the questions, whose answer comes last."""
+        self.tidy()
+        last = None
+        for tail in list(self._streams.tails.values()):
+            if tail.shared and not tail.ended:
+                last = self.check(tail)
+        return last
+
+    def check(self, tail: Tail) -> Question:
+        """Renew the lease of one stream, and learn what others did to it."""
+        packed = self._commands.refresh(tail.info.id, tail.epoch, reading=bool(tail.followers))
+        question = Question(packed, partial(self._checked, tail))
+        self._writer.send(question)
+        return question
+
+    def tidy(self) -> None:
+        """Remove from Redis what is left there of streams that turned local."""
+        if self._link.up:
+            for stream_id, epoch in self._remnants.items():
+                packed = self._commands.discard(stream_id, epoch)
+                self._writer.send(Question(packed, partial(self._discarded, stream_id)))
+
+    def _show(self, tail: Tail, seq: int, event: Event) -> Appended | ValueError:
+        try:
+            return self._streams.append(tail, seq, event)
+        except ValueError as error:
+            return error
+
+    def _sealed(self, tail: Tail, outcome: Terminal, reply: list[Any]) -> Terminal | None:
+        if reply[0] == scripts.FENCED:
+            self.fence(tail)
+            return None
+        if reply[0] == scripts.MISSING:
+            self.turn_local(tail, left=False)
+            return self._streams.seal(tail, outcome)
+        return self._streams.seal(tail, decode_outcome(reply[1]) or outcome)
+
+    def _announced(self, tail: Tail, outcome: Terminal, reply: list[Any]) -> int:
+        code: int = reply[0]
+        if code == scripts.FENCED:
+            self.fence(tail)
+        elif code == scripts.MISSING:
+            self.turn_local(tail, left=False)
+        elif code in (scripts.OK, scripts.DUPLICATE):
+            standing = decode_outcome(reply[1]) if code == scripts.DUPLICATE else outcome
+            self._heads.pop(tail.info.id, None)
+            self._streams.seal(tail, standing or outcome)
+            self._streams.announce(tail, standing or outcome)
+        return code
+
+    def _checked(self, tail: Tail, code: int) -> None:
+        if code == scripts.FENCED:
+            self.fence(tail)
+        elif code == scripts.MISSING:
+            self.turn_local(tail, left=False)
+        elif code == scripts.CLOSED and tail.outcome is None and self.listener is not None:
+            self.listener.sealed_elsewhere(tail.info.id)
+
+    def _discarded(self, stream_id: str, code: int) -> None:
+        self._remnants.pop(stream_id, None)
+        tail = self._streams.tails.get(stream_id)
+        if code == scripts.FENCED and tail is not None:
+            self.fence(tail)
+
+
+async def ask_seal(writer: Writer, commands: Commands, tail: Tail, outcome: Terminal) -> Terminal:
+    """Seal a stream that another process writes; the outcome that stands."""
+
+    def sealed(reply: list[Any]) -> Terminal | None:
+        if reply[0] == scripts.MISSING:
+            return None
+        if tail.outcome is None:
+            tail.outcome = decode_outcome(reply[1])
+        return tail.outcome
+
+    if tail.ended and tail.outcome is not None:
+        return tail.outcome
+    try:
+        standing: Terminal | None = await writer.ask(commands.seal(tail.info.id, None, outcome), sealed)
+    except Unreachable as error:
+        raise unavailable() from error
+    if standing is None:
+        raise StreamForgeError("stream_not_found")
+    return standing

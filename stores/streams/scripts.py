@@ -1,0 +1,324 @@
+"""What is done to a shared log in one step: Lua that Redis runs whole or not at all.
+
+A stream has three keys: `log`, a Redis stream whose entry ids are `<seq>-0`; `meta`, a hash; `lease`, which its
+producer keeps from expiring. `meta` holds `info` (JSON), `state` (running, sealed, ended), `epoch`, `owner` (a
+process), `last` (seq), `bytes` (of text), `outcome`, `key` (the name of its idempotency key) and, for each process
+that has readers, `until:<process>`, in milliseconds of the server's clock.
+
+Beside them: `live`, a sorted set of the streams that have not ended, by the moment up to which their lease is known
+to last; `finished`, a sorted set of `<id>:<bytes>` by the moment of the end, with `retained`, their bytes in all; and
+an inbox for each process, a Redis stream of what it should know.
+"""
+
+import hashlib
+from typing import Final
+
+from stores.streams.local import EVENT_BYTES, LOG_BYTES
+
+MISSING: Final = 0
+FENCED: Final = -1
+OK: Final = 1
+DUPLICATE: Final = 2
+CLOSED: Final = 3
+GAP: Final = 4
+OPEN: Final = 5
+"""Not sealed, or its producer alive: not yet what was asked for."""
+
+_NOW = """
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+"""
+
+_TELL = """
+local function tell(prefix, process, what, id, ttl)
+  local inbox = prefix .. ':inbox:' .. process
+  redis.call('XADD', inbox, 'MAXLEN', '~', '1000', '*', what, id)
+  redis.call('PEXPIRE', inbox, ttl)
+end
+"""
+
+_HOLD = """
+local function hold(log, meta, lease, owner, length, ttl)
+  redis.call('SET', lease, owner, 'PX', length)
+  redis.call('PEXPIRE', log, ttl)
+  redis.call('PEXPIRE', meta, ttl)
+end
+"""
+
+_FORGET = """
+local function forget(log, meta, lease)
+  local key = redis.call('HGET', meta, 'key')
+  if key then redis.call('DEL', key) end
+  redis.call('DEL', log, meta, lease)
+end
+"""
+
+_TAKE = (
+    _NOW
+    + _TELL
+    + _HOLD
+    + """
+local function take(log, meta, lease, live, id, owner, length, ttl, prefix)
+  local former = redis.call('HGET', meta, 'owner')
+  local epoch = redis.call('HINCRBY', meta, 'epoch', 1)
+  redis.call('HSET', meta, 'owner', owner)
+  hold(log, meta, lease, owner, length, ttl)
+  redis.call('ZADD', live, now() + length, id)
+  if former and former ~= owner then tell(prefix, former, 'fenced', id, ttl) end
+  return epoch
+end
+"""
+)
+
+
+class Script:
+    """A script that the server knows by its SHA-1, and the bytes that call it."""
+
+    def __init__(self, lua: str) -> None:
+        self.lua = lua
+        self.sha = hashlib.sha1(lua.encode(), usedforsecurity=False).hexdigest().encode()
+
+    def call(self, keys: list[bytes], *args: bytes) -> bytes:
+        """The command, packed."""
+        return packed(b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *args)
+
+
+def packed(*parts: bytes) -> bytes:
+    """A command as Redis reads it."""
+    return b"*%d\r\n" % len(parts) + arguments(*parts)
+
+
+def arguments(*parts: bytes) -> bytes:
+    """Some of a command's parts, packed."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
+
+
+# KEYS log meta lease live; ARGV owner lease ttl id info kind fields
+OPEN_LOG = Script(
+    _NOW
+    + _HOLD
+    + f"""
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  return redis.call('HGET', KEYS[2], 'owner') == ARGV[1] and {DUPLICATE} or {FENCED}
+end
+redis.call('HSET', KEYS[2], 'info', ARGV[5], 'state', 'running', 'epoch', '1', 'owner', ARGV[1],
+  'last', '1', 'bytes', '0')
+redis.call('XADD', KEYS[1], '1-0', ARGV[6], ARGV[7])
+redis.call('ZADD', KEYS[4], now() + ARGV[2], ARGV[4])
+hold(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], ARGV[3])
+return {OK}
+"""
+)
+
+# KEYS log meta lease; ARGV epoch owner lease ttl, then seq bytes kind fields
+APPEND = Script(
+    _HOLD
+    + f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'last', 'state')
+if not meta[1] then return {MISSING} end
+if meta[1] ~= ARGV[1] then return {FENCED} end
+local seq, last = tonumber(ARGV[5]), tonumber(meta[2])
+if seq <= last then return {DUPLICATE} end
+if meta[3] ~= 'running' then return {CLOSED} end
+if seq ~= last + 1 then return {GAP} end
+redis.call('XADD', KEYS[1], ARGV[5] .. '-0', ARGV[7], ARGV[8])
+redis.call('HSET', KEYS[2], 'last', ARGV[5], 'bytes', ARGV[6])
+hold(KEYS[1], KEYS[2], KEYS[3], ARGV[2], ARGV[3], ARGV[4])
+return {OK}
+"""
+)
+
+# KEYS log meta lease; ARGV epoch (empty: anybody's) owner lease ttl outcome id prefix -> {code, the standing outcome}
+SEAL = Script(
+    _TELL
+    + _HOLD
+    + f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state', 'outcome', 'owner')
+if not meta[1] then return {{{MISSING}}} end
+if ARGV[1] ~= '' and meta[1] ~= ARGV[1] then return {{{FENCED}}} end
+if meta[2] ~= 'running' then return {{{OK}, meta[3]}} end
+redis.call('HSET', KEYS[2], 'state', 'sealed', 'outcome', ARGV[5])
+if ARGV[1] == '' then
+  tell(ARGV[7], meta[4], 'sealed', ARGV[6], ARGV[4])
+else
+  hold(KEYS[1], KEYS[2], KEYS[3], ARGV[2], ARGV[3], ARGV[4])
+end
+return {{{OK}, ARGV[5]}}
+"""
+)
+
+# KEYS log meta lease live finished retained; ARGV epoch kind fields outcome retention id
+# -> {code, and the outcome where one was announced before}
+ANNOUNCE = Script(
+    _NOW
+    + f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state', 'last', 'bytes', 'outcome', 'key')
+if not meta[1] then return {{{MISSING}}} end
+if meta[1] ~= ARGV[1] then return {{{FENCED}}} end
+if meta[2] == 'ended' then return {{{DUPLICATE}, meta[5]}} end
+if meta[2] ~= 'sealed' then return {{{OPEN}}} end
+local seq = meta[3] + 1
+redis.call('XADD', KEYS[1], string.format('%d-0', seq), ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[2], 'state', 'ended', 'outcome', ARGV[4], 'last', seq)
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+if meta[6] then redis.call('PEXPIRE', meta[6], ARGV[5]) end
+redis.call('DEL', KEYS[3])
+redis.call('ZREM', KEYS[4], ARGV[6])
+local size = {LOG_BYTES} + {EVENT_BYTES} * seq + meta[4]
+redis.call('ZADD', KEYS[5], now(), string.format('%s:%d', ARGV[6], size))
+redis.call('INCRBY', KEYS[6], size)
+return {{{OK}}}
+"""
+)
+
+# KEYS log meta lease live; ARGV owner lease ttl id prefix force -> {code, epoch, outcome or ''}
+CLAIM = Script(
+    _TAKE
+    + f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state', 'outcome', 'owner')
+if not meta[1] then return {{{MISSING}}} end
+if meta[4] == ARGV[1] and meta[2] ~= 'ended' then return {{{OK}, meta[1], meta[3] or ''}} end
+if meta[2] == 'ended' or (ARGV[6] == '' and redis.call('EXISTS', KEYS[3]) == 1) then return {{{OPEN}}} end
+local epoch = take(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[4], ARGV[1], ARGV[2], ARGV[3], ARGV[5])
+return {{{OK}, epoch, meta[3] or ''}}
+"""
+)
+
+# KEYS live; ARGV owner lease ttl prefix limit -> {{id, epoch, info, outcome or ''}, ...}
+LOST = Script(
+    _TAKE
+    + """
+local found = {}
+local moment = now()
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', moment, 'LIMIT', 0, ARGV[5])) do
+  local stem = ARGV[4] .. ':{' .. id .. '}:'
+  local log, meta, lease = stem .. 'log', stem .. 'meta', stem .. 'lease'
+  local known = redis.call('HMGET', meta, 'state', 'info', 'outcome', 'epoch')
+  local left = redis.call('PTTL', lease)
+  if not known[1] or not known[4] or known[1] == 'ended' then
+    redis.call('ZREM', KEYS[1], id)
+  elseif left > 0 then
+    redis.call('ZADD', KEYS[1], moment + left, id)
+  else
+    local epoch = take(log, meta, lease, KEYS[1], id, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+    found[#found + 1] = {id, epoch, known[2] or '', known[3] or ''}
+  end
+end
+return found
+"""
+)
+
+# KEYS log meta lease live; ARGV epoch owner lease ttl id reading -> code: OPEN while it runs, CLOSED when sealed
+REFRESH = Script(
+    _NOW
+    + _HOLD
+    + f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state', 'key')
+if not meta[1] then return {MISSING} end
+if meta[1] ~= ARGV[1] then return {FENCED} end
+if meta[2] == 'ended' then return {CLOSED} end
+hold(KEYS[1], KEYS[2], KEYS[3], ARGV[2], ARGV[3], ARGV[4])
+if meta[3] then redis.call('PEXPIRE', meta[3], ARGV[4]) end
+local horizon = now() + ARGV[3]
+redis.call('ZADD', KEYS[4], horizon, ARGV[5])
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[2], 'until:' .. ARGV[2], horizon) end
+return meta[2] == 'running' and {OPEN} or {CLOSED}
+"""
+)
+
+# KEYS meta; ARGV process lease reading -> false, or {info, state, outcome or ''}
+LOOK = Script(
+    _NOW
+    + """
+local meta = redis.call('HMGET', KEYS[1], 'info', 'state', 'outcome')
+if not meta[1] or not meta[2] then return false end
+if ARGV[3] ~= '' and meta[2] == 'running' then
+  redis.call('HSET', KEYS[1], 'until:' .. ARGV[1], now() + ARGV[2])
+end
+return {meta[1], meta[2], meta[3] or ''}
+"""
+)
+
+# KEYS meta; ARGV process -> whether another process has readers
+READERS = Script(
+    _NOW
+    + """
+local fields = redis.call('HGETALL', KEYS[1])
+local moment, own = now(), 'until:' .. ARGV[1]
+for place = 1, #fields, 2 do
+  local name = fields[place]
+  if name ~= own and string.sub(name, 1, 6) == 'until:' and tonumber(fields[place + 1]) > moment then return 1 end
+end
+return 0
+"""
+)
+
+# KEYS key meta; ARGV value ttl -> the value that stands
+CLAIM_KEY = Script("""
+local bound = redis.call('GET', KEYS[1])
+if bound then return bound end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'key', KEYS[1]) end
+return ARGV[1]
+""")
+
+# KEYS key; ARGV stream
+RELEASE_KEY = Script("""
+local bound = redis.call('GET', KEYS[1])
+if bound and string.sub(bound, 1, #ARGV[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+""")
+
+# KEYS log meta lease live; ARGV epoch id -> code
+DISCARD = Script(
+    _FORGET
+    + f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state')
+if not meta[1] then return {MISSING} end
+if meta[1] ~= ARGV[1] then return {FENCED} end
+if meta[2] == 'ended' then return {CLOSED} end
+forget(KEYS[1], KEYS[2], KEYS[3])
+redis.call('ZREM', KEYS[4], ARGV[2])
+return {OK}
+"""
+)
+
+# KEYS finished retained; ARGV prefix most retention limit -> how many of the finished went
+PRUNE = Script(
+    _NOW
+    + _FORGET
+    + """
+local gone = 0
+local horizon = now() - ARGV[3]
+while gone < tonumber(ARGV[4]) do
+  local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  if not oldest[1] then
+    redis.call('DEL', KEYS[2])
+    break
+  end
+  local held = tonumber(redis.call('GET', KEYS[2]) or '0')
+  if tonumber(oldest[2]) > horizon and held <= tonumber(ARGV[2]) then break end
+  local id, size = string.match(oldest[1], '^(%x+):(%d+)$')
+  if id then
+    local stem = ARGV[1] .. ':{' .. id .. '}:'
+    forget(stem .. 'log', stem .. 'meta', stem .. 'lease')
+    redis.call('DECRBY', KEYS[2], size)
+  end
+  redis.call('ZREM', KEYS[1], oldest[1])
+  gone = gone + 1
+end
+return gone
+"""
+)
+
+# KEYS inbox; ARGV what id ttl
+TELL = Script("""
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', '1000', '*', ARGV[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 0
+""")
+
+ALL: Final = [value for value in list(globals().values()) if isinstance(value, Script)]
