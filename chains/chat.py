@@ -1,11 +1,11 @@
-"""The plain chat chain: a message in, the model's answer out."""
+"""The plain chat chain: a message in, after what was said before it, and the model's answer out."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from chains.core.failures import failure
 from chains.core.llm_setup import Ready
@@ -26,7 +26,7 @@ async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Delt
         arguments: dict[str, Any] = ready.made.arguments(asked)
         if ready.callbacks:
             arguments["config"] = {"callbacks": ready.callbacks}
-        async with aclosing(ready.made.model.astream(_messages(ask.message, asked.system), **arguments)) as chunks:  # type: ignore[type-var]
+        async with aclosing(ready.made.model.astream(_messages(ask, asked.system), **arguments)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
                 begun = True
                 for event in answer.rest(chunk):
@@ -49,5 +49,8 @@ def _asked(parameters: Parameters, entry: ModelEntry, *, tempered: bool) -> Para
     return parameters.over(replace(entry.defaults, **dropped) if dropped else entry.defaults)
 
 
-def _messages(message: str, system: str | None) -> list[BaseMessage]:
-    return [*([SystemMessage(system)] if system else []), HumanMessage(message)]
+def _messages(ask: Ask, system: str | None) -> list[BaseMessage]:
+    before: list[BaseMessage] = [
+        HumanMessage(turn.text) if turn.role == "user" else AIMessage(turn.text) for turn in ask.before
+    ]
+    return [*([SystemMessage(system)] if system else []), *before, HumanMessage(ask.message)]

@@ -22,6 +22,7 @@ ERRORS: dict[str, ErrorKind] = {
     # The request
     "malformed_request": ErrorKind(400, False, "The body is not valid JSON. Send one JSON object in UTF-8."),
     "malformed_cursor": ErrorKind(400, False, "The cursor must be an event id of this stream, as in the `id:` lines."),
+    "malformed_page": ErrorKind(400, False, "The cursor must be the `next` of the page before, of the same list."),
     "malformed_stream_id": ErrorKind(400, False, "A stream id is 32 lower-case hexadecimal characters."),
     "foreign_host": ErrorKind(
         403,

@@ -20,6 +20,12 @@ from domain.usage import Spent
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """What no text of ours may hold: NUL and lone surrogates, which databases and JSON parsers refuse."""
 
+
+def writable(text: str) -> str:
+    """The text with U+FFFD for whatever it may not hold."""
+    return UNWRITABLE.sub("\ufffd", text)
+
+
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 CancelReason = Literal["requested", "orphaned", "disconnected", "replaced", "revoked"]
 

@@ -195,7 +195,7 @@ class Ending:
     code: str | None
     spent: Spent
     first_word_ms: int | None
-    total_ms: int
+    total_ms: int | None
 
 
 def state_after(outcome: Terminal) -> MessageState:

@@ -12,6 +12,7 @@ from domain.models import NOTHING_ASKED, Parameters
 
 StreamState = Literal["running", "completed", "failed", "cancelled"]
 OnDisconnect = Literal["detach", "cancel"]
+OnBusy = Literal["reject", "cancel_previous"]
 
 RETRY_AFTER = 5
 """Seconds after which to come back where nothing better is known."""
@@ -21,11 +22,48 @@ _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said earlier in a conversation, by whom."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """What a model is asked: a message, and how to answer it."""
+    """What a model is asked: a message, how to answer it, and what was said before, oldest first."""
 
     message: str
     parameters: Parameters = NOTHING_ASKED
+    before: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a conversation a stream answers: one of `session_id` and `new`.
+
+    `edit` names a message of the user that this one replaces, on a branch of its own; `regenerate` an answer that is
+    to be given anew, or the question to it: then there is no new message.
+    """
+
+    session_id: str | None = None
+    new: bool = False
+    edit: str | None = None
+    regenerate: str | None = None
+    client_id: str | None = None
+    on_busy: OnBusy = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request for a stream. `digest` is the SHA-256 of what was asked, in whatever format the answer is wanted."""
+
+    ask: Ask
+    model: str | None = None
+    on_disconnect: OnDisconnect = "detach"
+    place: Place | None = None
+    idempotency_key: str | None = None
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +84,22 @@ class StreamInfo:
     prompt_tokens: int = 0
     session_id: str | None = None
     message_id: str | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stream at one moment, for clients that poll. `seq` is that of the newest event."""
+    """A stream at one moment, for clients that poll. `seq` is that of the newest event.
 
-    id: str
+    `resumable_elsewhere` is whether other processes of the deployment can read it, nothing where there are none.
+    """
+
+    info: StreamInfo
     state: StreamState
     seq: int
     text: str
     terminal: Terminal | None
+    resumable_elsewhere: bool | None = None
 
 
 class EventId(NamedTuple):
@@ -101,10 +144,21 @@ def parse_event_id(text: str) -> EventId:
     return EventId(match[1], int(match[2]))
 
 
-def snapshot(stream_id: str, events: list[Event], terminal: Terminal | None) -> Snapshot:
+def deltas(events: list[Event]) -> int:
+    """How many pieces of the answer there are among them."""
+    return sum(type(event) is Delta for event in events)
+
+
+def said(events: list[Event]) -> str:
+    """The answer so far."""
+    return "".join([event.text for event in events if type(event) is Delta])
+
+
+def snapshot(
+    info: StreamInfo, events: list[Event], terminal: Terminal | None, *, resumable_elsewhere: bool | None = None
+) -> Snapshot:
     """The state that a list of events amounts to; `terminal` is the outcome, once there is one."""
-    text = "".join([event.text for event in events if type(event) is Delta])
-    return Snapshot(stream_id, state_of(terminal), len(events), text, terminal)
+    return Snapshot(info, state_of(terminal), len(events), said(events), terminal, resumable_elsewhere)
 
 
 def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
+from typing import Literal, Self
 
 _PIECE = re.compile(r"[!-~]+|[^\x00-\x7f\s]")
 
@@ -89,6 +89,10 @@ class UsageRecord:
     usage: Usage
     cost: Cost | None
     created: float
+
+
+By = Literal["day", "model", "session", "owner"]
+"""What sums may be kept apart by."""
 
 
 @dataclass(frozen=True, slots=True)

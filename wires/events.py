@@ -49,8 +49,10 @@ class EventsEncoder:
                 return frame("reasoning", {"text": text}, event_id)
             case Stalled() | Retrying() | Switched():
                 return frame("status", _status(event), event_id)
-            case Done(finish_reason, model, spent):
-                return frame("done", {"finish_reason": finish_reason, "model": model, **account(spent)}, event_id)
+            case Done(finish_reason, model, spent, message_id):
+                stored = {"message_id": message_id} if message_id else {}
+                data = {"finish_reason": finish_reason, "model": model, **account(spent), **stored}
+                return frame("done", data, event_id)
             case Failed() | Cancelled():
                 return frame(*ending(event), event_id)
             case _:
@@ -71,13 +73,15 @@ def _status(event: Status) -> dict[str, object]:
 
 def _start(event: Started, event_id: str) -> bytes:
     path = f"/chat/streams/{event.stream_id}"
-    data = {
+    data: dict[str, object] = {
         "stream_id": event.stream_id,
         "model": event.model,
         "created": event.created,
         "resume": path,
         "cancel": f"{path}/cancel",
     }
+    if event.session_id:
+        data |= {"session_id": event.session_id, "message_id": event.message_id}
     # Random, so that the clients of a restarted server do not all come back in the same moment.
     retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
     return frame("start", data, event_id, retry=retry)
