@@ -6,6 +6,7 @@ Everything here blocks: call it in a thread that has no event loop.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,6 +128,7 @@ def _upgrade(connection: Connection, to: str) -> str | None:
     from alembic.config import Config
 
     before = _version(connection)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin
     if _behind(before):
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

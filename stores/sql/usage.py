@@ -6,16 +6,13 @@ Money is kept in ten-thousand-millionths of its currency, in whole ones, so that
 from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
 
 from sqlalchemy import case, func, select
 
-from domain.usage import Cost, UsageRecord, UsageSum
+from domain.usage import By, Cost, UsageRecord, UsageSum
 from stores.sql.database import Database
 from stores.sql.rows import insert_unless_there
 from stores.sql.tables import usage
-
-By = Literal["day", "model", "session", "owner"]
 
 MAX_SUMS = 10_000
 """Sums that are answered at most."""

@@ -123,7 +123,9 @@ class Listener(Protocol):
 
 
 class StreamLog(Protocol):
-    """Where streams are written, and found again."""
+    """Where streams are written, and found again. `shared` says whether other processes can, too."""
+
+    shared: bool
 
     def listen(self, listener: Listener) -> None:
         """Whom to tell from now on."""
@@ -160,6 +162,9 @@ class StreamLog(Protocol):
 
     async def claim_key(self, owner: str, key: str, claim: Claim) -> Claim:
         """Bind an idempotency key to a stream, for as long as that is kept. The first caller's stands."""
+
+    async def claimed(self, owner: str, key: str) -> Claim | None:
+        """What the key is bound to."""
 
     async def release_key(self, owner: str, key: str, stream_id: str) -> None:
         """Free the key, if it is bound to this stream."""

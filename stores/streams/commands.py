@@ -116,6 +116,10 @@ class Commands:
         value = claim.stream_id.encode() + b":" + claim.digest.hex().encode()
         return scripts.CLAIM_KEY.call([self._key(owner, key), self._meta(claim.stream_id)], value, self._ttl)
 
+    def claimed(self, owner: str, key: str) -> bytes:
+        """-> the value for `read_claim`, or none."""
+        return b"*2\r\n" + scripts.arguments(b"GET", self._key(owner, key))
+
     def release_key(self, owner: str, key: str, stream_id: str) -> bytes:
         """-> nothing of interest."""
         return scripts.RELEASE_KEY.call([self._key(owner, key)], stream_id.encode())

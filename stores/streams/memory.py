@@ -12,6 +12,8 @@ from stores.streams.local import LocalStreams
 class MemoryStreamLog:
     """Keeps finished logs for `retention` seconds, and no more than `retained_bytes` of them."""
 
+    shared = False
+
     def __init__(self, *, retention: float, retained_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._streams = LocalStreams(retention=retention, retained_bytes=retained_bytes, clock=clock)
 
@@ -44,6 +46,9 @@ class MemoryStreamLog:
 
     async def claim_key(self, owner: str, key: str, claim: Claim) -> Claim:
         return self._streams.claim_key(owner, key, claim)
+
+    async def claimed(self, owner: str, key: str) -> Claim | None:
+        return self._streams.claimed(owner, key)
 
     async def release_key(self, owner: str, key: str, stream_id: str) -> None:
         self._streams.release_key(owner, key, stream_id)

@@ -58,6 +58,8 @@ async def open_redis_log(
 class RedisStreamLog:
     """A process's part in the shared log; each object counts as a process of its own."""
 
+    shared = True
+
     def __init__(self, link: Link, prefix: str, spans: Spans) -> None:
         commands = Commands(prefix, secrets.token_hex(8), spans)
         self._spans = spans
@@ -132,6 +134,14 @@ class RedisStreamLog:
                 value: bytes = await self._writer.ask(self._commands.claim_key(owner, key, claim))
                 return read_claim(value) or claim
         return self._streams.claim_key(owner, key, claim)
+
+    async def claimed(self, owner: str, key: str) -> Claim | None:
+        bound = self._streams.claimed(owner, key)
+        if bound is None:
+            with contextlib.suppress(Unreachable):
+                value: bytes | None = await self._writer.ask(self._commands.claimed(owner, key))
+                return read_claim(value or b"")
+        return bound
 
     async def release_key(self, owner: str, key: str, stream_id: str) -> None:
         self._streams.release_key(owner, key, stream_id)
