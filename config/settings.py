@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     APP_VERSION: str = Field("0.1.0", min_length=1, max_length=50)
     HOST: str = Field("127.0.0.1", min_length=1, max_length=255)
     PORT: int = Field(8001, ge=0, le=65_535)
+    WORKERS: int = Field(1, ge=1, le=1_000)
     CORS_ORIGINS: Annotated[tuple[str, ...], NoDecode, Field(max_length=100)] = (
         "http://localhost:3000",
         "http://localhost:5173",
@@ -88,8 +89,12 @@ class Settings(BaseSettings):
     DATA_DIR: Path = Path("data")
     DATABASE_URL: SecretStr | None = None
 
+    MEMORY_MAX_TOKENS: int = Field(16_000, ge=0, le=10_000_000)
+    SUMMARY_MODEL: str | None = Field(None, max_length=200)
+
     STREAM_COMMIT_DELAY: float = Field(0.3, ge=0, le=60, allow_inf_nan=False)
     STREAM_HEARTBEAT: Seconds = 15
+    STREAM_LEASE: float = Field(15, ge=1, le=600, allow_inf_nan=False)
     STREAM_ORPHAN_TIMEOUT: Seconds = 60
     STREAM_RETENTION: Seconds = 600
     STREAM_RETAINED_BYTES: int = Field(64 * 1024 * 1024, ge=0, le=2**40)
@@ -146,7 +151,8 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "LLM_MODEL", "LLM_BASE_URL", "OPENAI_API_KEY", "MODELS_FILE", "PROVIDER_PROXY", "LANGSMITH_API_KEY",
+        "LLM_MODEL", "LLM_BASE_URL", "SUMMARY_MODEL",
+        "OPENAI_API_KEY", "MODELS_FILE", "PROVIDER_PROXY", "LANGSMITH_API_KEY",
         "DATA_DIR", "DATABASE_URL",
         "AUTH_SECRET", "JWT_JWKS", "JWT_ISSUER", "JWT_AUDIENCE", "REDIS_URL",
         mode="before",
@@ -215,7 +221,11 @@ class Settings(BaseSettings):
         """Where the database is: in a file of DATA_DIR, if DATABASE_URL names none. It may hold a password."""
         if self.DATABASE_URL is not None:
             return self.DATABASE_URL.get_secret_value()
-        return f"sqlite:///{self.DATA_DIR / 'streamforge.db'}"
+        return f"sqlite:///{self.database_file()}"
+
+    def database_file(self) -> Path:
+        """SQLite's file, where there is no DATABASE_URL."""
+        return self.DATA_DIR / "streamforge.db"
 
 
 @lru_cache(maxsize=1)

@@ -56,6 +56,11 @@ class StreamOut(BaseModel):
     state: StreamState
     last_seq: int = Field(ge=1, le=2**53, description="The number of the newest event")
     text: str = Field(max_length=2**30, description="The answer so far")
+    session_id: str | None = Field(None, max_length=32, description="The session that it answers in")
+    message_id: str | None = Field(None, max_length=32, description="The message that the answer becomes")
+    resumable_elsewhere: bool | None = Field(
+        None, description="With several servers: `false` where only the one that answers can go on reading it"
+    )
     usage: UsageOut | None = None
     cost: CostOut | None = Field(None, description="Once it has ended; `null` where the price is not known")
     attempts: list[AttemptOut] | None = Field(None, max_length=1_000, description="Where there were several")
@@ -67,11 +72,15 @@ class StreamOut(BaseModel):
 def state_json(snapshot: Snapshot) -> bytes:
     """A `StreamOut`, written without going through the model: megabytes of text would hold up the loop there."""
     state: dict[str, Any] = {
-        "stream_id": snapshot.id,
+        "stream_id": snapshot.info.id,
         "state": snapshot.state,
         "last_seq": snapshot.seq,
         "text": snapshot.text,
     }
+    if snapshot.info.session_id is not None:
+        state |= {"session_id": snapshot.info.session_id, "message_id": snapshot.info.message_id}
+    if snapshot.resumable_elsewhere is not None:
+        state["resumable_elsewhere"] = snapshot.resumable_elsewhere
     end = snapshot.terminal
     if end is not None:
         state |= account(end.spent)

@@ -25,11 +25,17 @@ _HEADERS = [
 class StreamResponse(Response):
     """Follows `tail` on `wire`, beginning after event number `after`."""
 
-    def __init__(self, streams: StreamingService, tail: Tail, wire: Wire, after: int = 0) -> None:
+    def __init__(
+        self, streams: StreamingService, tail: Tail, wire: Wire, after: int = 0, *, replayed: bool = False
+    ) -> None:
         streams.admit(tail)
         self.status_code = 200
         self.background = None
         self.raw_headers = [*_HEADERS, (b"x-stream-id", tail.info.id.encode())]
+        if tail.info.session_id:
+            self.raw_headers.append((b"x-session-id", tail.info.session_id.encode()))
+        if replayed:
+            self.raw_headers.append((b"idempotent-replayed", b"true"))
         self._streams = streams
         self._tail = tail
         self._wire = wire

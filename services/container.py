@@ -2,36 +2,48 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from chains.core.llm_setup import LLMSetup
 from chains.core.local_server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
 from config.settings import Settings
-from domain.models import Catalogue, ModelClocks, Parameters
+from domain.models import Catalogue, ModelClocks, ModelEntry, Parameters
 from services import catalogue as catalogues
-from services.api_keys import ApiKeys, KeyStore
+from services.api_keys import ApiKeys
 from services.auth_service import AuthService
 from services.chain_service import ChainService
 from services.clocks import Clocks
+from services.conversations import Conversations
 from services.cooling import Cooling
 from services.drain import Drain
 from services.failover import RetryPolicy
+from services.metering import Estimator
 from services.model_service import ModelService
+from services.prices import Prices
 from services.rate_limits import RateLimits
 from services.readers import Readers
+from services.recovery import Recovery
 from services.revocations import Revocations
+from services.scribe import Choose, Scribe
 from services.secret import read_secret
-from services.streaming_service import Limits, StreamingService
+from services.session_service import SessionService
+from services.storage import Storage, check
+from services.streaming_service import Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.tokens import TokenRules, Tokens
 from services.usage_service import UsageService
 from stores.issuer_keys import IssuerKeys
+from stores.sql.glance import glance
+from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
+
+_FLUSH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,8 @@ class Services:
     """What the routers may call. Without `auth` everybody is the one local caller; `keys` is there with API keys."""
 
     streaming: StreamingService
+    sessions: SessionService
+    usage: UsageService
     models: ModelService
     readers: Readers
     drain: Drain
@@ -66,6 +80,11 @@ def read_catalogue(settings: Settings) -> Catalogue:
     )
 
 
+def check_storage(settings: Settings) -> None:
+    """Refuse, with a `StorageError`, a database that this program cannot use as it is. Nothing is made or changed."""
+    check(settings.database_url(), None if settings.DATABASE_URL else settings.database_file())
+
+
 def key_secret(settings: Settings) -> bytes | None:
     """What API keys are hashed with, where there are any; `SecretError` where it cannot be read or made. Blocks."""
     given = settings.AUTH_SECRET.get_secret_value() if settings.AUTH_SECRET else None
@@ -78,38 +97,80 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open everything, in order, and close it in reverse. `secret` is the settings' `key_secret`."""
     async with AsyncExitStack() as stack:
+        storage = Storage(settings.database_url())
+        stack.push_async_callback(storage.close)
         chains = _open_chains(settings, stack)
         models = ModelService(catalogue, chains)
-        log = MemoryStreamLog(retention=settings.STREAM_RETENTION, retained_bytes=settings.STREAM_RETAINED_BYTES)
+        prices = Prices()
+        usage = UsageService(storage, every_stream=settings.AUTH_MODE != "none")
+        _run(stack, usage.run(), "usage")
+        stack.push_async_callback(usage.flush, _FLUSH_SECONDS)
+        scribe = Scribe(storage, chains, _scribes(settings, catalogue), prices, usage)
+        _run(stack, scribe.run(), "scribe")
+        conversations = Conversations(storage, scribe, memory_tokens=settings.MEMORY_MAX_TOKENS)
+        log = await _open_log(settings, stack)
         limits = {"max_events": settings.STREAM_MAX_EVENTS, "max_bytes": settings.STREAM_MAX_BYTES}
-        supervisor = Supervisor(log, UsageService(), **limits)
+        supervisor = Supervisor(log, usage, conversations, Estimator(catalogue, prices).spent, **limits)
+        log.listen(supervisor)
         stack.push_async_callback(supervisor.end_all, "server_draining")
         readers = Readers()
-        sweeper = Sweeper(_clocks(settings, catalogue), supervisor, readers, log)
-        stack.push_async_callback(_stop, asyncio.create_task(sweeper.run(), name="sweeper"))
-        auth, keys = await _open_auth(settings, secret, supervisor, readers, stack)
+        _run(stack, Sweeper(_clocks(settings, catalogue), supervisor, readers, log).run(), "sweeper")
+        await _recover(settings, Recovery(storage, log, supervisor), log, stack)
+        auth, keys = await _open_auth(settings, secret, storage, supervisor, readers, stack)
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
         streaming = StreamingService(
-            simulated_text=settings.SIMULATED_TEXT,
-            delay=settings.STREAM_DELAY,
+            simulated=Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY),
             limits=Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY),
             policy=_policy(settings),
             cooling=Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time),
+            prices=prices,
             log=log,
             supervisor=supervisor,
             readers=readers,
             models=models,
             chains=chains,
+            conversations=conversations,
             drain=drain,
         )
+        sessions = SessionService(storage, streaming.stop)
         rates = await _open_limits(settings, stack)
-        yield Services(streaming, models, readers, drain, auth, rates, keys)
+        yield Services(streaming, sessions, usage, models, readers, drain, auth, rates, keys)
+
+
+async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:
+    retention, retained_bytes = settings.STREAM_RETENTION, settings.STREAM_RETAINED_BYTES
+    if settings.REDIS_URL is None:
+        return MemoryStreamLog(retention=retention, retained_bytes=retained_bytes)
+    redis = await asyncio.to_thread(import_module, "stores.streams.redis")
+    opening = redis.open_redis_log(
+        settings.REDIS_URL.get_secret_value(),
+        prefix=settings.REDIS_PREFIX,
+        lease=settings.STREAM_LEASE,
+        insecure=settings.ALLOW_OPEN_REDIS,
+        retention=retention,
+        retained_bytes=retained_bytes,
+    )
+    log: StreamLog = await stack.enter_async_context(opening)
+    return log
+
+
+async def _recover(settings: Settings, recovery: Recovery, log: StreamLog, stack: AsyncExitStack) -> None:
+    """Look after answers that earlier processes, or others, did not finish."""
+    if log.shared:
+        _run(stack, recovery.run(), "recovery")
+    elif settings.DATABASE_URL or (await asyncio.to_thread(glance, settings.database_file())).pending:
+        await recovery.at_start()
 
 
 async def _open_auth(
-    settings: Settings, secret: bytes | None, supervisor: Supervisor, readers: Readers, stack: AsyncExitStack
+    settings: Settings,
+    secret: bytes | None,
+    storage: Storage,
+    supervisor: Supervisor,
+    readers: Readers,
+    stack: AsyncExitStack,
 ) -> tuple[AuthService | None, ApiKeys | None]:
     """Who says whose a request is: nobody only where the settings say so."""
     if settings.AUTH_MODE == "none":
@@ -118,14 +179,11 @@ async def _open_auth(
         return _open_tokens(settings, stack), None
     if secret is None:
         raise ValueError("AUTH_MODE is api_key, and there is no secret to check keys with")
-    sql = await asyncio.to_thread(import_module, "stores.sql.database")
-    stores = await asyncio.to_thread(import_module, "stores.sql.keys")
-    store: KeyStore = stores.KeyStore(await stack.enter_async_context(sql.open_database(settings.database_url())))
+    store = (await storage.open()).keys
     keys = ApiKeys(store, secret)
     stack.push_async_callback(keys.close)
     auth = AuthService(keys)
-    revocations = Revocations(store, auth, supervisor, readers)
-    stack.push_async_callback(_stop, asyncio.create_task(revocations.run(), name="revocations"))
+    _run(stack, Revocations(store, auth, supervisor, readers).run(), "revocations")
     return auth, keys
 
 
@@ -188,6 +246,20 @@ def _clocks(settings: Settings, catalogue: Catalogue) -> Clocks:
         orphan=settings.STREAM_ORPHAN_TIMEOUT,
         whole=min(entry.clocks.whole for entry in catalogue.entries.values()),
     )
+
+
+def _scribes(settings: Settings, catalogue: Catalogue) -> Choose:
+    """Who writes titles and summaries: the model of SUMMARY_MODEL, by default the one that answers."""
+
+    def choose(model_id: str) -> ModelEntry | None:
+        return catalogue.entries.get(settings.SUMMARY_MODEL or model_id)
+
+    return choose
+
+
+def _run(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run a task for as long as the services are open."""
+    stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

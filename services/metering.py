@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from domain.events import Delta, Event, Reasoning
-from domain.models import ModelEntry
+from domain.models import Catalogue, ModelEntry
+from domain.streams import Ask, said
 from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
 from services.prices import Prices
+from stores.streams.base import Tail
 
 # With these the model has not read the prompt, so nothing was used.
 _UNREAD = frozenset(
@@ -17,15 +19,21 @@ _UNREAD = frozenset(
 )  # fmt: skip
 
 
+def prompt_tokens(ask: Ask) -> int:
+    """The tokens that the model may have to read."""
+    said = sum(pieces(turn.text) for turn in ask.before)
+    return pieces(ask.parameters.system or "") + said + pieces(ask.message)
+
+
 class Meter:
-    """The account of one stream. Words are only ever streamed by its last attempt."""
+    """The account of one stream. Words are only ever streamed by its last attempt. `prompt` is in tokens, estimated."""
 
     __slots__ = ("_asking", "_attempts", "_entry", "_input", "_prices", "_reported")
 
-    def __init__(self, prices: Prices, entry: ModelEntry, prompt: str) -> None:
+    def __init__(self, prices: Prices, entry: ModelEntry, prompt: int) -> None:
         self._prices = prices
         self._entry = entry
-        self._input = pieces(prompt)
+        self._input = prompt
         self._attempts: list[Attempt] = []
         self._asking = True
         self._reported: Usage | None = None
@@ -75,3 +83,19 @@ class Meter:
             return Usage(self._input, said, exact=False, reasoning_tokens=thought)
         read = reported.input_tokens or self._input
         return Usage(read, max(reported.output_tokens, said), False, reported.cached_tokens, thought)
+
+
+class Estimator:
+    """What streams of other processes have used, as far as their logs tell."""
+
+    def __init__(self, catalogue: Catalogue, prices: Prices) -> None:
+        self._catalogue = catalogue
+        self._prices = prices
+
+    async def spent(self, tail: Tail) -> Spent:
+        """An estimate from the words that were streamed."""
+        entry = self._catalogue.entries.get(tail.info.model)
+        if entry is None:  # another process has another catalogue
+            return Spent(Usage(tail.info.prompt_tokens, streamed([said(tail.events)]), exact=False), None)
+        await self._prices.ready(entry)
+        return Meter(self._prices, entry, tail.info.prompt_tokens).spent(tail.events)

@@ -1,8 +1,7 @@
 """Streams: where their words come from, and how one is started, followed and stopped."""
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from time import time
@@ -11,32 +10,26 @@ from structlog.contextvars import bind_contextvars
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import TERMINAL, Delta, Reasoning
+from domain.events import Delta
+from domain.messages import new_id
 from domain.models import SIMULATED, Finished, ModelEntry
-from domain.streams import (
-    RETRY_AFTER,
-    Ask,
-    OnDisconnect,
-    Snapshot,
-    StreamInfo,
-    digest,
-    new_stream_id,
-    refusal,
-    snapshot,
-)
+from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
 from services.chain_service import Chain, ChainService
+from services.conversations import Conversations
 from services.cooling import Cooling
 from services.drain import Drain
-from services.failover import Failover, RetryPolicy
-from services.metering import Meter
+from services.failover import Failover, RetryPolicy, Source
+from services.metering import Meter, prompt_tokens
 from services.model_service import ModelService
 from services.pacing import Pacer
 from services.prices import Prices
 from services.readers import Reader, Readers
 from services.supervisor import Supervisor
-from stores.streams.base import StreamLog, Tail
+from services.waiting import FirstSign, ends
+from stores.streams.base import Claim, StreamLog, Tail
 
 _WORDS = re.compile(r"\s*\S+\s*")
+_STOP_SECONDS = 5.0  # that a stream has to end, when another one is to take its place in a session
 
 
 @lru_cache(maxsize=8)
@@ -58,6 +51,14 @@ async def generate_chunks(text: str, *, delay: float, pacer: Pacer) -> AsyncGene
 
 
 @dataclass(frozen=True, slots=True)
+class Simulated:
+    """What the simulated responder says, and the seconds between its words."""
+
+    text: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a request may ask for, and for how long its headers wait for a first sign of the model. Seconds."""
 
@@ -66,35 +67,12 @@ class Limits:
     commit_delay: float
 
 
-class FirstSign:
-    """A follower that waits, for a while, until a stream has said something or has ended."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream to follow. `replayed` says that an earlier request with the same idempotency key has started it."""
 
-    def __init__(self, tail: Tail, seconds: float) -> None:
-        self._tail = tail
-        self._loop = asyncio.get_running_loop()
-        self._sign = self._loop.create_future()
-        self._timer = self._loop.call_later(seconds, self._give)
-
-    def wake(self) -> None:
-        """What came last is what counts: where words came before it, this has been woken for them."""
-        if isinstance(self._tail.events[-1], (Delta, Reasoning, *TERMINAL)):
-            self._give()
-
-    def cut(self) -> None:
-        self._give()
-
-    async def wait(self) -> None:
-        """Returns at the first sign, or when the time is over."""
-        self._tail.followers.append(self)
-        try:
-            await self._sign
-        finally:
-            self._timer.cancel()
-            self._tail.followers.remove(self)
-
-    def _give(self) -> None:
-        if not self._sign.done():
-            self._sign.set_result(None)
+    tail: Tail
+    replayed: bool = False
 
 
 class StreamingService:
@@ -103,67 +81,65 @@ class StreamingService:
     def __init__(
         self,
         *,
-        simulated_text: str,
-        delay: float,
+        simulated: Simulated,
         limits: Limits,
         policy: RetryPolicy,
         cooling: Cooling,
+        prices: Prices,
         log: StreamLog,
         supervisor: Supervisor,
         readers: Readers,
         models: ModelService,
         chains: ChainService,
+        conversations: Conversations,
         drain: Drain,
     ) -> None:
-        self._simulated_text = simulated_text
-        self._delay = delay
+        self._simulated_answer = simulated
         self._limits = limits
         self._log = log
         self._supervisor = supervisor
         self._readers = readers
         self._models = models
         self._chains = chains
+        self._conversations = conversations
         self._drain = drain
-        self._prices = Prices()
-        self._failover = Failover(self._chain, self._prices, cooling, policy)
+        self._prices = prices
+        self._failover = Failover(self._chain, prices, cooling, policy)
         self._pacer = Pacer()
 
-    async def start(
-        self, caller: Caller, ask: Ask, model: str | None = None, on_disconnect: OnDisconnect = "detach"
-    ) -> Tail:
-        """Open a stream that answers `ask`, and belongs to the caller.
+    async def start(self, caller: Caller, order: Order) -> Opened:
+        """Open a stream that answers `order`, or find the one that was opened for the same idempotency key.
 
-        Refused with `message_too_long`, `server_draining`, `too_many_streams`, or for what the model cannot do;
-        and with the stream's own error, where it fails before its first word and before the headers' time is over.
+        Refused with `message_too_long`, `server_draining`, `too_many_streams`, for what the model cannot do, and for
+        what the session does not allow; and with the stream's own error, where it fails before its first word and
+        before the headers' time is over.
         """
-        self._admit(ask)
-        candidates = self._models.choose(model, ask.parameters, caller)
-        entry = candidates[0]
-        info = StreamInfo(
-            id=new_stream_id(),
-            model=entry.id,
-            created=int(time()),
-            on_disconnect=on_disconnect,
-            message_digest=digest(ask.message),
-            owner=caller.id,
-            key_id=caller.key_id,
-        )
-        bind_contextvars(stream_id=info.id)
-        tail = await self._log.open(info)
-        meter = Meter(self._prices, entry, f"{ask.parameters.system or ''} {ask.message}")
-        if entry.provider == SIMULATED:  # cannot fail, so nobody waits for it
-            self._supervisor.run(tail, self._simulated(), meter, entry.clocks.whole)
-            return tail
-        source = self._failover.generate_llm_stream(candidates, ask, meter, partial(self._supervisor.tell, tail))
-        self._supervisor.run(tail, source, meter, entry.clocks.whole)
-        if self._limits.commit_delay:
-            await FirstSign(tail, self._limits.commit_delay).wait()
-            if refused := refusal(info.id, tail.events):
-                raise refused
-        return tail
+        if replayed := await self._replay(caller, order):
+            return replayed
+        self._admit(order.ask)
+        candidates = self._models.choose(order.model, order.ask.parameters, caller)
+        tail = await self._log.open(_info(caller, order, candidates[0]))
+        try:
+            if not await self._claim(tail.info, order):  # another request with the same key was faster
+                await self._log.drop(tail)
+                return await self.start(caller, order)
+            ask = await self._place(tail.info, order, candidates)
+        except BaseException:  # whatever stops us here, and be it the client: the stream never came to be
+            await self._log.drop(tail)
+            raise
+        bind_contextvars(stream_id=tail.info.id)
+        self._produce(tail, candidates, ask)
+        if candidates[0].provider != SIMULATED:  # which cannot fail, so nobody waits for it
+            try:
+                await self._commit(tail)
+            except StreamForgeError:
+                if order.place is not None:
+                    await self._conversations.withdraw(tail.info, opened=order.place.new)
+                raise
+        return Opened(tail)
 
     async def find(self, caller: Caller, stream_id: str) -> Tail:
-        """The stream's tail, or `stream_not_found`, which it also is where it is another's."""
+        """The caller's stream, or `stream_not_found`, as for one that does not exist."""
         tail = await self._log.find(stream_id)
         if tail is None or tail.info.owner != caller.id:
             raise StreamForgeError("stream_not_found")
@@ -175,13 +151,20 @@ class StreamingService:
         tail = await self.find(caller, stream_id)
         if production := self._supervisor.live.get(stream_id):
             production.orphan = 0
-        return snapshot(stream_id, tail.events, tail.outcome)
+        await self._log.reading(tail)
+        return snapshot(tail.info, tail.events, tail.outcome, resumable_elsewhere=self._resumable_elsewhere(tail))
 
     async def cancel(self, caller: Caller, stream_id: str) -> Snapshot:
         """Stop the model; a stream that has already ended keeps its outcome."""
         tail = await self.find(caller, stream_id)
         await self._supervisor.cancel(tail, "requested")
-        return snapshot(stream_id, tail.events, tail.outcome)
+        return snapshot(tail.info, tail.events, tail.outcome, resumable_elsewhere=self._resumable_elsewhere(tail))
+
+    async def stop(self, stream_ids: Sequence[str]) -> None:
+        """Stop streams whose session is gone; their owner has been checked there."""
+        for stream_id in stream_ids:
+            if tail := await self._log.find(stream_id):
+                await self._supervisor.cancel(tail, "requested")
 
     def admit(self, tail: Tail) -> None:
         """Refuse one reader too many, before its first byte."""
@@ -192,9 +175,10 @@ class StreamingService:
         self._readers.attach(tail, reader)
 
     async def leave(self, tail: Tail, reader: Reader) -> None:
-        """`reader` has gone. The last one to go may take the stream along, if that was asked for."""
+        """`reader` has gone. The last one to go, of all processes, may take the stream along, if that was asked for."""
         self._readers.detach(tail, reader)
-        if tail.outcome is None and tail.info.on_disconnect == "cancel" and not tail.followers:
+        unread = tail.outcome is None and tail.info.on_disconnect == "cancel" and not tail.followers
+        if unread and not await self._log.read_elsewhere(tail.info.id):
             await self._supervisor.cancel(tail, "disconnected")
 
     def _admit(self, ask: Ask) -> None:
@@ -209,10 +193,87 @@ class StreamingService:
         if len(self._supervisor.live) >= self._limits.max_streams:
             raise StreamForgeError("too_many_streams", retry_after=RETRY_AFTER)
 
+    async def _replay(self, caller: Caller, order: Order) -> Opened | None:
+        """The stream that the order's idempotency key was used for, if it was, as its first request got it."""
+        if order.idempotency_key is None:
+            return None
+        bound = await self._log.claimed(caller.id, order.idempotency_key)
+        tail = await self._log.find(bound.stream_id) if bound else None
+        if bound is None or tail is None:
+            return None
+        if bound.digest != order.digest:
+            raise StreamForgeError("idempotency_mismatch")
+        bind_contextvars(stream_id=bound.stream_id)
+        await self._commit(tail)
+        return Opened(tail, replayed=True)
+
+    async def _claim(self, info: StreamInfo, order: Order) -> bool:
+        """Whether the stream is the one of the order's idempotency key; the key of one that is gone is free."""
+        if info.idempotency_key is None:
+            return True
+        claim = Claim(info.id, order.digest)
+        bound = await self._log.claim_key(info.owner, info.idempotency_key, claim)
+        return bound.stream_id == info.id
+
+    async def _place(self, info: StreamInfo, order: Order, candidates: list[ModelEntry]) -> Ask:
+        if order.place is None:
+            return order.ask
+        return await self._conversations.begin(info, order.place, order.ask, candidates, self._release)
+
+    async def _release(self, stream_id: str, *, stop: bool) -> bool:
+        """Whether a session is free of this stream: it is gone, or it could be stopped, where it may be."""
+        tail = await self._log.find(stream_id)
+        if tail is None:
+            return True
+        if not stop:
+            return False
+        await self._supervisor.cancel(tail, "replaced")
+        return await ends(tail, _STOP_SECONDS)
+
+    def _produce(self, tail: Tail, candidates: list[ModelEntry], ask: Ask) -> None:
+        entry = candidates[0]
+        meter = Meter(self._prices, entry, prompt_tokens(ask))
+        source: Source
+        if entry.provider == SIMULATED:
+            source = self._simulated()
+        else:
+            source = self._failover.generate_llm_stream(candidates, ask, meter, partial(self._supervisor.tell, tail))
+        self._supervisor.run(tail, source, meter, entry.clocks.whole)
+
+    async def _commit(self, tail: Tail) -> None:
+        """Wait for a first sign, as long as headers may. A stream that has failed by then is refused."""
+        if self._limits.commit_delay:
+            await FirstSign(tail, self._limits.commit_delay).wait()
+            if refused := refusal(tail.info.id, tail.events):
+                raise refused
+
+    def _resumable_elsewhere(self, tail: Tail) -> bool | None:
+        """Whether other processes can read the stream; nothing where there are none."""
+        return tail.shared if self._log.shared else None
+
     def _simulated(self) -> AsyncGenerator[Delta | Finished, None]:
-        return generate_chunks(self._simulated_text, delay=self._delay, pacer=self._pacer)
+        answer = self._simulated_answer
+        return generate_chunks(answer.text, delay=answer.delay, pacer=self._pacer)
 
     async def _chain(self, entry: ModelEntry, ask: Ask) -> Chain:
         if entry.provider == SIMULATED:  # somebody's fallback
             return self._simulated()
         return await self._chains.create_chat_chain(entry, ask)
+
+
+def _info(caller: Caller, order: Order, entry: ModelEntry) -> StreamInfo:
+    """A fresh stream. In a session it has its place there from now on, which is taken later."""
+    place = order.place
+    return StreamInfo(
+        id=new_stream_id(),
+        model=entry.id,
+        created=int(time()),
+        on_disconnect=order.on_disconnect,
+        message_digest=digest(order.ask.message),
+        owner=caller.id,
+        key_id=caller.key_id,
+        prompt_tokens=prompt_tokens(order.ask),
+        session_id=(place.session_id or new_id()) if place else None,
+        message_id=new_id() if place else None,
+        idempotency_key=order.idempotency_key,
+    )

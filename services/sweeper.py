@@ -5,11 +5,14 @@ import asyncio
 import structlog
 
 from services.clocks import Clocks
+from services.production import Production
 from services.readers import SWEPT_AT_ONCE, Readers
 from services.supervisor import Supervisor
 from stores.streams.base import StreamLog
 
 log = structlog.get_logger("sweeper")
+
+_LOST_SECONDS = 2.0
 
 
 class Sweeper:
@@ -20,12 +23,13 @@ class Sweeper:
         self._supervisor = supervisor
         self._readers = readers
         self._log = streams
+        self._until_lost = 0
 
     async def run(self) -> None:
         """Sweep for ever. A failed sweep is logged, and the next one comes all the same."""
         while True:
             await asyncio.sleep(self._clocks.tick)
-            for part in (self._sweep_readers, self._sweep_streams, self._log.expire):
+            for part in (self._sweep_readers, self._sweep_streams, self._bury_lost, self._log.expire):
                 try:
                     await part()
                 except Exception as error:
@@ -41,10 +45,24 @@ class Sweeper:
                 await asyncio.sleep(0)
             tail = production.tail
             production.age += 1
-            production.orphan = 0 if tail.followers else production.orphan + 1
+            production.orphan = 0 if tail.followers or tail.info.session_id else production.orphan + 1
             if production.abandoned:
                 await self._supervisor.end(production, production.failed("internal_error"))
             elif production.age * clocks.tick >= production.seconds:
                 await self._supervisor.end(production, production.failed("stream_timeout"))
             elif production.orphan >= clocks.orphan:
-                await self._supervisor.end(production, production.cancelled("orphaned"))
+                await self._end_orphan(production)
+
+    async def _end_orphan(self, production: Production) -> None:
+        if await self._log.read_elsewhere(production.tail.info.id):
+            production.orphan = 0
+        else:
+            await self._supervisor.end(production, production.cancelled("orphaned"))
+
+    async def _bury_lost(self) -> None:
+        """End what other processes have left behind; once in two seconds."""
+        self._until_lost -= 1
+        if self._until_lost <= 0:
+            self._until_lost = max(1, round(_LOST_SECONDS / self._clocks.tick))
+            for tail in await self._log.lost():
+                self._supervisor.adopt(tail)

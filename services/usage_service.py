@@ -1,37 +1,118 @@
-"""The one place that learns what every stream has used: it logs that."""
+"""The one place that learns what every stream has used: it logs that, and keeps it where it is anybody's account."""
+
+import asyncio
+from time import time
 
 import structlog
 
+from domain.callers import Caller
 from domain.events import Cancelled, Done, Failed, Terminal
 from domain.streams import StreamInfo, state_of
+from domain.usage import By, UsageRecord, UsageSum
+from services.storage import Storage
 
 log = structlog.get_logger("streams")
 
+_MAX_WAITING = 10_000
+_AT_ONCE = 500
+_RETRY_SECONDS = 5.0
+
 
 class UsageService:
-    """Keeps account of ended streams."""
+    """Keeps account of ended streams.
+
+    What is used in a session is always stored, the rest with `every_stream`: without authentication it is nobody's.
+    Records are stored in the background; what a database that is away for long does not take is lost, and told.
+    """
+
+    def __init__(self, storage: Storage, *, every_stream: bool) -> None:
+        self._storage = storage
+        self._every_stream = every_stream
+        self._records: asyncio.Queue[UsageRecord] = asyncio.Queue(_MAX_WAITING)
 
     def record(self, info: StreamInfo, outcome: Terminal, *, deltas: int, request_id: str | None) -> None:
         """Called once a stream, at its end, whichever that is."""
-        spent = outcome.spent
-        facts: dict[str, object] = {"model": outcome.model if isinstance(outcome, Done) else info.model}
-        if isinstance(outcome, Failed):
-            facts["reason"] = outcome.code
-        elif isinstance(outcome, Cancelled):
-            facts["reason"] = outcome.reason
-        if request_id:
-            facts["request_id"] = request_id
-        if spent.cost is not None:
-            facts["cost"] = f"{spent.cost.amount:f} {spent.cost.currency}"
-        if spent.attempts:
-            facts["attempts"] = [f"{attempt.model}: {attempt.error or 'answered'}" for attempt in spent.attempts]
-        log.info(
-            "stream ended",
-            stream_id=info.id,
-            state=state_of(outcome),
-            deltas=deltas,
-            input_tokens=spent.usage.input_tokens,
-            output_tokens=spent.usage.output_tokens,
-            exact=spent.usage.exact,
-            **facts,
-        )
+        model = outcome.model if isinstance(outcome, Done) else info.model
+        _tell(info, outcome, model, deltas, request_id)
+        if info.session_id is not None or self._every_stream:
+            try:
+                self._records.put_nowait(
+                    UsageRecord(
+                        owner=info.owner,
+                        key_id=info.key_id,
+                        stream_id=info.id,
+                        session_id=info.session_id,
+                        model=model,
+                        state=state_of(outcome),
+                        usage=outcome.spent.usage,
+                        cost=outcome.spent.cost,
+                        created=time(),
+                    )
+                )
+            except asyncio.QueueFull:
+                log.error("a usage record is lost: too many are waiting", stream_id=info.id)
+
+    async def run(self) -> None:
+        """Store records for ever, several at once where several have come."""
+        while True:
+            records = [await self._records.get()]
+            while len(records) < _AT_ONCE and not self._records.empty():
+                records.append(self._records.get_nowait())
+            while not await self._stored(records):  # noqa: ASYNC110 - a database tells nobody when it is back
+                await asyncio.sleep(_RETRY_SECONDS)
+            for _ in records:
+                self._records.task_done()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait, at most so long, until everything is stored."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._records.join()
+        except TimeoutError:
+            log.error("usage records are lost: the database does not take them", records=self._records.qsize())
+
+    async def total(
+        self, caller: Caller, *, since: str | None, until: str | None, by: frozenset[By], everybody: bool
+    ) -> list[UsageSum]:
+        """What was used from day to day (ISO dates, both included), of everybody with the scope `admin`."""
+        if everybody:
+            caller.require("admin")
+        stores = await self._storage.open()
+        return await stores.usage.total(None if everybody else caller.id, since=since, until=until, by=by)
+
+    async def _stored(self, records: list[UsageRecord]) -> bool:
+        try:
+            stores = await self._storage.open()
+            for record in records:
+                await stores.usage.add(record)
+        except Exception as error:
+            log.warning("usage could not be stored yet", records=len(records), exc_info=error)
+            return False
+        return True
+
+
+def _tell(info: StreamInfo, outcome: Terminal, model: str, deltas: int, request_id: str | None) -> None:
+    spent = outcome.spent
+    facts: dict[str, object] = {"model": model}
+    if isinstance(outcome, Failed):
+        facts["reason"] = outcome.code
+    elif isinstance(outcome, Cancelled):
+        facts["reason"] = outcome.reason
+    if request_id:
+        facts["request_id"] = request_id
+    if info.session_id:
+        facts["session_id"] = info.session_id
+    if spent.cost is not None:
+        facts["cost"] = f"{spent.cost.amount:f} {spent.cost.currency}"
+    if spent.attempts:
+        facts["attempts"] = [f"{attempt.model}: {attempt.error or 'answered'}" for attempt in spent.attempts]
+    log.info(
+        "stream ended",
+        stream_id=info.id,
+        state=state_of(outcome),
+        deltas=deltas,
+        input_tokens=spent.usage.input_tokens,
+        output_tokens=spent.usage.output_tokens,
+        exact=spent.usage.exact,
+        **facts,
+    )

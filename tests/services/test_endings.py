@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Delta, Done, Event, Failed, Started, Terminal
+from domain.messages import new_id
 from domain.models import Finished
-from domain.streams import StreamInfo, digest, new_stream_id
+from domain.streams import StreamInfo, digest, new_stream_id, said
 from domain.usage import Spent, Usage
 from services.clocks import Clocks
 from services.failover import Source
 from services.metering import Meter
 from services.prices import Prices
 from services.readers import Readers
+from services.storage import Storage
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.usage_service import UsageService
@@ -78,16 +80,44 @@ class End:
         raise AssertionError("this log is never out of reach")
 
 
-async def opened(log: MemoryStreamLog) -> Tail:
-    return await log.open(StreamInfo(new_stream_id(), "test", 1, "detach", digest("x"), "local"))
+async def opened(log: MemoryStreamLog, session_id: str | None = None) -> Tail:
+    message_id = new_id() if session_id else None
+    info = StreamInfo(
+        new_stream_id(), "test", 1, "detach", digest("x"), "local", session_id=session_id, message_id=message_id
+    )
+    return await log.open(info)
 
 
-def supervisor(log: MemoryStreamLog, max_events: int = 1000, max_bytes: int = 1000) -> Supervisor:
-    return Supervisor(log, UsageService(), max_events=max_events, max_bytes=max_bytes)
+class Kept:
+    """A store of answers that fails as often as it is told, and takes a few turns of the loop."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.answers: list[tuple[str, Terminal]] = []
+        self._failures = failures
+
+    async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if self._failures:
+            self._failures -= 1
+            raise ConnectionError("the database did not answer")
+        self.answers.append((said(tail.events), sealed))
+        return sealed
+
+
+async def no_estimate(tail: Tail) -> Spent:
+    return Spent(Usage(0, 0, exact=False), None)
+
+
+def supervisor(
+    log: MemoryStreamLog, max_events: int = 1000, max_bytes: int = 1000, kept: Kept | None = None
+) -> Supervisor:
+    usage = UsageService(Storage("sqlite:///unused"), every_stream=False)
+    return Supervisor(log, usage, kept or Kept(), no_estimate, max_events=max_events, max_bytes=max_bytes)
 
 
 def run(owner: Supervisor, tail: Tail, source: Source) -> None:
-    owner.run(tail, source, Meter(Prices(), NAMED, "x"), 60)
+    owner.run(tail, source, Meter(Prices(), NAMED, 1), 60)
 
 
 def estimated(output: int, code: str) -> Failed:
@@ -112,9 +142,9 @@ def assert_one_honest_end(tail: Tail) -> None:
     assert last == tail.outcome
 
 
-async def ended_by(source: Source, **limits: int) -> Terminal:
+async def ended_by(source: Source, max_events: int = 1000, max_bytes: int = 1000) -> Terminal:
     log = MemoryStreamLog(retention=600, retained_bytes=2**20)
-    owner = supervisor(log, **limits)
+    owner = supervisor(log, max_events, max_bytes)
     tail = await opened(log)
     run(owner, tail, source)
     await settled(tail)
@@ -221,4 +251,52 @@ async def test_a_log_that_fails_once_at_any_call_still_leaves_one_end(fail_on: i
     await settled(tail)
     sweeper.cancel()
     assert_one_honest_end(tail)
+    assert not owner.live
+
+
+async def test_in_a_session_the_answer_is_saved_before_the_end_is_told() -> None:
+    log, kept = MemoryStreamLog(retention=600, retained_bytes=2**20), Kept()
+    tail = await opened(log, new_id())
+    told: list[int] = []
+
+    class Watching(End):
+        def wake(self) -> None:
+            super().wake()
+            if self._tail.ended:
+                told.append(len(kept.answers))
+
+    tail.followers.append(Watching(tail))
+    run(supervisor(log, kept=kept), tail, words("a", "b"))
+    await settled(tail)
+    assert told == [1]
+    assert kept.answers == [("ab", tail.outcome)]
+    assert isinstance(tail.outcome, Done)
+    assert tail.outcome.message_id == tail.info.message_id
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    turns=st.lists(st.integers(0, 3), max_size=7),
+    failures=st.integers(0, 2),
+    enders=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["cancel", "drain"])), max_size=4),
+)
+async def test_what_is_saved_is_what_is_told_whoever_ends_it(
+    turns: list[int], failures: int, enders: list[tuple[int, str]]
+) -> None:
+    log, kept = TroubledLog(turns), Kept(failures)
+    owner = supervisor(log, kept=kept)
+    tail = await opened(log, new_id())
+
+    async def end(after: int, kind: str) -> None:
+        for _ in range(after):
+            await asyncio.sleep(0)
+        await (owner.cancel(tail, "requested") if kind == "cancel" else owner.end_all("server_draining"))
+
+    run(owner, tail, words("a", "b", "c"))
+    sweeper = asyncio.create_task(Sweeper(CLOCKS, owner, Readers(), log).run())
+    await asyncio.gather(*(end(*ender) for ender in enders))
+    await settled(tail)
+    sweeper.cancel()
+    assert_one_honest_end(tail)
+    assert {(text, type(sealed)) for text, sealed in kept.answers} == {(said(tail.events), type(tail.outcome))}
     assert not owner.live

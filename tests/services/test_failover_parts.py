@@ -165,7 +165,7 @@ def test_an_estimate_counts_words_characters_and_deltas() -> None:
 
 
 def meter() -> Meter:
-    return Meter(Prices(), NAMED, "one two")
+    return Meter(Prices(), NAMED, 2)
 
 
 def test_the_account_of_an_answer_that_was_not_whole() -> None:

@@ -1,0 +1,188 @@
+"""How a stream answers in a session: its place is taken before the model is asked, and what it said is kept at the end.
+
+Seal, save, announce: `save` stands between the log's two steps, may be repeated, and only the first one counts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from time import time
+from typing import Protocol
+
+import structlog
+
+from domain.errors import StreamForgeError
+from domain.events import Cancelled, Done, Failed, Terminal
+from domain.messages import (
+    Append,
+    Begun,
+    Busy,
+    Edit,
+    Ending,
+    Message,
+    ParentSpec,
+    Question,
+    Regenerate,
+    new_id,
+    state_after,
+)
+from domain.models import SIMULATED, ModelEntry
+from domain.streams import Ask, Place, StreamInfo, said
+from domain.usage import room
+from services import memory
+from services.scribe import Job, Scribe, first_words
+from services.storage import Storage, Stores
+from stores.streams.base import Tail
+
+log = structlog.get_logger("sessions")
+
+_SAVE_SECONDS = 10.0
+_PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between attempts to save; the last one again and again
+_TRIES_WHILE_BUSY = 5
+
+
+class Release(Protocol):
+    """What to do about a stream that holds a session."""
+
+    async def __call__(self, stream_id: str, *, stop: bool) -> bool:
+        """Whether the session is free of it now: it is gone, or it could be stopped, where it may be."""
+
+
+class Conversations:
+    """Places streams in sessions, and stores what they said."""
+
+    def __init__(self, storage: Storage, scribe: Scribe, *, memory_tokens: int) -> None:
+        self._storage = storage
+        self._scribe = scribe
+        self._memory_tokens = memory_tokens
+        self._jobs: dict[str, Job] = {}  # by stream, while it runs
+
+    async def begin(
+        self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry], release: Release
+    ) -> Ask:
+        """Take the stream's place in its session; answers what to ask the model, with what it is to know.
+
+        `session_not_found`, `message_not_found`, `client_id_taken`, or `session_busy` with the stream that holds it.
+        """
+        stores = await self._storage.open()
+        session_id, _ = _in_session(info)
+        new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
+        if place.new:
+            await stores.sessions.create(info.owner, client_id=None, title=None, now=time(), id=session_id)
+        try:
+            question = (await self._take(stores, info, place, new, release)).question
+        except BaseException:
+            if place.new:
+                await stores.sessions.delete(info.owner, session_id)
+            raise
+        try:
+            return await self._recall(stores, info, question, replace(ask, message=question.text), candidates)
+        except BaseException:
+            await self.withdraw(info, opened=place.new)
+            raise
+
+    async def _recall(
+        self, stores: Stores, info: StreamInfo, question: Message, ask: Ask, candidates: Sequence[ModelEntry]
+    ) -> Ask:
+        """What to ask, with what was said before the question."""
+        session_id, answer_id = _in_session(info)
+        if question.depth == 0:
+            await stores.sessions.title(info.owner, session_id, first_words(question.text))
+        if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
+            return ask
+        tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens)
+        self._jobs[info.id] = Job(info, question, answer_id, tokens)
+        if question.parent_id is None:
+            return ask
+        window = await stores.messages.window(
+            info.owner, session_id, leaf_id=question.parent_id, max_messages=memory.MAX_MESSAGES, max_tokens=tokens
+        )
+        before, message = memory.recall(window, tokens, ask.message)
+        return replace(ask, before=before, message=message)
+
+    async def withdraw(self, info: StreamInfo, *, opened: bool) -> None:
+        """Remove every trace of a stream that was refused, with the session where that was `opened` for it."""
+        if info.message_id is None:
+            return
+        session_id, answer_id = _in_session(info)
+        self._jobs.pop(info.id, None)
+        stores = await self._storage.open()
+        await stores.messages.withdraw(info.owner, answer_id)
+        if opened:
+            await stores.sessions.delete(info.owner, session_id)
+
+    async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
+        """Store the answer; `not_saved` is the outcome to announce where that fails for ten seconds."""
+        info = tail.info
+        _, answer_id = _in_session(info)
+        ending = _ending(tail, sealed, first_word_ms, total_ms)
+        deadline = asyncio.get_running_loop().time() + _SAVE_SECONDS
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    stores = await self._storage.open()
+                    await stores.messages.finish(answer_id, ending, time())
+                break
+            except (StreamForgeError, TimeoutError) as error:
+                pause = next(pauses, _PAUSES[-1])
+                if asyncio.get_running_loop().time() + pause >= deadline:
+                    log.error("an answer could not be stored", stream_id=info.id, exc_info=error)
+                    return Failed("not_saved", sealed.spent)
+                await asyncio.sleep(pause)
+        job = self._jobs.pop(info.id, None)
+        if job is not None and isinstance(sealed, Done):
+            self._scribe.consider(job)
+        return sealed
+
+    async def _take(
+        self, stores: Stores, info: StreamInfo, place: Place, question: Question | None, release: Release
+    ) -> Begun:
+        """The place, also where another stream has it, if that has ended meanwhile or may be stopped."""
+        session_id, answer_id = _in_session(info)
+        for _ in range(_TRIES_WHILE_BUSY):
+            try:
+                return await stores.messages.begin(
+                    info.owner,
+                    session_id,
+                    question=question,
+                    parent=_parent(place),
+                    answer_id=answer_id,
+                    stream_id=info.id,
+                    model=info.model,
+                    idempotency_key=info.idempotency_key,
+                    now=time(),
+                )
+            except Busy as busy:
+                holder = busy.stream_id
+            if not await release(holder, stop=place.on_busy == "cancel_previous"):
+                break
+        raise StreamForgeError("session_busy", stream_id=holder)
+
+
+def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Ending:
+    return Ending(
+        state=state_after(sealed),
+        text=said(tail.events),
+        model=sealed.model if isinstance(sealed, Done) else tail.info.model,
+        finish_reason=sealed.finish_reason if isinstance(sealed, Done) else None,
+        code=sealed.code if isinstance(sealed, Failed) else sealed.reason if isinstance(sealed, Cancelled) else None,
+        spent=sealed.spent,
+        first_word_ms=first_word_ms,
+        total_ms=total_ms,
+    )
+
+
+def _in_session(info: StreamInfo) -> tuple[str, str]:
+    """The ids of the session and of the message that the stream's answer becomes."""
+    assert info.session_id is not None
+    assert info.message_id is not None
+    return info.session_id, info.message_id
+
+
+def _parent(place: Place) -> ParentSpec:
+    if place.edit is not None:
+        return Edit(place.edit)
+    if place.regenerate is not None:
+        return Regenerate(place.regenerate)
+    return Append()

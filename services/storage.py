@@ -1,0 +1,97 @@
+"""The database, opened when something is first to be kept: a server that keeps nothing never imports what it takes."""
+
+import asyncio
+import contextlib
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from domain.errors import StreamForgeError
+from stores.sql.glance import VERSIONS, glance
+
+if TYPE_CHECKING:
+    from stores.sql.keys import KeyStore
+    from stores.sql.messages import MessageStore
+    from stores.sql.sessions import SessionStore
+    from stores.sql.usage import UsageStore
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is kept in the database."""
+
+    keys: "KeyStore"
+    sessions: "SessionStore"
+    messages: "MessageStore"
+    usage: "UsageStore"
+
+
+class StorageError(Exception):
+    """Why the database cannot be used, in a sentence."""
+
+
+def check(url: str, file: Path | None) -> None:
+    """Refuse a database that this program cannot use as it is; nothing is made or changed. `file` is SQLite's.
+
+    Blocks, in a thread of its own: whoever asks may be in an event loop, where PostgreSQL's driver wants another one.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_check, url, file).result()
+
+
+def _check(url: str, file: Path | None) -> None:
+    if file is not None:
+        with contextlib.suppress(sqlite3.Error):  # which is told below
+            if glance(file).version in (None, *VERSIONS):  # where it is older, it is brought up to date on first use
+                return
+    schema = import_module("stores.sql.schema")
+    try:
+        schema.check(url)
+    except (schema.SchemaError, StreamForgeError) as error:
+        raise StorageError(str(error)) from error
+
+
+class Storage:
+    """One database, by its URL. Opening it may fail, with `storage_unavailable`; the next one who asks tries again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._stores: Stores | None = None
+
+    @property
+    def opened(self) -> bool:
+        """Whether it has been used."""
+        return self._stores is not None
+
+    async def open(self) -> Stores:
+        """The stores; on first use the schema is looked at, and SQLite's brought up to date."""
+        if self._stores is not None:
+            return self._stores
+        async with self._opening:
+            if self._stores is None:
+                self._stores = await self._open()
+            return self._stores
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self._stack.aclose()
+
+    async def _open(self) -> Stores:
+        sql = {
+            name: await asyncio.to_thread(import_module, f"stores.sql.{name}")
+            for name in ("database", "schema", "keys", "sessions", "messages", "usage")
+        }
+        await asyncio.to_thread(sql["schema"].prepare, self._url)
+        database = await self._stack.enter_async_context(sql["database"].open_database(self._url))
+        return Stores(
+            sql["keys"].KeyStore(database),
+            sql["sessions"].SessionStore(database),
+            sql["messages"].MessageStore(database),
+            sql["usage"].UsageStore(database),
+        )

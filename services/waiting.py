@@ -1,0 +1,67 @@
+"""Followers that wait for one thing, instead of reading."""
+
+import asyncio
+
+from domain.events import TERMINAL, Delta, Reasoning
+from stores.streams.base import Tail
+
+
+class FirstSign:
+    """Waits, for a while, until a stream has said something or has ended."""
+
+    def __init__(self, tail: Tail, seconds: float) -> None:
+        self._tail = tail
+        self._loop = asyncio.get_running_loop()
+        self._sign = self._loop.create_future()
+        self._timer = self._loop.call_later(seconds, self._give)
+
+    def wake(self) -> None:
+        """What came last is what counts: where words came before it, this has been woken for them."""
+        if isinstance(self._tail.events[-1], (Delta, Reasoning, *TERMINAL)):
+            self._give()
+
+    def cut(self) -> None:
+        self._give()
+
+    async def wait(self) -> None:
+        """Returns at the first sign, or when the time is over."""
+        self._tail.followers.append(self)
+        if self._tail.ended:
+            self._give()
+        try:
+            await self._sign
+        finally:
+            self._timer.cancel()
+            self._tail.followers.remove(self)
+
+    def _give(self) -> None:
+        if not self._sign.done():
+            self._sign.set_result(None)
+
+
+class _End:
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self.ended = asyncio.Event()
+
+    def wake(self) -> None:
+        if self._tail.ended:
+            self.ended.set()
+
+    def cut(self) -> None:
+        self.ended.set()
+
+
+async def ends(tail: Tail, seconds: float) -> bool:
+    """Whether the stream ends within this time."""
+    end = _End(tail)
+    tail.followers.append(end)
+    end.wake()
+    try:
+        async with asyncio.timeout(seconds):
+            await end.ended.wait()
+    except TimeoutError:
+        pass
+    finally:
+        tail.followers.remove(end)
+    return tail.ended
