@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from config.settings import Settings
 from domain.callers import LOCAL
 from domain.events import Delta
-from domain.streams import Ask
+from domain.streams import Ask, Order
 from services.container import open_services, read_catalogue
 from stores.streams.base import Tail
 
@@ -70,7 +70,7 @@ async def streamforge(url: str, answers: int) -> int:
     tokens = 0
     async with open_services(settings, await asyncio.to_thread(read_catalogue, settings)) as services:
         for _ in range(answers):
-            tail = await services.streaming.start(LOCAL, Ask(MESSAGE))
+            tail = (await services.streaming.start(LOCAL, Order(Ask(MESSAGE)))).tail
             await End(tail).wait()
             tokens += sum(isinstance(event, Delta) for event in tail.events)
     return tokens

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from routers import chat, keys, models, system
+from routers import chat, keys, models, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
-_ROUTERS = [chat.router, models.router, chat.public, system.public]
+_ROUTERS = [chat.router, sessions.router, models.router, usage.router, chat.public, system.public]
 
 
 def routers(*, api_keys: bool) -> list[APIRouter]:

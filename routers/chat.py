@@ -10,10 +10,30 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
+from domain.events import UNWRITABLE, writable
+from domain.messages import MAX_CLIENT_ID
 from domain.models import Parameters
-from domain.streams import Ask, OnDisconnect, Snapshot, digest, parse_event_id, parse_stream_id
+from domain.streams import (
+    Ask,
+    OnBusy,
+    OnDisconnect,
+    Order,
+    Place,
+    Snapshot,
+    digest,
+    parse_event_id,
+    parse_stream_id,
+)
 from routers.deps import CallerDep, StreamingDep, services_of
-from routers.descriptions import FORMAT, FORMAT_PARAMETER, LAST_EVENT_ID, LAST_EVENT_ID_PARAMETER, stream_responses
+from routers.descriptions import (
+    FORMAT,
+    FORMAT_PARAMETER,
+    IDEMPOTENCY_KEY_PARAMETER,
+    LAST_EVENT_ID,
+    LAST_EVENT_ID_PARAMETER,
+    SESSION_ID_PARAMETER,
+    stream_responses,
+)
 from routers.errors import PROVIDER_ERRORS, problems
 from routers.guard import REFUSALS, caller_of, guarded, refusals
 from routers.states import StreamOut, state_json
@@ -24,7 +44,9 @@ from wires import WIRES, Format, Wire
 from wires.events import gone
 
 MAX_FIELDS = 50
-_NO_PARAMETERS = {"message", "model", "on_disconnect"}
+_NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy"}
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
 public = APIRouter(prefix="/chat", tags=["chat"])
@@ -44,6 +66,7 @@ StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, 
 
 
 StopText = Annotated[str, Field(min_length=1, max_length=100)]
+Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", max_length=32)]
 
 
 class ChatRequest(BaseModel):
@@ -51,7 +74,12 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"message": "Tell me about streaming"}]})
 
-    message: str = Field(min_length=1, max_length=10_000_000, description="Not blank; `MAX_MESSAGE_CHARS` at most")
+    message: str | None = Field(
+        None,
+        min_length=1,
+        max_length=10_000_000,
+        description="Not blank; `MAX_MESSAGE_CHARS` at most. Needed, except with `regenerate`",
+    )
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="How freely it answers")
     max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The most tokens that the answer may have")
@@ -60,6 +88,18 @@ class ChatRequest(BaseModel):
     seed: int | None = Field(None, ge=0, le=2**31 - 1, description="The same seed gives, mostly, the same answer")
     system: str | None = Field(
         None, min_length=1, max_length=10_000_000, description="What the model is told before; as long as a message"
+    )
+    session_id: Id | None = Field(None, description="The session to answer in, with what was said there before")
+    new_session: bool = Field(False, description="Open a session; its id is in `start` and in `X-Session-Id`")
+    edit: Id | None = Field(None, description="Your message in the session that this one replaces, on a new branch")
+    regenerate: Id | None = Field(
+        None, description="An answer in the session that is to be given anew, or the message that it answers"
+    )
+    client_id: str | None = Field(
+        None, min_length=1, max_length=MAX_CLIENT_ID, description="Your own id for this message, in the session"
+    )
+    on_busy: OnBusy = Field(
+        "reject", description="Where an answer is running in the session: `reject` is 409, `cancel_previous` stops it"
     )
     on_disconnect: OnDisconnect = Field(
         "detach",
@@ -74,22 +114,47 @@ class ChatRequest(BaseModel):
             raise ValueError(f"The body has {len(data)} fields. Send the ones that /docs shows.")
         return data
 
-    @field_validator("message")
+    @field_validator("message", "client_id")
     @classmethod
-    def _not_blank(cls, message: str) -> str:
-        if not message.strip():
-            raise ValueError("The message is blank. Write something.")
-        return message
+    def _not_blank(cls, text: str | None) -> str | None:
+        if text is not None and not text.strip():
+            raise ValueError("This is blank. Write something.")
+        return text
+
+    @field_validator("client_id")
+    @classmethod
+    def _writable(cls, text: str | None) -> str | None:
+        if text is not None and UNWRITABLE.search(text):
+            raise ValueError("This may not hold NUL or half of a surrogate pair.")
+        return text
 
     def ask(self) -> Ask:
         """What the model is asked."""
+        message = writable(self.message or "")
         if self.model_fields_set <= _NO_PARAMETERS:  # nearly every request
-            return Ask(self.message)
+            return Ask(message)
         stop = tuple(self.stop) if self.stop is not None else None
-        return Ask(
-            self.message,
-            Parameters(self.temperature, self.max_tokens, self.top_p, stop, self.seed, self.system),
-        )
+        return Ask(message, Parameters(self.temperature, self.max_tokens, self.top_p, stop, self.seed, self.system))
+
+    def place(self, session_id: str | None) -> Place | None:
+        """Where the answer belongs; `session_id` is that of the query. Refused where the fields do not fit together."""
+        if self.message is None and self.regenerate is None:
+            raise _wrong("message", "Field required, except with `regenerate`.")
+        if self.message is not None and self.regenerate is not None:
+            raise _wrong("regenerate", "An answer that is given anew has its message. Send one of `message` and this.")
+        if self.edit is not None and self.regenerate is not None:
+            raise _wrong("edit", "This is for a new message, and `regenerate` for an old one. Send one of them.")
+        if session_id is not None and self.session_id not in (None, session_id):
+            raise _wrong("session_id", "The query names another session than the body. Name it once.")
+        session_id = self.session_id or session_id
+        if session_id is not None and self.new_session:
+            raise _wrong("new_session", "This opens a session, and `session_id` names one. Send one of them.")
+        if session_id is not None or self.new_session:
+            return Place(session_id, self.new_session, self.edit, self.regenerate, self.client_id, self.on_busy)
+        for name in ("edit", "regenerate", "client_id"):
+            if getattr(self, name) is not None:
+                raise _wrong(name, "This needs a `session_id`.")
+        return None
 
 
 class ChatHealth(BaseModel):
@@ -107,12 +172,16 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
     "",
     summary="Answer a message",
     response_class=StreamingResponse,
-    openapi_extra={"parameters": [FORMAT_PARAMETER, LAST_EVENT_ID_PARAMETER]},
+    openapi_extra={
+        "parameters": [FORMAT_PARAMETER, SESSION_ID_PARAMETER, LAST_EVENT_ID_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]
+    },
     responses=stream_responses(
         *REFUSALS, "malformed_request", "malformed_cursor", "request_timeout", "cursor_ahead", "body_too_large",
         "unsupported_media_type", "invalid_request", "unsupported_parameter", "message_too_long", "message_mismatch",
         "context_overflow", "model_not_found", "too_many_streams", "too_many_readers", "server_draining",
-        "internal_error", "log_limit", "stream_timeout", *PROVIDER_ERRORS,
+        "internal_error", "log_limit", "stream_timeout", "session_not_found", "message_not_found", "session_busy",
+        "client_id_taken", "idempotency_mismatch", "log_unavailable", "storage_unavailable", "storage_full",
+        *PROVIDER_ERRORS,
     ),
 )  # fmt: skip
 async def start_stream(chat: ChatRequest, request: Request) -> Response:
@@ -124,14 +193,14 @@ async def start_stream(chat: ChatRequest, request: Request) -> Response:
     With `Last-Event-ID` nothing is started: the stream that it names goes on after that event, for clients
     that can only repeat their request.
     """
-    streams = services_of(request).streaming
-    caller = caller_of(request)
+    streams, caller = services_of(request).streaming, caller_of(request)
     wire = WIRES[_format(request)]
+    order = _order(chat, request)
     last_event_id = request.headers.get("last-event-id")
     if last_event_id is not None:
-        return await _repost(streams, caller, last_event_id, chat.message, wire)
-    tail = await streams.start(caller, chat.ask(), chat.model, chat.on_disconnect)
-    return StreamResponse(streams, tail, wire)
+        return await _repost(streams, caller, last_event_id, order.ask.message, wire)
+    opened = await streams.start(caller, order)
+    return StreamResponse(streams, opened.tail, wire, replayed=opened.replayed)
 
 
 @public.get("/health", summary="Is chat working?", responses=problems("foreign_host"))
@@ -183,7 +252,7 @@ async def follow_stream(
     responses=refusals("malformed_stream_id", "stream_not_found", "request_timeout", "body_too_large"),
     response_model=StreamOut,
 )
-async def cancel_stream(stream_id: StreamId, caller: CallerDep, streams: StreamingDep) -> Response:
+async def cancel_stream(stream_id: StreamId, streams: StreamingDep, caller: CallerDep) -> Response:
     """Stops the model and answers the stream's state. A stream that has ended keeps its outcome."""
     return _state(await streams.cancel(caller, parse_stream_id(stream_id)), status=202)
 
@@ -195,8 +264,31 @@ def _format(request: Request) -> Format:
     name = request.query_params.get("format", "text")
     if name not in WIRES:
         message = f"Input should be {' or '.join(map(repr, WIRES))}"
-        raise RequestValidationError([{"type": "literal_error", "loc": ("query", "format"), "msg": message}])
+        raise _invalid_parameter("format", message)
     return name
+
+
+def _invalid_parameter(name: str, message: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "value_error", "loc": ("query", name), "msg": message}])
+
+
+def _order(chat: ChatRequest, request: Request) -> Order:
+    """The request for a stream, with what of it does not stand in the body."""
+    session_id = request.query_params.get("session_id") if request.scope["query_string"] else None
+    if session_id is not None and not _ID.fullmatch(session_id):
+        raise _invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
+    place = chat.place(session_id)
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return Order(chat.ask(), chat.model, chat.on_disconnect, place)
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise _invalid_parameter("Idempotency-Key", "A key is 1 to 255 printable ASCII characters.")
+    body = f"{session_id or ''}{chat.model_dump_json(exclude_defaults=True)}"
+    return Order(chat.ask(), chat.model, chat.on_disconnect, place, key, digest(body))
+
+
+def _wrong(field: str, detail: str) -> StreamForgeError:
+    return StreamForgeError("invalid_request", detail, pointer=f"#/{field}")
 
 
 async def _repost(streams: StreamingService, caller: Caller, last_event_id: str, message: str, wire: Wire) -> Response:
@@ -229,7 +321,7 @@ def _cursor(tail: Tail, text: str) -> int:
 
 
 def _state(snapshot: Snapshot, status: int = 200) -> Response:
-    headers = {"cache-control": "no-store", "x-stream-id": snapshot.id}
+    headers = {"cache-control": "no-store", "x-stream-id": snapshot.info.id}
     return Response(state_json(snapshot), status, headers, "application/json")
 
 

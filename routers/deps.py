@@ -14,7 +14,9 @@ from services.api_keys import ApiKeys
 from services.container import Services
 from services.drain import Drain
 from services.model_service import ModelService
+from services.session_service import SessionService
 from services.streaming_service import StreamingService
+from services.usage_service import UsageService
 
 
 class State(TypedDict):
@@ -43,6 +45,16 @@ async def get_drain(request: Request) -> Drain:
     return services_of(request).drain
 
 
+async def get_sessions(request: Request) -> SessionService:
+    """The service of conversations."""
+    return services_of(request).sessions
+
+
+async def get_usage(request: Request) -> UsageService:
+    """The service of accounts."""
+    return services_of(request).usage
+
+
 async def get_caller(request: Request) -> Caller:
     """Whose request this is."""
     return caller_of(request)
@@ -55,6 +67,8 @@ async def get_keys(request: Request) -> ApiKeys:
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
 KeysDep = Annotated[ApiKeys, Depends(get_keys)]
+SessionsDep = Annotated[SessionService, Depends(get_sessions)]
+UsageDep = Annotated[UsageService, Depends(get_usage)]
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
 ModelsDep = Annotated[ModelService, Depends(get_models)]
 DrainDep = Annotated[Drain, Depends(get_drain)]

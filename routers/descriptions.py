@@ -69,6 +69,7 @@ _EXAMPLES = {
 }
 _HEADERS = {
     "X-Stream-Id": {"description": "The stream's id, to resume or cancel it", "schema": {"type": "string"}},
+    "X-Session-Id": {"description": "The session that it answers in, if it does", "schema": {"type": "string"}},
     "X-Request-Id": {"description": "The request's id, as in the server's log", "schema": {"type": "string"}},
 }
 
@@ -80,6 +81,20 @@ FORMAT_PARAMETER = {
     "required": False,
     "description": FORMAT,
     "schema": {"type": "string", "enum": list(WIRES), "default": "text"},
+}
+SESSION_ID_PARAMETER = {
+    "name": "session_id",
+    "in": "query",
+    "required": False,
+    "description": "The session to answer in, as in the body",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+IDEMPOTENCY_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A key of your own: the same request with the same key never starts a second stream",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]{1,255}$"},
 }
 LAST_EVENT_ID_PARAMETER = {
     "name": "Last-Event-ID",

@@ -170,10 +170,10 @@ def add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
         allow_credentials=True,  # none is ever looked at: a key comes in a header that no browser sends by itself
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
         expose_headers=[
-            "X-Stream-Id", "X-Request-Id", "Retry-After", "WWW-Authenticate",
+            "X-Stream-Id", "X-Session-Id", "X-Request-Id", "Idempotent-Replayed", "Retry-After", "WWW-Authenticate",
             "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
         ],
     )  # fmt: skip

@@ -1,0 +1,104 @@
+"""Messages as JSON, one by one and in pages."""
+
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Found, Message, MessageState, Role
+from routers.states import AttemptOut, CostOut, UsageOut
+
+MAX_PAGE = 200
+
+Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since the Unix epoch")]
+Id = Annotated[str, Field(min_length=32, max_length=32)]
+Milliseconds = Annotated[int, Field(ge=0, le=10**9)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items on a page")]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
+NextOut = Annotated[str | None, Field(max_length=200, description="The cursor of the next page, if there is one")]
+
+
+class MessageOut(BaseModel):
+    """A message; what it does not have is absent. The fields from `stream_id` on are an answer's."""
+
+    id: Id
+    parent_id: Id | None = None
+    role: Role
+    state: MessageState
+    text: str = Field(max_length=2**30)
+    created: Moment
+    client_id: str | None = Field(None, max_length=MAX_CLIENT_ID)
+    siblings: list[Id] | None = Field(
+        None, max_length=10_000, description="The versions of this message in their order, where there are several"
+    )
+    stream_id: Id | None = None
+    model: str | None = Field(None, max_length=200)
+    finish_reason: str | None = Field(None, max_length=50)
+    code: str | None = Field(None, max_length=100, description="Why it is not complete")
+    usage: UsageOut | None = None
+    cost: CostOut | None = None
+    attempts: list[AttemptOut] | None = Field(None, max_length=1_000)
+    first_word_ms: Milliseconds | None = None
+    total_ms: Milliseconds | None = None
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageOut":
+        """The message as it is shown."""
+        spent = dict(message.spent or {})
+        return cls(
+            id=message.id,
+            parent_id=message.parent_id,
+            role=message.role,
+            state=message.state,
+            text=message.text,
+            created=message.created,
+            client_id=message.client_id,
+            siblings=list(message.siblings) or None,
+            stream_id=message.stream_id,
+            model=message.model,
+            finish_reason=message.finish_reason,
+            code=message.code,
+            usage=spent.get("usage"),
+            cost=spent.get("cost"),
+            attempts=spent.get("attempts"),
+            first_word_ms=message.first_word_ms,
+            total_ms=message.total_ms,
+        )
+
+
+class MessagePage(BaseModel):
+    """Messages, oldest first."""
+
+    items: list[MessageOut] = Field(max_length=MAX_PAGE)
+    next: NextOut = None
+
+
+class FoundOut(BaseModel):
+    """A message in which the words stand."""
+
+    session_id: Id
+    session_title: str | None = Field(max_length=MAX_TITLE)
+    message_id: Id
+    role: Role
+    created: Moment
+    snippet: str = Field(max_length=1_000, description="The place in the text")
+
+    @classmethod
+    def of(cls, found: Found) -> "FoundOut":
+        """The finding as it is shown."""
+        message = found.message
+        return cls(
+            session_id=message.session_id,
+            session_title=found.title,
+            message_id=message.id,
+            role=message.role,
+            created=message.created,
+            snippet=found.snippet,
+        )
+
+
+class FoundPage(BaseModel):
+    """Messages that were found, newest first."""
+
+    items: list[FoundOut] = Field(max_length=MAX_PAGE)
+    next: NextOut = None

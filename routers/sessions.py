@@ -1,0 +1,245 @@
+"""Conversations: a caller's sessions, and what was said in them."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from domain.events import UNWRITABLE
+from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session
+from routers.deps import CallerDep, SessionsDep
+from routers.guard import guarded, refusals
+from routers.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
+
+router = APIRouter(tags=["sessions"], route_class=guarded("chat"))
+
+SessionId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Session-Id`")]
+_FOUND = ("session_not_found", "storage_full")
+_BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
+
+
+class _Words(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("title", "client_id", check_fields=False)
+    @classmethod
+    def _writable(cls, text: str | None) -> str | None:
+        if text is not None and (UNWRITABLE.search(text) or not text.strip()):
+            raise ValueError("This is blank, or holds NUL or half of a surrogate pair.")
+        return text
+
+
+class SessionIn(_Words):
+    """A session to open."""
+
+    title: str | None = Field(None, min_length=1, max_length=MAX_TITLE)
+    client_id: str | None = Field(
+        None, min_length=1, max_length=MAX_CLIENT_ID, description="Your own id for it; the same one again opens nothing"
+    )
+
+
+class SessionChange(_Words):
+    """What can be changed."""
+
+    title: str = Field(min_length=1, max_length=MAX_TITLE)
+
+
+class Branch(BaseModel):
+    """A message whose branch is to be the active one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message_id: Id
+
+
+class SessionOut(BaseModel):
+    """A session."""
+
+    id: Id
+    title: str | None = Field(max_length=MAX_TITLE, description="From its first exchange, unless you set one")
+    created: Moment
+    updated: Moment
+    client_id: str | None = Field(None, max_length=MAX_CLIENT_ID)
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionOut":
+        """The session as it is shown."""
+        return cls(
+            id=session.id,
+            title=session.title,
+            created=session.created,
+            updated=session.updated,
+            client_id=session.client_id,
+        )
+
+
+class SessionPage(BaseModel):
+    """Sessions, the ones that were used last first."""
+
+    items: list[SessionOut] = Field(max_length=200)
+    next: NextOut = None
+
+
+@router.post("/sessions", summary="Open a session", status_code=201, responses=refusals(*_BODY, "storage_full"))
+async def create_session(sessions: SessionsDep, caller: CallerDep, asked: SessionIn) -> SessionOut:
+    """Opens an empty one, as `POST /chat` with `new_session` does; one with that `client_id` is opened once."""
+    return SessionOut.of(await sessions.create(caller, title=asked.title, client_id=asked.client_id))
+
+
+@router.get(
+    "/sessions",
+    summary="Which sessions do I have?",
+    response_model_exclude_none=True,
+    responses=refusals("malformed_page", "invalid_request", "storage_full"),
+)
+async def list_sessions(
+    sessions: SessionsDep, caller: CallerDep, cursor: Cursor = None, limit: Limit = 50
+) -> SessionPage:
+    """Yours, in pages; the one that was used last comes first."""
+    page = await sessions.page(caller, cursor, limit)
+    return SessionPage(items=[SessionOut.of(session) for session in page.items], next=page.next)
+
+
+@router.delete(
+    "/sessions",
+    summary="Forget everything",
+    status_code=204,
+    responses=refusals("invalid_request", "storage_full"),
+)
+async def forget_everything(
+    sessions: SessionsDep,
+    caller: CallerDep,
+    everything: Annotated[Literal["true"], Query(description="To be sure")],  # noqa: ARG001 - asked for, no more
+) -> Response:
+    """Deletes every session and every message of yours, and stops what still answers in them."""
+    await sessions.delete_all(caller)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/sessions/search",
+    summary="Where was that said?",
+    responses=refusals("malformed_page", "invalid_request", "storage_full"),
+)
+async def search_messages(
+    sessions: SessionsDep,
+    caller: CallerDep,
+    q: Annotated[str, Query(min_length=1, max_length=200, description="Words that all stand in the message")],
+    cursor: Cursor = None,
+    limit: Limit = 20,
+) -> FoundPage:
+    """Messages of yours in which all these words stand, newest first."""
+    page = await sessions.search(caller, q, cursor, limit)
+    return FoundPage(items=[FoundOut.of(found) for found in page.items], next=page.next)
+
+
+@router.get("/sessions/{session_id}", summary="One session", responses=refusals(*_FOUND))
+async def get_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
+    """Its title and when it was used."""
+    return SessionOut.of(await sessions.get(caller, session_id))
+
+
+@router.patch("/sessions/{session_id}", summary="Rename a session", responses=refusals(*_FOUND, *_BODY))
+async def rename_session(
+    session_id: SessionId, change: SessionChange, sessions: SessionsDep, caller: CallerDep
+) -> SessionOut:
+    """Sets the title, which is yours from then on."""
+    return SessionOut.of(await sessions.rename(caller, session_id, change.title))
+
+
+@router.delete("/sessions/{session_id}", summary="Delete a session", status_code=204, responses=refusals(*_FOUND))
+async def delete_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
+    """Deletes it with all its messages, and stops what still answers in it."""
+    await sessions.delete(caller, session_id)
+    return Response(status_code=204)
+
+
+@router.put(
+    "/sessions/{session_id}/branch",
+    summary="Switch to another version",
+    responses=refusals(*_FOUND, *_BODY, "message_not_found", "session_busy"),
+)
+async def switch_branch(session_id: SessionId, branch: Branch, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
+    """Makes the branch with this message the active one, which the model is told and the history shows."""
+    return SessionOut.of(await sessions.activate(caller, session_id, branch.message_id))
+
+
+@router.get(
+    "/sessions/{session_id}/export",
+    summary="Take a conversation along",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The active branch as a file",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/markdown": {"schema": {"type": "string"}},
+            },
+        },
+        **refusals(*_FOUND, "invalid_request"),
+    },
+)
+async def export_session(
+    session_id: SessionId,
+    sessions: SessionsDep,
+    caller: CallerDep,
+    format: Annotated[Literal["json", "markdown"], Query(description="`json` or `markdown`")] = "json",
+) -> Response:
+    """The active branch, whole, as JSON or Markdown."""
+    session = await sessions.get(caller, session_id)
+    name, media_type, write = (
+        (f"{session.id}.json", "application/json", _as_json)
+        if format == "json"
+        else (f"{session.id}.md", "text/markdown; charset=utf-8", _as_markdown)
+    )
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    pages = sessions.whole(caller, session.id)
+    return StreamingResponse(write(session, pages), headers=headers, media_type=media_type)
+
+
+@router.get(
+    "/chat/history/{session_id}",
+    summary="What was said?",
+    response_model_exclude_none=True,
+    responses=refusals(*_FOUND, "malformed_page", "invalid_request"),
+)
+async def get_history(
+    session_id: SessionId,
+    sessions: SessionsDep,
+    caller: CallerDep,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    all_branches: Annotated[bool, Query(alias="all", description="Every message, not the active branch alone")] = False,
+) -> MessagePage:
+    """The messages of the active branch, oldest first; with `all=true` those of every branch, as they came."""
+    page = await sessions.history(caller, session_id, cursor, limit, whole=all_branches)
+    return MessagePage(items=[MessageOut.of(message) for message in page.items], next=page.next)
+
+
+@router.delete("/chat/history/{session_id}", summary="Empty a session", status_code=204, responses=refusals(*_FOUND))
+async def clear_history(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
+    """Deletes its messages and keeps the session."""
+    await sessions.clear(caller, session_id)
+    return Response(status_code=204)
+
+
+async def _as_json(session: Session, pages: AsyncIterator[list[Message]]) -> AsyncIterator[bytes]:
+    yield b'{"session":' + SessionOut.of(session).model_dump_json(exclude_none=True).encode() + b',"messages":['
+    first = True
+    async for page in pages:
+        items = [MessageOut.of(message).model_dump_json(exclude_none=True).encode() for message in page]
+        yield (b"" if first or not items else b",") + b",".join(items)
+        first = first and not items
+    yield b"]}\n"
+
+
+async def _as_markdown(session: Session, pages: AsyncIterator[list[Message]]) -> AsyncIterator[bytes]:
+    """Headings for who speaks; what they say stays as it is."""
+    title = " ".join((session.title or "Conversation").split())
+    yield f"# {title}\n".encode()
+    async for page in pages:
+        for message in page:
+            who = "You" if message.role == "user" else f"Answer ({message.model}, {message.state})"
+            yield f"\n## {who}\n\n{message.text}\n".encode()
