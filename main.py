@@ -23,8 +23,9 @@ from routers.errors import add_error_handlers
 from routers.middleware import add_middleware
 from routers.streaming import StreamingApp
 from services.catalogue import CatalogueError
-from services.container import key_secret, open_services, read_catalogue
+from services.container import check_storage, key_secret, open_services, read_catalogue
 from services.secret import SecretError
+from services.storage import StorageError
 
 SEND_BUFFER_BYTES = 64 * 1024
 RELOAD_DRAIN_SECONDS = 1.0
@@ -92,15 +93,42 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Exit code 3 is uvicorn's own for a failed start; after any other it would start a worker anew for ever.
-    app = globals()["app"] = _create_or_exit(_load_settings(exit_code=3), exit_code=3)
+    settings = _load_settings(exit_code=3)
+    if problem := _too_many(_workers_of_uvicorn(), settings):
+        print(problem, file=sys.stderr)
+        raise SystemExit(3)
+    app = globals()["app"] = _create_or_exit(settings, exit_code=3)
     return app
+
+
+def _too_many(workers: int, settings: Settings) -> str | None:
+    """Why so many workers cannot be served with, if that is so."""
+    if workers <= 1 or settings.REDIS_URL is not None:
+        return None
+    return (
+        f"StreamForge cannot start {workers} workers: a stream in the memory of one cannot be read in another. "
+        "Set REDIS_URL, or start one. See docs/operations.md."
+    )
+
+
+def _workers_of_uvicorn() -> int:
+    """How many `uvicorn main:app` starts; its workers inherit the command line."""
+    given = dict(zip(sys.argv, [*sys.argv[1:], ""], strict=True)).get("--workers")
+    for word in sys.argv:
+        given = word.partition("=")[2] if word.startswith("--workers=") else given
+    given = given or os.environ.get("WEB_CONCURRENCY", "")
+    return int(given) if given.isdigit() else 1
 
 
 def _create_or_exit(settings: Settings, exit_code: int) -> FastAPI:
     try:
+        check_storage(settings)
         return create_app(settings)
     except CatalogueError as error:
         print(f"StreamForge cannot start, its models are wrong: {error} See docs/models.md.", file=sys.stderr)
+        raise SystemExit(exit_code) from None
+    except StorageError as error:
+        print(f"StreamForge cannot start: {error} See docs/operations.md.", file=sys.stderr)
         raise SystemExit(exit_code) from None
     except SecretError as error:
         print(f"StreamForge cannot start: {error} See docs/security.md.", file=sys.stderr)
@@ -127,17 +155,27 @@ def serve(argv: list[str]) -> int:
     if argv:
         from cli.main import run
 
-        return run(argv, settings)
+        return run(argv, settings, _serve)
+    return _serve(settings)
+
+
+def _serve(settings: Settings) -> int:
+    if problem := _too_many(settings.WORKERS, settings):
+        print(problem, file=sys.stderr)
+        return 2
     app = _create_or_exit(settings, exit_code=2)
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
     try:
         listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
     except OSError as error:
         print(f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.", file=sys.stderr)
         return 1
+    several = settings.WORKERS > 1
     config = uvicorn.Config(
-        app,
+        "main:app" if several else app,  # each worker makes its own
+        workers=settings.WORKERS,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -150,7 +188,11 @@ def serve(argv: list[str]) -> int:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     structlog.get_logger("main").info("serving", url=url, docs=f"{url}/docs", version=settings.APP_VERSION)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        if several:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises the signal once more when all is done
         return 128 + signal.SIGINT
     return 0

@@ -1,6 +1,8 @@
 """The commands. Each gets the settings that `main` has loaded, and ends with a sentence where it cannot do its work."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import click
 
@@ -8,9 +10,26 @@ from cli.keys import keys
 from config.settings import Settings
 
 
-@click.group()
-def commands() -> None:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What `main` has loaded, and how it serves."""
+
+    settings: Settings
+    serve: Callable[[Settings], int]
+
+
+@click.group(invoke_without_command=True)
+@click.option("--workers", type=click.IntRange(1, 1_000), help="Processes to serve with; by default WORKERS.")
+@click.pass_context
+def commands(context: click.Context, workers: int | None) -> None:
     """Without a command it serves. Settings come from the environment and .env; see .env.example."""
+    program: Program = context.obj
+    if context.invoked_subcommand is None:
+        settings = program.settings
+        if workers is not None:
+            settings = settings.model_copy(update={"WORKERS": workers})
+        context.exit(program.serve(settings))
+    context.obj = program.settings
 
 
 @commands.command()
@@ -35,10 +54,10 @@ def migrate(settings: Settings) -> None:
 commands.add_command(keys)
 
 
-def run(argv: list[str], settings: Settings) -> int:
+def run(argv: list[str], settings: Settings, serve: Callable[[Settings], int]) -> int:
     """Do what the words say. Answers the exit code: 2 for words that mean nothing, 1 for work that failed."""
     try:
-        code = commands.main(argv, prog_name="python main.py", obj=settings, standalone_mode=False)
+        code = commands.main(argv, prog_name="python main.py", obj=Program(settings, serve), standalone_mode=False)
     except click.UsageError as error:
         print(f"{error.format_message()} See: python main.py --help", file=sys.stderr)
         return 2
