@@ -34,7 +34,7 @@ async def test_another_replica_has_the_past_and_what_comes_up_to_the_end(replica
         await here.append(tail, 3, Delta("b"))
         await here.seal(tail, DONE)
         await here.announce(tail, DONE)
-        await until(lambda: copy.ended)
+        await until(lambda: copy.ended, seconds=1)  # before the read that went on at first would have come back
         assert copy.events == tail.events
         assert follower.times == 2
         assert (copy.outcome, copy.size) == (DONE, tail.size)
