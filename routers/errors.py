@@ -6,12 +6,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from domain.errors import ERRORS, StreamForgeError
+from routers.shapes import Refusal, body_of, shape_of
 
 PROVIDER_ERRORS = [code for code in ERRORS if code.startswith("provider_")]
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
@@ -40,10 +42,20 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = Field(None, max_length=1_000)
 
 
-class ProblemResponse(JSONResponse):
-    """A problem on the wire."""
+class ProblemResponse(Response):
+    """A refusal, in the shape that the client of the path expects."""
 
-    media_type = "application/problem+json"
+    def __init__(self, refusal: Refusal, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self._refusal = refusal
+        self._extra = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shaped = shape_of(scope["path"].removeprefix(scope.get("root_path", "")))(self._refusal)
+        wait = self._refusal.retry_after
+        headers = {**self._extra, **shaped.headers, **({"retry-after": str(wait)} if wait is not None else {})}
+        answer = Response(shaped.body, shaped.status, headers, shaped.media_type)
+        await answer(scope, receive, send)
 
 
 def problem(
@@ -57,12 +69,9 @@ def problem(
 ) -> ProblemResponse:
     """The response for a code of `domain.errors.ERRORS`; the table fills in what is not given."""
     kind = ERRORS[code]
-    status = status or kind.status
-    body = _body(code, status, detail or kind.message)
-    if errors:
-        body["errors"] = list(errors)
-    extra = {"retry-after": str(retry_after)} if retry_after is not None else {}
-    return ProblemResponse(body, status, headers={**(headers or {}), **extra})
+    return ProblemResponse(
+        Refusal(code, status or kind.status, detail or kind.message, errors, retry_after), headers or {}
+    )
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -75,15 +84,11 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 def _described(status: int, codes: Sequence[str]) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    examples = {code: {"value": _body(code, status, ERRORS[code].message)} for code in codes}
+    examples = {code: {"value": body_of(code, status, ERRORS[code].message)} for code in codes}
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
-
-
-def _body(code: str, status: int, detail: str) -> dict[str, Any]:
-    return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
 
 
 def add_error_handlers(app: FastAPI) -> None:
