@@ -13,7 +13,7 @@ from domain.errors import StreamForgeError
 from domain.messages import Append, Begun, Busy, KeyInUse, Message, ParentSpec, Question
 from stores.sql import branches
 from stores.sql.branches import Change
-from stores.sql.rows import MESSAGE, SESSION, AnyRow, message, session
+from stores.sql.rows import MESSAGE, SESSION, AnyRow, message, row_of, session
 from stores.sql.tables import messages, sessions
 
 
@@ -49,9 +49,6 @@ _APPEND = (
     .where(messages.c.id == bindparam("leaf"))
     .values(active_child_id=bindparam("child"))
     .returning(messages.c.id, messages.c.depth, messages.c.summary_id)
-)
-TARGET = select(*MESSAGE, messages.c.active_child_id).where(
-    messages.c.id == bindparam("message"), messages.c.session_id == bindparam("session")
 )
 _INSERT = insert(messages)
 
@@ -119,7 +116,7 @@ def _edited(
         changes: list[Change] = [(None, question.id, taken.root_id)]
         branches.apply(connection, asked.session_id, changes)
         return _new(asked, question, None, 0, None), changes
-    above = connection.execute(TARGET, {"message": target.parent_id, "session": asked.session_id}).one()
+    above = _row_of(connection, asked, target.parent_id)
     changes = _branch_off(connection, taken, above, question.id)
     return _new(asked, question, above.id, above.depth + 1, above.summary_id), changes
 
@@ -127,13 +124,17 @@ def _edited(
 def _again(connection: Connection, asked: Beginning, taken: AnyRow) -> tuple[Message, list[Change]]:
     target = _target(connection, asked)
     if target.role == "assistant":
-        target = connection.execute(TARGET, {"message": target.parent_id, "session": asked.session_id}).one()
+        target = _row_of(connection, asked, target.parent_id)
     return message(target), _branch_off(connection, taken, target, asked.answer_id)
 
 
 def _target(connection: Connection, asked: Beginning) -> AnyRow:
     assert not isinstance(asked.parent, Append)
-    row = connection.execute(TARGET, {"message": asked.parent.message_id, "session": asked.session_id}).one_or_none()
+    return _row_of(connection, asked, asked.parent.message_id)
+
+
+def _row_of(connection: Connection, asked: Beginning, message_id: str) -> AnyRow:
+    row = row_of(connection, asked.owner, asked.session_id, message_id)
     if row is None:
         raise StreamForgeError("message_not_found")
     return row

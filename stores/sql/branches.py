@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, literal, select, update
 
 from domain.errors import StreamForgeError
-from stores.sql.rows import MESSAGE, SUMMARY, AnyRow
-from stores.sql.tables import messages, sessions, summaries
+from stores.sql.rows import MESSAGE, AnyRow
+from stores.sql.tables import messages, sessions
 
 Change = tuple[str | None, str | None, str | None]
 
@@ -71,13 +71,6 @@ _newest = _newest.union_all(
     .where(_above.c.depth > bindparam("covered"))
 )
 _NEWEST = select(*MESSAGE).join(_newest, _newest.c.id == messages.c.id).order_by(_newest.c.place.desc())
-_SUMMARY_AT = (
-    select(messages.c.id.label("leaf"), *SUMMARY)
-    .outerjoin_from(messages, summaries, summaries.c.id == messages.c.summary_id)
-    .where(messages.c.id == bindparam("leaf"), messages.c.session_id == bindparam("session"))
-    .where(messages.c.owner == bindparam("owner"))
-)
-
 _POINT = update(messages).where(messages.c.id == bindparam("parent")).values(active_child_id=bindparam("to"))
 _POINT_IF = _POINT.where(messages.c.active_child_id == bindparam("child"))
 _ROOT = update(sessions).where(sessions.c.id == bindparam("session")).values(root_id=bindparam("to"))
@@ -134,11 +127,6 @@ def leaf_below(connection: Connection, message_id: str) -> str:
 def down(connection: Connection, message_id: str | None, most: int) -> list[AnyRow]:
     """The message and what follows it on its active branch: rows of `MESSAGE`."""
     return list(connection.execute(_DOWN, {"start": message_id, "most": most}).all())
-
-
-def summary_at(connection: Connection, owner: str, session_id: str, leaf_id: str) -> AnyRow | None:
-    """The summary that covers a beginning of the leaf's branch: a row of the leaf's id and `SUMMARY`."""
-    return connection.execute(_SUMMARY_AT, {"leaf": leaf_id, "session": session_id, "owner": owner}).one_or_none()
 
 
 def newest(connection: Connection, leaf_id: str, *, most: int, tokens: int, covered: int) -> list[AnyRow]:

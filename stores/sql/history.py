@@ -1,37 +1,29 @@
 """A conversation as it is read: the messages of a branch or of all, the end that a model is told, and the switch."""
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from domain.errors import StreamForgeError
 from domain.messages import Message, Page, Session, Summary, Window
 from stores.sql import branches
-from stores.sql.rows import MESSAGE, SESSION, SUMMARY, bad_cursor, message, page, seq_of, session, with_siblings
+from stores.sql.rows import MESSAGE, SESSION, SUMMARY, bad_cursor, message, page, row_of, seq_of, session, with_siblings
 from stores.sql.tables import messages, sessions, summaries
 
 _ROOT = select(sessions.c.root_id).where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner"))
-_MINE: tuple[ColumnElement[bool], ...] = (
-    messages.c.session_id == bindparam("session"),
-    messages.c.owner == bindparam("owner"),
-)
-_GET = select(*MESSAGE, messages.c.active_child_id).where(messages.c.id == bindparam("message"), *_MINE)
 _WHOLE = (
     select(*MESSAGE, messages.c.seq)
-    .where(*_MINE, messages.c.seq > bindparam("after"))
+    .where(messages.c.session_id == bindparam("session"), messages.c.seq > bindparam("after"))
     .order_by(messages.c.seq)
     .limit(bindparam("most"))
 )
 _SWITCH = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(leaf_id=bindparam("leaf")).returning(*SESSION)
 )
-_SUMMARY = insert(summaries)
+_KEEP = insert(summaries)
+_SUMMARY = select(*SUMMARY).where(summaries.c.id == bindparam("summary"))
 
 _below = select(messages.c.id).where(messages.c.id == bindparam("message")).cte("below", recursive=True)
 _child = messages.alias("child")
-_below = _below.union_all(
-    select(_child.c.id)
-    .join(_below, _child.c.parent_id == _below.c.id)
-    .where(_child.c.session_id == bindparam("session"))
-)
+_below = _below.union_all(select(_child.c.id).join(_below, _child.c.parent_id == _below.c.id))
 _newer = select(summaries.c.id).where(
     summaries.c.session_id == bindparam("session"), summaries.c.depth > bindparam("covered")
 )
@@ -45,17 +37,15 @@ _COVER = (
 
 def get(connection: Connection, owner: str, session_id: str, message_id: str) -> Message | None:
     """The message, or `None`."""
-    values = {"message": message_id, "session": session_id, "owner": owner}
-    rows = connection.execute(_GET, values).all()
-    return with_siblings(connection, session_id, rows)[0] if rows else None
+    row = row_of(connection, owner, session_id, message_id)
+    return with_siblings(connection, session_id, [row])[0] if row is not None else None
 
 
 def active(connection: Connection, owner: str, session_id: str, after: str | None, limit: int) -> Page[Message]:
     """A page of the active branch. The cursor is the last message's id: what is active below it comes next."""
     start = _root(connection, owner, session_id)
     if after is not None:
-        values = {"message": after, "session": session_id, "owner": owner}
-        last = connection.execute(_GET, values).one_or_none()
+        last = row_of(connection, owner, session_id, after)
         if last is None:
             raise bad_cursor()
         start = last.active_child_id
@@ -67,7 +57,7 @@ def active(connection: Connection, owner: str, session_id: str, after: str | Non
 def whole(connection: Connection, owner: str, session_id: str, after: str | None, limit: int) -> Page[Message]:
     """A page of all messages."""
     _root(connection, owner, session_id)
-    values = {"session": session_id, "owner": owner, "after": seq_of(after) or 0, "most": limit + 1}
+    values = {"session": session_id, "after": seq_of(after) or 0, "most": limit + 1}
     rows = connection.execute(_WHOLE, values).all()
     found = page(rows, limit, message, lambda row: str(row.seq))
     return Page(with_siblings(connection, session_id, rows[:limit]), found.next)
@@ -85,10 +75,11 @@ def window(
     connection: Connection, owner: str, session_id: str, leaf_id: str, max_messages: int, max_tokens: int
 ) -> Window:
     """The end of a branch, and the summary of what comes before."""
-    at = branches.summary_at(connection, owner, session_id, leaf_id)
-    if at is None:
+    leaf = row_of(connection, owner, session_id, leaf_id)
+    if leaf is None:
         raise StreamForgeError("message_not_found")
-    summary = Summary(*at[1 : 1 + len(SUMMARY)]) if at.id is not None else None
+    known = connection.execute(_SUMMARY, {"summary": leaf.summary_id}).one_or_none() if leaf.summary_id else None
+    summary = Summary(*known) if known is not None else None
     covered = summary.depth if summary else -1
     rows = branches.newest(connection, leaf_id, most=max_messages, tokens=max_tokens, covered=covered)
     return Window([message(row) for row in rows], summary)
@@ -97,8 +88,7 @@ def window(
 def activate(connection: Connection, owner: str, session_id: str, message_id: str) -> Session:
     """Make the branch of a message the active one."""
     pointers = branches.lock(connection, owner, session_id)
-    values = {"message": message_id, "session": session_id, "owner": owner}
-    if connection.execute(_GET, values).first() is None:
+    if row_of(connection, owner, session_id, message_id) is None:
         raise StreamForgeError("message_not_found")
     branches.apply(connection, session_id, branches.changes_to(connection, pointers.root_id, message_id))
     leaf = branches.leaf_below(connection, message_id)
@@ -111,10 +101,9 @@ def summarise(connection: Connection, owner: str, summary: Summary) -> bool:
         branches.lock(connection, owner, summary.session_id)
     except StreamForgeError:
         return False
-    there = {"message": summary.message_id, "session": summary.session_id, "owner": owner}
-    if connection.execute(_GET, there).first() is None:
+    if row_of(connection, owner, summary.session_id, summary.message_id) is None:
         return False
-    connection.execute(_SUMMARY, {column.name: getattr(summary, column.name) for column in SUMMARY})
+    connection.execute(_KEEP, {column.name: getattr(summary, column.name) for column in SUMMARY})
     connection.execute(
         _COVER,
         {

@@ -35,6 +35,8 @@ def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 
                 "statement_timeout": limit,
                 "idle_in_transaction_session_timeout": limit,
                 "jit": "off",  # it takes longer than any statement of ours
+                # A plan that is kept was made when the tables were small, and then reads all of them.
+                "plan_cache_mode": "force_custom_plan",
             },
         },
         pool_size=connections,

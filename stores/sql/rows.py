@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.errors import StreamForgeError
@@ -19,6 +19,13 @@ AnyRow = Row[*tuple[Any, ...]]
 SESSION = (*(sessions.c[field.name] for field in fields(Session) if field.name != "leaf"), sessions.c.leaf_id)
 MESSAGE = tuple(messages.c[field.name] for field in fields(Message) if field.name != "siblings")
 SUMMARY = tuple(summaries.c[field.name] for field in fields(Summary))
+
+_PLACE = select(messages.c.seq, messages.c.parent_id, messages.c.id)
+_CHILDREN = _PLACE.where(messages.c.parent_id.in_(bindparam("parents", expanding=True)))
+_FIRST = _PLACE.where(messages.c.session_id == bindparam("session"), messages.c.parent_id.is_(None))
+_GET = select(*MESSAGE, messages.c.active_child_id, messages.c.undo, messages.c.owner).where(
+    messages.c.id == bindparam("message")
+)
 
 _SEQ = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -59,14 +66,23 @@ def message(row: AnyRow) -> Message:
     return Message(*row[: len(MESSAGE)])
 
 
+def row_of(connection: Connection, owner: str, session_id: str, message_id: str) -> AnyRow | None:
+    """A message of the owner's session: `MESSAGE`, `active_child_id`, `undo` and `owner`.
+
+    Looked up by its id alone: a planner that is told the session too may walk that instead.
+    """
+    row = connection.execute(_GET, {"message": message_id}).one_or_none()
+    return row if row is not None and row.session_id == session_id and row.owner == owner else None
+
+
 def with_siblings(connection: Connection, session_id: str, rows: Sequence[AnyRow]) -> list[Message]:
     """The messages of one session, each with its siblings where it has some."""
     parents = {row.parent_id for row in rows}
-    one_of_them = messages.c.parent_id.in_(sorted(parents - {None}))
-    wanted = one_of_them | messages.c.parent_id.is_(None) if None in parents else one_of_them
-    query = select(messages.c.parent_id, messages.c.id).where(messages.c.session_id == session_id, wanted)
+    found = list(connection.execute(_CHILDREN, {"parents": sorted(parents - {None})}))
+    if None in parents:
+        found += connection.execute(_FIRST, {"session": session_id})
     children: dict[str | None, list[str]] = {}
-    for parent_id, child_id in connection.execute(query.order_by(messages.c.seq)):
+    for _, parent_id, child_id in sorted(found):  # not by the database, which would walk the whole session in order
         children.setdefault(parent_id, []).append(child_id)
     families = {parent: tuple(ids) if len(ids) > 1 else () for parent, ids in children.items()}
     return [replace(message(row), siblings=families.get(row.parent_id, ())) for row in rows]

@@ -21,12 +21,12 @@ _BY_CLIENT_ID = select(*SESSION).where(
 _LIST = (
     select(*SESSION)
     .where(sessions.c.owner == bindparam("owner_"))
-    .order_by(sessions.c.updated.desc(), sessions.c.id)
+    .order_by(sessions.c.updated.desc(), sessions.c.id.desc())
     .limit(bindparam("most"))
 )
 _LIST_ON = _LIST.where(
     (sessions.c.updated < bindparam("moment"))
-    | ((sessions.c.updated == bindparam("moment")) & (sessions.c.id > bindparam("session")))
+    | ((sessions.c.updated == bindparam("moment")) & (sessions.c.id < bindparam("session")))
 )
 _RENAME = update(sessions).where(*_MINE).values(title=bindparam("name"), auto_title=False).returning(*SESSION)
 _TITLE = update(sessions).where(*_MINE, sessions.c.auto_title).values(title=bindparam("name"))

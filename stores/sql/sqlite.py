@@ -20,6 +20,8 @@ from stores.sql.failures import translated
 
 T = TypeVar("T")
 
+_CHECKPOINT_AFTER = 128
+"""Transactions after which the log is copied into the file, beside the writer, whom SQLite would make do it."""
 _LOOK_AFTER = 20_000
 """Steps of SQLite's machine, about a millisecond, after which the clock is looked at."""
 
@@ -40,6 +42,7 @@ class SqliteDatabase:
             hide_parameters=True,
         )
         event.listen(self._engine, "connect", self._prepare)
+        self._written = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers = ThreadPoolExecutor(max(connections - 1, 1), thread_name_prefix="sqlite-reader")
 
@@ -50,6 +53,7 @@ class SqliteDatabase:
             f"busy_timeout={int(self._patience.turn * 1000)}",
             "journal_mode=WAL",
             "synchronous=NORMAL",
+            "wal_autocheckpoint=10000",  # pages, if the checkpoints below do not keep up
             "foreign_keys=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
@@ -57,7 +61,11 @@ class SqliteDatabase:
         connection.set_progress_handler(lambda: time.monotonic() > deadline[0], _LOOK_AFTER)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(self._writer, work, transaction)
+        result = await self._run(self._writer, work, transaction)
+        self._written += 1
+        if self._written % _CHECKPOINT_AFTER == 0:
+            self._readers.submit(self._connected, _checkpoint, _look)
+        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._run(self._readers, work, _look)
@@ -69,13 +77,16 @@ class SqliteDatabase:
         def run() -> T:
             if time.monotonic() > turn:
                 raise TimeoutError
-            with self._engine.connect() as connection:
-                connection.info["deadline"][0] = time.monotonic() + self._patience.turn + self._patience.work
-                return do(connection, work)
+            return self._connected(work, do)
 
         with translated():
             async with asyncio.timeout(2 * self._patience.turn + self._patience.work):
                 return await asyncio.wrap_future(threads.submit(run))
+
+    def _connected(self, work: Callable[[Connection], T], do: "_Way[T]") -> T:
+        with self._engine.connect() as connection:
+            connection.info["deadline"][0] = time.monotonic() + self._patience.turn + self._patience.work
+            return do(connection, work)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -87,6 +98,10 @@ class SqliteDatabase:
 
 
 _Way = Callable[[Connection, Callable[[Connection], T]], T]
+
+
+def _checkpoint(connection: Connection) -> None:
+    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _look(connection: Connection, work: Callable[[Connection], T]) -> T:

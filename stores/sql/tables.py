@@ -65,7 +65,7 @@ sessions = Table(
     _id("leaf_id"),  # the last message of the active branch
     _id("prior_leaf_id"),  # what this and `updated` were before the newest answer was begun
     Column("prior_updated", Double),
-    Index("sessions_updated", "owner", text("updated DESC"), "id"),
+    Index("sessions_updated", "owner", "updated", "id"),
     Index(
         "sessions_client_id",
         "owner",
@@ -103,7 +103,14 @@ messages = Table(
     Column("total_ms", Integer),
     Column("idempotency_key", String(255)),
     Column("alive", Double),  # when its producer was last known to run
-    Index("messages_parent", "session_id", "parent_id"),
+    Index("messages_parent", "parent_id"),
+    Index(
+        "messages_first",
+        "session_id",
+        "parent_id",
+        sqlite_where=text("parent_id IS NULL"),
+        postgresql_where=text("parent_id IS NULL"),
+    ),
     Index("messages_seq", "session_id", "seq"),
     Index("messages_owner", "owner", "seq"),
     Index("messages_stream", "stream_id"),

@@ -3,20 +3,17 @@
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from stores.sql import branches
-from stores.sql.begin import TARGET
 from stores.sql.branches import Change
-from stores.sql.rows import MESSAGE
+from stores.sql.rows import row_of
 from stores.sql.tables import messages, sessions
 
-_OWN = select(*MESSAGE, messages.c.undo).where(
+_SESSION = select(messages.c.session_id).where(
     messages.c.id == bindparam("message"), messages.c.owner == bindparam("owner")
 )
 _NEWEST = (
     select(messages.c.id).where(messages.c.session_id == bindparam("session")).order_by(messages.c.seq.desc()).limit(1)
 )
-_CHILD = select(messages.c.id).where(
-    messages.c.session_id == bindparam("session"), messages.c.parent_id == bindparam("parent")
-)
+_CHILD = select(messages.c.id).where(messages.c.parent_id == bindparam("parent"))
 _DELETE = delete(messages).where(messages.c.id == bindparam("message"))
 _RESTORE = (
     update(sessions)
@@ -27,20 +24,19 @@ _RESTORE = (
 
 def withdraw(connection: Connection, owner: str, answer_id: str) -> bool:
     """Undo the beginning. Only for the newest message of its session, while it has no words."""
-    own = {"message": answer_id, "owner": owner}
-    answer = connection.execute(_OWN, own).one_or_none()
-    if answer is None:
+    session_id = connection.execute(_SESSION, {"message": answer_id, "owner": owner}).scalar_one_or_none()
+    if session_id is None:
         return False
-    session_id = answer.session_id
     session = branches.lock(connection, owner, session_id)
-    answer = connection.execute(_OWN, own).one_or_none()  # as it is now that nobody else changes it
+    answer = row_of(connection, owner, session_id, answer_id)
     newest = connection.execute(_NEWEST, {"session": session_id}).scalar_one_or_none()
     if answer is None or newest != answer_id or answer.text or answer.role != "assistant":
         return False
-    question = connection.execute(TARGET, {"message": answer.parent_id, "session": session_id}).one()
+    question = row_of(connection, owner, session_id, answer.parent_id)
+    assert question is not None
     changes: list[Change] = answer.undo or [(question.parent_id, question.id, None)]
     connection.execute(_DELETE, {"message": answer_id})
-    if connection.execute(_CHILD, {"session": session_id, "parent": question.id}).first() is None:
+    if connection.execute(_CHILD, {"parent": question.id}).first() is None:
         connection.execute(_DELETE, {"message": question.id})
     branches.undo(connection, session_id, changes)
     connection.execute(

@@ -19,15 +19,20 @@ def migrated(postgres: Postgres) -> Iterator[str]:
         yield url.rpartition("/")[2]
 
 
+@pytest.fixture
+def postgres_url(postgres: Postgres, migrated: str) -> Iterator[str]:
+    """A database of PostgreSQL that is up to date."""
+    with postgres.database(migrated) as address:
+        yield address
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that is up to date, or becomes it."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'data' / 'streamforge.db'}"
         return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    with postgres.database(request.getfixturevalue("migrated")) as address:
-        yield address
+    yield request.getfixturevalue("postgres_url")
 
 
 @pytest_asyncio.fixture

@@ -55,8 +55,8 @@ def _sessions() -> None:
         sa.Column("prior_leaf_id", sa.String(32)),
         sa.Column("prior_updated", sa.Double),
     )
-    op.create_index("sessions_updated", "sessions", ["owner", sa.text("updated DESC"), "id"])
-    _unique("sessions_client_id", "sessions", ["owner", "client_id"], "client_id IS NOT NULL")
+    op.create_index("sessions_updated", "sessions", ["owner", "updated", "id"])
+    _partial("sessions_client_id", "sessions", ["owner", "client_id"], "client_id IS NOT NULL")
 
 
 def _messages() -> None:
@@ -88,14 +88,15 @@ def _messages() -> None:
         sa.Column("alive", sa.Double),
         sqlite_autoincrement=True,
     )
-    op.create_index("messages_parent", "messages", ["session_id", "parent_id"])
+    op.create_index("messages_parent", "messages", ["parent_id"])
+    _partial("messages_first", "messages", ["session_id", "parent_id"], "parent_id IS NULL", unique=False)
     op.create_index("messages_seq", "messages", ["session_id", "seq"])
     op.create_index("messages_owner", "messages", ["owner", "seq"])
     op.create_index("messages_stream", "messages", ["stream_id"])
     running = "state = 'running'"
-    _unique("messages_running", "messages", ["session_id"], running)
-    _unique("messages_client_id", "messages", ["owner", "client_id"], "client_id IS NOT NULL")
-    _unique("messages_key", "messages", ["owner", "idempotency_key"], f"{running} AND idempotency_key IS NOT NULL")
+    _partial("messages_running", "messages", ["session_id"], running)
+    _partial("messages_client_id", "messages", ["owner", "client_id"], "client_id IS NOT NULL")
+    _partial("messages_key", "messages", ["owner", "idempotency_key"], f"{running} AND idempotency_key IS NOT NULL")
 
 
 def _summaries() -> None:
@@ -138,9 +139,9 @@ def _usage() -> None:
     op.create_index("usage_session", "usage", ["session_id"])
 
 
-def _unique(name: str, table: str, columns: list[str], where: str) -> None:
+def _partial(name: str, table: str, columns: list[str], where: str, *, unique: bool = True) -> None:
     clause = sa.text(where)
-    op.create_index(name, table, columns, unique=True, sqlite_where=clause, postgresql_where=clause)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=clause, postgresql_where=clause)
 
 
 def _has_fts5() -> bool:
