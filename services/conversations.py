@@ -65,16 +65,8 @@ class Conversations:
         `session_not_found`, `message_not_found`, `client_id_taken`, or `session_busy` with the stream that holds it.
         """
         stores = await self._storage.open()
-        session_id, _ = _in_session(info)
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
-        if place.new:
-            await stores.sessions.create(info.owner, client_id=None, title=None, now=time(), id=session_id)
-        try:
-            question = (await self._take(stores, info, place, new, release)).question
-        except BaseException:
-            if place.new:
-                await stores.sessions.delete(info.owner, session_id)
-            raise
+        question = (await self._take(stores, info, place, new, release)).question
         try:
             return await self._recall(stores, info, question, replace(ask, message=question.text), candidates)
         except BaseException:
@@ -86,8 +78,6 @@ class Conversations:
     ) -> Ask:
         """What to ask, with what was said before the question."""
         session_id, answer_id = _in_session(info)
-        if question.depth == 0:
-            await stores.sessions.title(info.owner, session_id, first_words(question.text))
         if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
             return ask
         tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens)
@@ -152,6 +142,8 @@ class Conversations:
                     model=info.model,
                     idempotency_key=info.idempotency_key,
                     now=time(),
+                    title=first_words(question.text) if question else None,
+                    opens=place.new,
                 )
             except Busy as busy:
                 holder = busy.stream_id

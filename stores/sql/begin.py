@@ -7,10 +7,10 @@ put in: a look beforehand would be out of date. The session's row is changed fir
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, String, bindparam, case, func, insert, select, update
 
 from domain.errors import StreamForgeError
-from domain.messages import Append, Begun, Busy, KeyInUse, Message, ParentSpec, Question
+from domain.messages import Append, Begun, Busy, KeyInUse, Message, ParentSpec, Question, Session
 from stores.sql import branches
 from stores.sql.branches import Change
 from stores.sql.rows import MESSAGE, SESSION, AnyRow, message, row_of, session
@@ -19,7 +19,10 @@ from stores.sql.tables import messages, sessions
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What is asked for. There is a question, except for a `Regenerate`."""
+    """What is asked for. There is a question, except for a `Regenerate`.
+
+    `title` is for a session that has none; `opens` says that there is no session of this id yet.
+    """
 
     owner: str
     session_id: str
@@ -30,8 +33,12 @@ class Beginning:
     model: str
     idempotency_key: str | None
     now: float
+    title: str | None = None
+    opens: bool = False
 
 
+_OPEN = insert(sessions)
+_UNTITLED = sessions.c.auto_title & sessions.c.title.is_(None)
 _TAKE = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner_"))
@@ -41,6 +48,7 @@ _TAKE = (
         leaf_id=bindparam("answer"),
         updated=bindparam("now"),
         root_id=func.coalesce(sessions.c.root_id, bindparam("root")),
+        title=case((_UNTITLED, bindparam("name", type_=String)), else_=sessions.c.title),
     )
     .returning(*SESSION, sessions.c.root_id, sessions.c.prior_leaf_id)
 )
@@ -62,9 +70,13 @@ _CLIENT_ID = select(messages.c.id).where(
 
 def begin(connection: Connection, asked: Beginning) -> Begun:
     """Put question and answer in their place, which becomes the active branch. `IntegrityError` where one is taken."""
+    if asked.opens and asked.question is not None:
+        taken_, question = _opened(connection, asked, asked.question)
+        return _put(connection, asked, taken_, question, None)
     root = asked.question.id if isinstance(asked.parent, Append) and asked.question else None
     values = {
-        "session": asked.session_id, "owner_": asked.owner, "answer": asked.answer_id, "now": asked.now, "root": root
+        "session": asked.session_id, "owner_": asked.owner, "answer": asked.answer_id, "now": asked.now, "root": root,
+        "name": asked.title,
     }  # fmt: skip
     taken = connection.execute(_TAKE, values).one_or_none()
     if taken is None:
@@ -76,6 +88,24 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
         question = _appended(connection, asked, asked.question, taken.prior_leaf_id)
     else:
         question, changes = _edited(connection, asked, asked.question, taken)
+    return _put(connection, asked, session(taken), question, changes)
+
+
+def _opened(connection: Connection, asked: Beginning, first: Question) -> tuple[Session, Message]:
+    """A new session, with its first message."""
+    opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, leaf=asked.answer_id)
+    values = {
+        "id": opened.id, "owner": asked.owner, "created": asked.now, "updated": asked.now, "title": asked.title,
+        "auto_title": True, "root_id": first.id, "leaf_id": asked.answer_id,
+    }  # fmt: skip
+    connection.execute(_OPEN, values)
+    return opened, _new(asked, first, None, 0, None)
+
+
+def _put(
+    connection: Connection, asked: Beginning, taken: Session, question: Message, changes: list[Change] | None
+) -> Begun:
+    """Put in the rows."""
     answer = Message(
         asked.answer_id, asked.session_id, question.id, question.depth + 1, "assistant", "running", "", 0, asked.now,
         summary_id=question.summary_id, stream_id=asked.stream_id, model=asked.model,
@@ -84,7 +114,7 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
     if asked.question is not None:
         rows.insert(0, _row(question, asked.owner) | {"active_child_id": answer.id})
     connection.execute(_INSERT, rows)
-    return Begun(session(taken), question, answer)
+    return Begun(taken, question, answer)
 
 
 def _row(new: Message, owner: str) -> dict[str, Any]:

@@ -79,13 +79,19 @@ class MessageStore:
         model: str,
         idempotency_key: str | None,
         now: float,
+        title: str | None = None,
+        opens: bool = False,
     ) -> Begun:
         """Put a question and its running answer into the session, on its active branch.
+
+        `title` is for a session that has none yet. With `opens` the session is made; the question is its first.
 
         `Busy` where an answer is running in it, `KeyInUse` where one is for the same key; `session_not_found`,
         `message_not_found`, `client_id_taken`.
         """
-        asked = Beginning(owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now)
+        asked = Beginning(
+            owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now, title, opens
+        )
         for _ in range(_TRIES):
             try:
                 return await self._database.write(partial(begin, asked=asked))

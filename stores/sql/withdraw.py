@@ -1,6 +1,6 @@
 """An answer that never came to be is withdrawn, as if it had never been begun."""
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Boolean, Connection, bindparam, case, delete, select, update
 
 from stores.sql import branches
 from stores.sql.branches import Change
@@ -18,7 +18,11 @@ _DELETE = delete(messages).where(messages.c.id == bindparam("message"))
 _RESTORE = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"))
-    .values(leaf_id=bindparam("leaf"), updated=bindparam("moment"))
+    .values(
+        leaf_id=bindparam("leaf"),
+        updated=bindparam("moment"),
+        title=case((sessions.c.auto_title & bindparam("empty", type_=Boolean), None), else_=sessions.c.title),
+    )
 )
 
 
@@ -44,6 +48,7 @@ def withdraw(connection: Connection, owner: str, answer_id: str) -> bool:
         {
             "session": session_id,
             "leaf": _leaf(connection, changes[0]) if session.leaf_id == answer_id else session.leaf_id,
+            "empty": changes[0] == (None, question.id, None),
             "moment": session.prior_updated if session.updated == answer.created else session.updated,
         },
     )

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from domain.errors import StreamForgeError
-from domain.messages import Begun, Busy, Edit, Ending, KeyInUse, Regenerate, Summary, new_id
+from domain.messages import Append, Begun, Busy, Edit, Ending, KeyInUse, Question, Regenerate, Summary, new_id
 from domain.usage import Attempt, Cost, Spent, Usage
 from stores.sql.database import Database
 from stores.sql.messages import MessageStore
@@ -284,3 +284,48 @@ async def test_a_text_too_long_for_an_index_is_kept_all_the_same(messages: Messa
     await talk(messages, session_id, text)
     assert (await texts(messages, session_id))[0] == text
     assert len((await messages.search("ann", "word7", None, 10)).items) == 2
+
+
+async def test_a_session_is_opened_with_its_first_question_and_named_by_it(
+    messages: MessageStore, database: Database
+) -> None:
+    sessions = SessionStore(database)
+    session_id, question = new_id(), Question(new_id(), "Why?", 5)
+    begun = await messages.begin(
+        "ann", session_id, question=question, parent=Append(), answer_id=new_id(), stream_id=new_id(), model="m",
+        idempotency_key=None, now=3.0, title="Why?", opens=True,
+    )  # fmt: skip
+    assert begun.session == await sessions.get("ann", session_id)
+    assert begun.session.title == "Why?"
+    assert await sessions.get("eve", session_id) is None
+    assert await texts(messages, session_id) == ["Why?", ""]
+    assert (await ask(messages, "ann", (await sessions.create("ann", client_id=None, title=None, now=4.0)).id)).session
+
+
+async def test_a_title_is_taken_once_and_goes_with_what_is_withdrawn(
+    messages: MessageStore, database: Database
+) -> None:
+    sessions = SessionStore(database)
+    empty = (await sessions.create("ann", client_id=None, title=None, now=1.0)).id
+
+    async def begin(text: str) -> Begun:
+        return await messages.begin(
+            "ann", empty, question=Question(new_id(), text, 5), parent=Append(), answer_id=new_id(),
+            stream_id=new_id(), model="m", idempotency_key=None, now=2.0, title=text,
+        )  # fmt: skip
+
+    async def title() -> str | None:
+        found = await sessions.get("ann", empty)
+        assert found is not None
+        return found.title
+
+    refused = await begin("refused")
+    assert await title() == "refused"
+    await messages.withdraw("ann", refused.answer.id)
+    assert await title() is None
+    first = await begin("first")
+    await messages.finish(first.answer.id, ending("complete", "so"), 3.0)
+    second = await begin("second")
+    assert await title() == "first"
+    await messages.withdraw("ann", second.answer.id)
+    assert await title() == "first"
