@@ -12,8 +12,8 @@ from domain.usage import room
 
 ASSUMED_WINDOW = 8_192
 """Tokens of context of a model whose catalogue entry does not say."""
-MAX_MESSAGES = 400
-"""As many are looked at, however short they are."""
+MAX_MESSAGES = 200
+"""As many are told, however short they are: each costs the provider's package time before it asks."""
 
 _CARE = 0.9
 _SUMMARY = "Summary of what was said earlier in this conversation:\n{summary}\n\nMy next message:\n{message}"
@@ -63,18 +63,18 @@ def uncovered(window: Window) -> list[Message]:
 
 
 def to_summarise(window: Window, tokens: int) -> list[Message]:
-    """The older of the messages that no summary covers, where all of them no longer fit into `tokens`.
+    """The older of the messages that no summary covers, where they no longer fit into `tokens` or are too many.
 
-    What is kept, the newer half of the budget, begins with a message of the user's.
+    What is kept, the newer half of what may be told, begins with a message of the user's.
     """
     messages = uncovered(window)
-    if sum(message.tokens for message in messages) <= tokens:
+    if sum(message.tokens for message in messages) <= tokens and len(messages) <= MAX_MESSAGES:
         return []
     kept = 0
     split = len(messages)
     for index in range(len(messages) - 1, -1, -1):
         kept += messages[index].tokens
-        if kept > tokens // 2:
+        if kept > tokens // 2 or len(messages) - index > MAX_MESSAGES // 2:
             break
         if messages[index].role == "user":
             split = index

@@ -122,7 +122,7 @@ class Scribe:
             owner,
             job.question.session_id,
             leaf_id=job.answer_id,
-            max_messages=MAX_MESSAGES,
+            max_messages=2 * MAX_MESSAGES,
             max_tokens=job.tokens * 2,
         )
         older = to_summarise(window, job.tokens)

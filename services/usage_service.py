@@ -83,8 +83,7 @@ class UsageService:
     async def _stored(self, records: list[UsageRecord]) -> bool:
         try:
             stores = await self._storage.open()
-            for record in records:
-                await stores.usage.add(record)
+            await stores.usage.add(records)
         except Exception as error:
             log.warning("usage could not be stored yet", records=len(records), exc_info=error)
             return False

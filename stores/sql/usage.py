@@ -3,9 +3,10 @@
 Money is kept in ten-thousand-millionths of its currency, in whole ones, so that sums are exact on either database.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import case, func, select
 
@@ -29,26 +30,10 @@ class UsageStore:
         self._database = database
         self._insert = insert_unless_there(database, usage)
 
-    async def add(self, record: UsageRecord) -> None:
-        """Keep the record; the first one of a stream stands."""
-        values = {
-            "owner": record.owner,
-            "key_id": record.key_id,
-            "stream_id": record.stream_id,
-            "session_id": record.session_id,
-            "model": record.model,
-            "state": record.state,
-            "day": datetime.fromtimestamp(record.created, UTC).date().isoformat(),
-            "input_tokens": record.usage.input_tokens,
-            "output_tokens": record.usage.output_tokens,
-            "cached_tokens": record.usage.cached_tokens,
-            "reasoning_tokens": record.usage.reasoning_tokens,
-            "exact": record.usage.exact,
-            "cost": _units(record.cost) if record.cost else None,
-            "currency": record.cost.currency if record.cost else None,
-            "created": record.created,
-        }
-        await self._database.write(lambda connection: connection.execute(self._insert, values))
+    async def add(self, records: Sequence[UsageRecord]) -> None:
+        """Keep the records; the first one of a stream stands."""
+        rows = [_row(record) for record in records]
+        await self._database.write(lambda connection: connection.execute(self._insert, rows))
 
     async def total(
         self, owner: str | None, *, since: str | None, until: str | None, by: Collection[By]
@@ -101,3 +86,23 @@ def _units(cost: Cost) -> int:
 
 def _money(units: int | None) -> Decimal | None:
     return None if units is None else (Decimal(int(units)) * _UNIT).normalize()
+
+
+def _row(record: UsageRecord) -> dict[str, Any]:
+    return {
+        "owner": record.owner,
+        "key_id": record.key_id,
+        "stream_id": record.stream_id,
+        "session_id": record.session_id,
+        "model": record.model,
+        "state": record.state,
+        "day": datetime.fromtimestamp(record.created, UTC).date().isoformat(),
+        "input_tokens": record.usage.input_tokens,
+        "output_tokens": record.usage.output_tokens,
+        "cached_tokens": record.usage.cached_tokens,
+        "reasoning_tokens": record.usage.reasoning_tokens,
+        "exact": record.usage.exact,
+        "cost": _units(record.cost) if record.cost else None,
+        "currency": record.cost.currency if record.cost else None,
+        "created": record.created,
+    }

@@ -7,7 +7,7 @@ from domain.messages import Message, Role, Summary, Window, new_id
 from domain.models import Parameters
 from domain.streams import Turn
 from domain.usage import room
-from services.memory import budget, recall, to_summarise
+from services.memory import MAX_MESSAGES, budget, recall, to_summarise
 from tests.support.catalogue import NAMED
 
 texts = st.text(alphabet="ab cé漢", max_size=60)
@@ -83,6 +83,13 @@ def test_what_is_summarised_is_a_beginning_that_ends_before_a_question(
     elif len(older) < len(messages):
         assert messages[len(older)].role == "user"
         assert sum(message.tokens for message in messages[len(older) :]) <= tokens // 2
+
+
+def test_many_short_messages_are_summarised_as_well() -> None:
+    exchange: list[tuple[Role, str]] = [("user", "a"), ("assistant", "b")]
+    messages = said(*exchange * MAX_MESSAGES)
+    older = to_summarise(Window(messages, None), 1_000_000)
+    assert len(messages) - len(older) == MAX_MESSAGES // 2
 
 
 def test_the_budget_follows_the_window_the_answer_and_the_system_prompt() -> None:

@@ -24,8 +24,8 @@ def usage(database: Database) -> UsageStore:
 
 
 async def test_a_stream_is_counted_once(usage: UsageStore) -> None:
-    await usage.add(RECORD)
-    await usage.add(replace(RECORD, model="m2"))
+    await usage.add([RECORD])
+    await usage.add([replace(RECORD, model="m2")])
     assert await usage.total("ann", since=None, until=None, by=["model"]) == [
         UsageSum(1, 10, 20, 3, 0, exact=True, cost=Decimal("0.1000000001"), currency="USD", model="m1")
     ]
@@ -40,7 +40,7 @@ async def test_sums_are_by_what_is_asked_and_by_currency(usage: UsageStore) -> N
         {"cost": None},
         {"owner": "bob", "model": "m2"},
     ):
-        await usage.add(replace(RECORD, stream_id=new_id(), **changes))
+        await usage.add([replace(RECORD, stream_id=new_id(), **changes)])
 
     async def total(owner: str | None, *by: str, since: str | None = None, until: str | None = None) -> list[UsageSum]:
         return await usage.total(owner, since=since, until=until, by=by)  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ async def test_sums_are_by_what_is_asked_and_by_currency(usage: UsageStore) -> N
 async def test_usage_outlives_its_session_and_forgets_it_with_everything(database: Database, usage: UsageStore) -> None:
     sessions = SessionStore(database)
     session = await sessions.create("ann", client_id=None, title=None, now=1.0)
-    await usage.add(replace(RECORD, session_id=session.id))
+    await usage.add([replace(RECORD, session_id=session.id)])
     await sessions.delete("ann", session.id)
     assert [one.session_id for one in await usage.total("ann", since=None, until=None, by=["session"])] == [session.id]
     await sessions.delete_all("ann")
