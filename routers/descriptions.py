@@ -87,7 +87,7 @@ SESSION_ID_PARAMETER = {
     "in": "query",
     "required": False,
     "description": "The session to answer in, as in the body",
-    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$", "maxLength": 32},
 }
 IDEMPOTENCY_KEY_PARAMETER = {
     "name": "Idempotency-Key",

@@ -77,7 +77,7 @@ class FoundOut(BaseModel):
     """A message in which the words stand."""
 
     session_id: Id
-    session_title: str | None = Field(max_length=MAX_TITLE)
+    session_title: str | None = Field(None, max_length=MAX_TITLE)
     message_id: Id
     role: Role
     created: Moment

@@ -58,7 +58,7 @@ class SessionOut(BaseModel):
     """A session."""
 
     id: Id
-    title: str | None = Field(max_length=MAX_TITLE, description="From its first exchange, unless you set one")
+    title: str | None = Field(None, max_length=MAX_TITLE, description="From its first exchange, unless you set one")
     created: Moment
     updated: Moment
     client_id: str | None = Field(None, max_length=MAX_CLIENT_ID)
@@ -119,7 +119,7 @@ async def forget_everything(
 
 
 @router.get(
-    "/sessions/search",
+    "/search",
     summary="Where was that said?",
     responses=refusals("malformed_page", "invalid_request", "storage_full"),
 )

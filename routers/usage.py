@@ -29,7 +29,7 @@ class UsageRow(BaseModel):
     cached_tokens: Count
     reasoning_tokens: Count
     exact: bool = Field(description="Whether models counted all of it")
-    cost: float | None = Field(ge=0, le=1e12, allow_inf_nan=False, description="`null` where no price was known")
+    cost: float | None = Field(None, ge=0, le=1e12, allow_inf_nan=False, description="Absent where no price was known")
     currency: str | None = Field(None, max_length=8)
 
     @classmethod

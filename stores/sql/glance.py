@@ -17,6 +17,11 @@ class Glance:
     version: str | None
     pending: bool
 
+    @property
+    def outdated(self) -> bool:
+        """Whether there is a schema, and it is an older one."""
+        return self.version is not None and self.version != VERSIONS[-1]
+
 
 def glance(file: Path) -> Glance:
     """What is in an SQLite file, which is not made; `sqlite3.Error` where it cannot be read."""

@@ -38,7 +38,7 @@ def insert_unless_there(database: Database, table: Table) -> postgresql.Insert |
 
 def bad_cursor() -> StreamForgeError:
     """For a cursor that no page of ours had as its `next`."""
-    return StreamForgeError("malformed_cursor", "The cursor must be the `next` of the page before.")
+    return StreamForgeError("malformed_page")
 
 
 def seq_of(cursor: str | None) -> int | None:

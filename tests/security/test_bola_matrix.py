@@ -5,6 +5,7 @@ A route that is not in one of the two tables fails the test. To add one: a line 
 maker in `MAKERS`, which makes one of the owner's and answers its id.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from routers.guard import GuardedRoute
 from services.api_keys import MadeKey
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer
+from tests.support.sse import parse
 
 PUBLIC = {
     ("GET", "/"),
@@ -50,12 +52,18 @@ class Row:
 MESSAGE = {"message": "Tell me about streaming"}
 CANCEL = "/chat/streams/{stream_id}/cancel"
 JSON = {"accept": "application/json"}
+SESSION = "/sessions/{session_id}"
+HISTORY = "/chat/history/{session_id}"
+UNKNOWN = "session_not_found"
 
 ROWS: dict[tuple[str, str], list[Row]] = {
     ("POST", "/chat"): [
         Row("chat", body=MESSAGE),
         # A resumed stream is addressed by a header; one that is not there is told in the stream itself.
         Row("chat", makes="stream", body=MESSAGE, headers={"last-event-id": "{id}-1"}, code="stream_gone"),
+        Row("chat", makes="session", body={**MESSAGE, "session_id": "{id}"}, code=UNKNOWN),
+        Row("chat", makes="session", body=MESSAGE, params={"session_id": "{id}"}, code=UNKNOWN),
+        Row("chat", makes="session", body={"session_id": "{id}", "regenerate": "{message}"}, code=UNKNOWN),
     ],
     ("GET", "/chat/streams/{stream_id}"): [
         Row("read", makes="stream", code="stream_not_found"),
@@ -64,6 +72,24 @@ ROWS: dict[tuple[str, str], list[Row]] = {
         Row("read", makes="stream", code="stream_not_found", params={"last_event_id": "{id}-1", "format": "text"}),
     ],
     ("POST", CANCEL): [Row("chat", 202, makes="stream", code="stream_not_found")],
+    ("POST", "/sessions"): [Row("chat", 201, body={"title": "mine"})],
+    ("GET", "/sessions"): [Row("read")],
+    ("DELETE", "/sessions"): [Row("chat", 204, params={"everything": "true"})],
+    ("GET", "/search"): [Row("read", params={"q": "streaming"})],
+    ("GET", SESSION): [Row("read", makes="session", code=UNKNOWN)],
+    ("PATCH", SESSION): [Row("chat", makes="session", code=UNKNOWN, body={"title": "mine"})],
+    ("DELETE", SESSION): [Row("chat", 204, makes="session", code=UNKNOWN)],
+    ("PUT", f"{SESSION}/branch"): [Row("chat", makes="session", code=UNKNOWN, body={"message_id": "{message}"})],
+    ("GET", f"{SESSION}/export"): [
+        Row("read", makes="session", code=UNKNOWN),
+        Row("read", makes="session", code=UNKNOWN, params={"format": "markdown"}),
+    ],
+    ("GET", HISTORY): [
+        Row("read", makes="session", code=UNKNOWN),
+        Row("read", makes="session", code=UNKNOWN, params={"all": "true"}),
+    ],
+    ("DELETE", HISTORY): [Row("chat", 204, makes="session", code=UNKNOWN)],
+    ("GET", "/usage"): [Row("read")],
     ("GET", "/models"): [Row("read")],
     ("GET", "/models/{model_id:path}"): [Row("read", makes="model", unknown="nothing", code="model_not_found")],
     ("GET", "/keys"): [Row("read")],
@@ -84,6 +110,16 @@ class Cast:
     other: MadeKey
     revoked: MadeKey
     ring: KeyRing
+    answers: dict[str, str] = field(default_factory=dict)
+    """The message that was answered with, by session."""
+
+
+def make_session(cast: Cast) -> str:
+    body = {**MESSAGE, "new_session": True}
+    answer = httpx.post(f"{cast.server.url}/chat?format=events", json=body, headers=bearer(cast.owner))
+    session_id = str(answer.headers["x-session-id"])
+    cast.answers[session_id] = json.loads(parse(answer.content)[0].data)["message_id"]
+    return session_id
 
 
 def make_stream(cast: Cast) -> str:
@@ -93,6 +129,7 @@ def make_stream(cast: Cast) -> str:
 
 MAKERS: dict[str, Callable[[Cast], str]] = {
     "stream": make_stream,
+    "session": make_session,
     "model": lambda cast: "simulated",
     "key": lambda cast: cast.ring.make("owner").key.id,
 }
@@ -128,12 +165,14 @@ def ask(cast: Cast, verb: str, path: str, row: Row, *, key: MadeKey | None, thin
     filled = path.replace(f"{{{name}}}", thing)
     headers = {**{name: text.format(id=thing) for name, text in row.headers.items()}, **(bearer(key) if key else {})}
     params = {name: text.format(id=thing) for name, text in row.params.items()}
-    return httpx.request(verb, f"{cast.server.url}{filled}", json=row.body, headers=headers, params=params, timeout=20)
+    message = cast.answers.get(thing, "0" * 32)
+    body = row.body and {name: text.format(id=thing, message=message) for name, text in row.body.items()}
+    return httpx.request(verb, f"{cast.server.url}{filled}", json=body, headers=headers, params=params, timeout=20)
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     """All that an answer says, but for what differs with every request."""
-    left = {"date", "x-request-id", "x-stream-id"}
+    left = {"date", "x-request-id", "x-stream-id", "x-session-id"}
     return answer.status_code, {k: v for k, v in answer.headers.items() if k not in left}, answer.content
 
 
@@ -195,3 +234,16 @@ def test_a_key_without_the_scope_is_refused_before_anything_is_looked_up(
     assert {answer.json()["code"] for answer in answers} == {"insufficient_scope"}
     assert row.scope in answers[0].json()["detail"]
     assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("field", ["edit", "regenerate"])
+def test_a_message_of_anothers_session_is_unknown_in_ones_own(cast: Cast, field: str) -> None:
+    body = {**MESSAGE, "new_session": True}
+    own = httpx.post(f"{cast.server.url}/chat", json=body, headers=bearer(cast.other)).headers["x-session-id"]
+    foreign = cast.answers[make_session(cast)]
+    answers = []
+    for message_id in (foreign, "0" * 32):
+        asked = {field: message_id, "session_id": own, **(MESSAGE if field == "edit" else {})}
+        answers.append(httpx.post(f"{cast.server.url}/chat", json=asked, headers=bearer(cast.other)))
+    assert {answer.status_code for answer in answers} == {404}
+    assert told(answers[0]) == told(answers[1])

@@ -3,8 +3,9 @@
 from typing import Any
 
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from schemathesis import Case
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from main import create_app
@@ -20,6 +21,8 @@ ask = settings(max_examples=40, deadline=None, suppress_health_check=list(Health
 @schema.parametrize()
 @ask
 def test_a_caller_is_answered_as_documented(case: Case[Any], shared_server: LiveServer, shared_ring: KeyRing) -> None:
+    header = case.meta.components.get(ParameterLocation.HEADER) if case.meta else None
+    assume(header is None or not header.mode.is_negative)  # what was wrong there is replaced here
     owner = f"owner of {case.id}"  # a fresh one: so many keys are made here that one would have too many
     case.call_and_validate(
         base_url=shared_server.url,

@@ -155,7 +155,7 @@ async def test_a_cursor_of_the_history_must_be_ours(messages: MessageStore, sess
     for whole, cursor in ((False, new_id()), (True, "x"), (True, "-1"), (True, "9" * 30)):
         with pytest.raises(StreamForgeError) as caught:
             await messages.history("ann", session_id, cursor, 5, whole=whole)
-        assert caught.value.code == "malformed_cursor"
+        assert caught.value.code == "malformed_page"
 
 
 async def test_the_window_ends_where_its_tokens_do_and_begins_after_the_summary(
@@ -256,7 +256,7 @@ async def test_words_are_found_in_ones_own_messages_newest_first(messages: Messa
     assert await found("fox", first.next) == ["A red FOX"]
     with pytest.raises(StreamForgeError) as caught:
         await found("fox", "fox")
-    assert caught.value.code == "malformed_cursor"
+    assert caught.value.code == "malformed_page"
 
 
 async def test_a_snippet_shows_the_words_around(messages: MessageStore, session_id: str) -> None:

@@ -59,7 +59,7 @@ async def test_pages_show_every_session_once_newest_first(sessions: SessionStore
 async def test_a_cursor_that_is_none_of_ours_is_refused(sessions: SessionStore, cursor: str) -> None:
     with pytest.raises(StreamForgeError) as caught:
         await sessions.list("ann", cursor, 2)
-    assert caught.value.code == "malformed_cursor"
+    assert caught.value.code == "malformed_page"
 
 
 async def test_an_automatic_title_never_replaces_a_persons(sessions: SessionStore) -> None:
