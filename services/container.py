@@ -115,7 +115,7 @@ async def open_services(
         stack.push_async_callback(supervisor.end_all, "server_draining")
         readers = Readers()
         _run(stack, Sweeper(_clocks(settings, catalogue), supervisor, readers, log).run(), "sweeper")
-        await _recover(settings, Recovery(storage, log, supervisor), log, stack)
+        await _recover(settings, storage, Recovery(storage, log, supervisor), log, stack)
         auth, keys = await _open_auth(settings, secret, storage, supervisor, readers, stack)
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
@@ -156,11 +156,16 @@ async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:
     return log
 
 
-async def _recover(settings: Settings, recovery: Recovery, log: StreamLog, stack: AsyncExitStack) -> None:
+async def _recover(
+    settings: Settings, storage: Storage, recovery: Recovery, log: StreamLog, stack: AsyncExitStack
+) -> None:
     """Look after answers that earlier processes, or others, did not finish."""
+    file = None if settings.DATABASE_URL else await asyncio.to_thread(glance, settings.database_file())
+    if file is not None and file.outdated:
+        await storage.open()  # which brings it up to date
     if log.shared:
         _run(stack, recovery.run(), "recovery")
-    elif settings.DATABASE_URL or (await asyncio.to_thread(glance, settings.database_file())).pending:
+    elif file is None or file.pending:
         await recovery.at_start()
 
 

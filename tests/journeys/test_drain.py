@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.support.client import open_stream, small_socket
 from tests.support.server import Process, process_server, wait_for
 from tests.support.sse import Message, parse
+from tests.support.valkey import redis_server
 
 UVICORN = [sys.executable, "-m", "uvicorn", "main:app", "--port"]
 
@@ -135,8 +137,8 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def uvicorn_server(*options: str, free_port: int) -> tuple[Process, str]:
-    env = {"STREAM_DELAY": "60", "DRAIN_TIMEOUT": "0.3"}
+def uvicorn_server(*options: str, free_port: int, **settings: str) -> tuple[Process, str]:
+    env = {"STREAM_DELAY": "60", "DRAIN_TIMEOUT": "0.3", **settings}
     process = Process([*UVICORN, str(free_port), *options], env)
     process.wait_for_event("Application startup complete")
     wait_for(lambda: listens(free_port))
@@ -145,12 +147,12 @@ def uvicorn_server(*options: str, free_port: int) -> tuple[Process, str]:
 
 @pytest.mark.parametrize("options", [(), ("--reload",), ("--workers", "2")], ids=["plain", "reload", "workers"])
 def test_plain_uvicorn_drains_as_well(options: tuple[str, ...], free_port: Callable[[], int]) -> None:
-    process, url = uvicorn_server(*options, free_port=free_port())
-    try:
+    with ExitStack() as stack:
+        shared = {"REDIS_URL": stack.enter_context(redis_server("valkey")).url} if "--workers" in options else {}
+        process, url = uvicorn_server(*options, free_port=free_port(), **shared)
+        stack.callback(process.close)
         reading = Reading(url)
         process.popen.send_signal(signal.SIGTERM)
         last = reading.messages()[-1]
         assert (last.event, json.loads(last.data)["code"]) == ("error", "server_draining")
         process.popen.wait(timeout=20)
-    finally:
-        process.close()
