@@ -96,7 +96,7 @@ def _opened(connection: Connection, asked: Beginning, first: Question) -> tuple[
     opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, leaf=asked.answer_id)
     values = {
         "id": opened.id, "owner": asked.owner, "created": asked.now, "updated": asked.now, "title": asked.title,
-        "auto_title": True, "root_id": first.id, "leaf_id": asked.answer_id,
+        "prior_updated": asked.now, "auto_title": True, "root_id": first.id, "leaf_id": asked.answer_id,
     }  # fmt: skip
     connection.execute(_OPEN, values)
     return opened, _new(asked, first, None, 0, None)
