@@ -5,10 +5,12 @@ import contextlib
 import json
 import os
 import queue
+import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -25,15 +27,25 @@ ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
 
+# Gone with this process.
+_FOLDER = tempfile.TemporaryDirectory(prefix="streamforge-tests-")
+
+
+def fresh_folder() -> Path:
+    """A data folder that nobody has used."""
+    return Path(_FOLDER.name) / secrets.token_hex(8)
+
+
 def make_settings(**values: Any) -> Settings:
-    """Settings that no environment and no .env file reaches."""
-    return Settings(_env_file=None, **values)
+    """Settings that no environment and no .env file reaches, with a data folder of their own."""
+    return Settings(_env_file=None, **{"DATA_DIR": fresh_folder(), **values})
 
 
 class LiveServer(uvicorn.Server):
     """uvicorn in a thread of this process, so that a test can look inside."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.app = create_app(settings)
         super().__init__(
             uvicorn.Config(
@@ -89,9 +101,8 @@ class Process:
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        self.popen = subprocess.Popen(
-            command, cwd=ROOT, env={**kept, "PYTHONUNBUFFERED": "1", **env}, stderr=subprocess.PIPE, text=True
-        )
+        env = {**kept, "PYTHONUNBUFFERED": "1", "DATA_DIR": str(fresh_folder()), **env}
+        self.popen = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._drain, daemon=True)
