@@ -98,7 +98,7 @@ class Supervisor:
             self.fenced(tail.info.id)
             return
         self._abort(production)
-        if sealed is not outcome:  # perhaps from a process that did not ask the model, and could only estimate
+        if sealed != outcome:  # perhaps from a process that did not ask the model, and could only estimate
             sealed = replace(sealed, spent=production.meter.spent(tail.events))
         if tail.info.message_id is None:
             await self._announce(production, sealed)
