@@ -26,8 +26,8 @@ class FirstSign:
     async def wait(self) -> None:
         """Returns at the first sign, or when the time is over."""
         self._tail.followers.append(self)
-        if self._tail.ended:
-            self._give()
+        if any(isinstance(event, (Delta, Reasoning, *TERMINAL)) for event in self._tail.events):
+            self._give()  # it came before we did
         try:
             await self._sign
         finally:
