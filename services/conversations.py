@@ -130,7 +130,7 @@ class Conversations:
     ) -> Begun:
         """The place, also where another stream has it, if that has ended meanwhile or may be stopped."""
         session_id, answer_id = _in_session(info)
-        for _ in range(_TRIES_WHILE_BUSY):
+        for left in reversed(range(_TRIES_WHILE_BUSY)):
             try:
                 return await stores.messages.begin(
                     info.owner,
@@ -147,7 +147,8 @@ class Conversations:
                 )
             except Busy as busy:
                 holder = busy.stream_id
-            if not await release(holder, stop=place.on_busy == "cancel_previous"):
+            # The last time nobody is stopped: it would be for nothing.
+            if not await release(holder, stop=place.on_busy == "cancel_previous" and left > 0):
                 break
         raise StreamForgeError("session_busy", stream_id=holder)
 
