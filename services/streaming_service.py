@@ -177,9 +177,12 @@ class StreamingService:
     async def leave(self, tail: Tail, reader: Reader) -> None:
         """`reader` has gone. The last one to go, of all processes, may take the stream along, if that was asked for."""
         self._readers.detach(tail, reader)
-        unread = tail.outcome is None and tail.info.on_disconnect == "cancel" and not tail.followers
-        if unread and not await self._log.read_elsewhere(tail.info.id):
-            await self._supervisor.cancel(tail, "disconnected")
+        if tail.outcome is not None or tail.followers:
+            return
+        if tail.produced_here:
+            await self._supervisor.unread(tail.info.id)
+        elif not self._drain.draining:  # or it is we who have sent it away, and it comes back somewhere else
+            await self._log.left(tail)
 
     def _admit(self, ask: Ask) -> None:
         """Refuse what cannot be started now, or at all."""

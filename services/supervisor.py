@@ -125,6 +125,18 @@ class Supervisor:
         if production := self.live.get(stream_id):
             self._own(self.end(production, production.failed("internal_error")))  # the sealed outcome stands
 
+    async def unread(self, stream_id: str) -> None:
+        """A reader has gone. End a stream of ours that has none any more, anywhere, if that was asked for."""
+        production = self.live.get(stream_id)
+        if production is None or production.tail.info.on_disconnect != "cancel" or production.tail.followers:
+            return
+        if not await self._log.read_elsewhere(stream_id) and not production.tail.followers:
+            await self.end(production, production.cancelled("disconnected"))
+
+    def left_elsewhere(self, stream_id: str) -> None:
+        """Another process has no reader of a stream of ours any more."""
+        self._own(self.unread(stream_id))
+
     def fenced(self, stream_id: str) -> None:
         """Another process ends a stream of ours, because it thought us dead: stop, and save nothing."""
         if production := self.live.get(stream_id):

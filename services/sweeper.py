@@ -45,7 +45,9 @@ class Sweeper:
                 await asyncio.sleep(0)
             tail = production.tail
             production.age += 1
-            production.orphan = 0 if tail.followers or tail.info.session_id else production.orphan + 1
+            # An answer in a session is kept, and so worth having unread; unless its reader wanted to take it along.
+            kept = tail.info.session_id is not None and tail.info.on_disconnect == "detach"
+            production.orphan = 0 if tail.followers or kept else production.orphan + 1
             if production.abandoned:
                 await self._supervisor.end(production, production.failed("internal_error"))
             elif production.age * clocks.tick >= production.seconds:

@@ -110,7 +110,7 @@ class Claim:
 
 
 class Listener(Protocol):
-    """Whom a shared log tells of what other processes do to the streams produced here. Neither may raise or wait.
+    """Whom a shared log tells of what other processes do to the streams produced here. None may raise or wait.
 
     Each may come more than once, and after the caller of the log has learned the same from an answer.
     """
@@ -120,6 +120,9 @@ class Listener(Protocol):
 
     def fenced(self, stream_id: str) -> None:
         """It was claimed: stop the producer, and save nothing."""
+
+    def left_elsewhere(self, stream_id: str) -> None:
+        """The last reader that another process had has left."""
 
 
 class StreamLog(Protocol):
@@ -171,6 +174,9 @@ class StreamLog(Protocol):
 
     async def read_elsewhere(self, stream_id: str) -> bool:
         """Whether another process has, or had a moment ago, a reader of the stream."""
+
+    async def left(self, tail: Tail) -> None:
+        """The last reader here of a stream that is produced elsewhere has left: its producer is told."""
 
     async def reading(self, tail: Tail) -> None:
         """Somebody has just asked for the stream's state: that counts as reading."""

@@ -107,6 +107,11 @@ class Commands:
         """-> 1 if another process has any."""
         return scripts.READERS.call([self._meta(stream_id)], self._process)
 
+    def left(self, stream_id: str) -> bytes:
+        """-> nothing of interest."""
+        args = (self._process, stream_id.encode(), self._prefix, self._ttl)
+        return scripts.LEFT.call([self._meta(stream_id)], *args)
+
     def discard(self, stream_id: str, epoch: int) -> bytes:
         """-> code."""
         return scripts.DISCARD.call(self._four(stream_id), b"%d" % epoch, stream_id.encode())

@@ -56,6 +56,9 @@ class MemoryStreamLog:
     async def read_elsewhere(self, stream_id: str) -> bool:
         return False
 
+    async def left(self, tail: Tail) -> None:
+        """Nothing is produced elsewhere."""
+
     async def reading(self, tail: Tail) -> None:
         """There is nobody to tell."""
 

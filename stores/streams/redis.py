@@ -153,6 +153,10 @@ class RedisStreamLog:
             return bool(await self._writer.ask(self._commands.readers(stream_id)))
         return False
 
+    async def left(self, tail: Tail) -> None:
+        with contextlib.suppress(Unreachable):
+            await self._writer.ask(self._commands.left(tail.info.id))
+
     async def reading(self, tail: Tail) -> None:
         if not tail.produced_here and not tail.ended:
             with contextlib.suppress(Unreachable):
@@ -231,8 +235,12 @@ class RedisStreamLog:
     def _told(self, what: str, stream_id: str) -> None:
         """Another process says that it did something to a stream of ours: ask what, for the message may be old."""
         tail = self._streams.tails.get(stream_id)
-        if what in ("sealed", "fenced") and tail is not None and tail.shared and not tail.ended:
+        if tail is None or not tail.shared or tail.ended:
+            return
+        if what in ("sealed", "fenced"):
             self._produced.check(tail)
+        elif what == "left" and self._produced.listener is not None:
+            self._produced.listener.left_elsewhere(stream_id)
 
     async def _beat(self) -> None:
         while True:

@@ -272,6 +272,17 @@ if bound and string.sub(bound, 1, #ARGV[1]) == ARGV[1] then redis.call('DEL', KE
 return 0
 """)
 
+# KEYS meta; ARGV process id prefix ttl
+LEFT = Script(
+    _TELL
+    + """
+redis.call('HDEL', KEYS[1], 'until:' .. ARGV[1])
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if owner then tell(ARGV[3], owner, 'left', ARGV[2], ARGV[4]) end
+return 0
+"""
+)
+
 # KEYS log meta lease live; ARGV epoch id -> code
 DISCARD = Script(
     _FORGET

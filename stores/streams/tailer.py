@@ -36,7 +36,7 @@ _FED_AT_ONCE: Final = 256
 _IDLE_TAILS: Final = 1000
 
 Told = Callable[[str, str], None]
-"""Called with what another process did (`sealed`, `fenced`), and the id of the stream."""
+"""Called with what another process did (`sealed`, `fenced`, `left`), and the id of the stream."""
 
 
 async def _type_of(key: bytes, redis: "Redis") -> Any:

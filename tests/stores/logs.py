@@ -56,12 +56,16 @@ class Told:
 
     sealed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     def sealed_elsewhere(self, stream_id: str) -> None:
         self.sealed.append(stream_id)
 
     def fenced(self, stream_id: str) -> None:
         self.lost.append(stream_id)
+
+    def left_elsewhere(self, stream_id: str) -> None:
+        self.unread.append(stream_id)
 
 
 async def until(condition: Callable[[], object], seconds: float = 10) -> None:

@@ -241,6 +241,19 @@ async def test_readers_of_another_replica_count_for_as_long_as_they_read(replica
         assert await here.read_elsewhere(tail.info.id), "so does to ask for its state"
 
 
+async def test_a_producer_is_told_when_the_last_reader_elsewhere_leaves(replicas: Replicas) -> None:
+    async with replicas() as (here, there):
+        told = Told()
+        here.listen(told)
+        tail = await here.open(info())
+        copy = await there.find(tail.info.id)
+        assert copy is not None
+        assert await here.read_elsewhere(tail.info.id)
+        await there.left(copy)
+        await until(lambda: told.unread == [tail.info.id], seconds=3)
+        assert not await here.read_elsewhere(tail.info.id), "long before the lease is over"
+
+
 async def test_one_of_many_claims_of_a_key_wins_on_every_replica(replicas: Replicas) -> None:
     async with replicas() as logs:
         tails = [await log.open(info()) for log in logs for _ in range(10)]
