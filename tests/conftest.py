@@ -12,6 +12,7 @@ from blockbuster import blockbuster_ctx
 from config.logging import configure_logging
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.server import LiveServer, live_server, make_settings
+from tests.support.valkey import RedisServer, binary, redis_server
 
 configure_logging("ERROR")
 
@@ -52,6 +53,22 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and CI installs it")
     pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[RedisServer]:
+    """A Valkey that all tests share; who harms it takes one of his own."""
+    with redis_server("valkey") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis that all tests share."""
+    if binary("redis") is None:
+        missing("redis-server")
+    with redis_server("redis") as server:
+        yield server
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ class KeyRing:
     """Makes and revokes keys in a folder, beside any server that runs on it."""
 
     folder: Path
+    database: str | None = None
+    """Its URL, where it is not a file in the folder."""
 
     def make(self, owner: str, scopes: frozenset[str] = EVERYTHING, seconds: float | None = None) -> MadeKey:
         """A key of this owner."""
@@ -33,7 +35,7 @@ class KeyRing:
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.folder / 'streamforge.db'}"
+        return self.database or f"sqlite:///{self.folder / 'streamforge.db'}"
 
     async def _create(self, made: MadeKey) -> None:
         async with open_database(self.url) as database:

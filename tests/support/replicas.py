@@ -1,0 +1,125 @@
+"""Several real servers on one Redis and one database, as an operator would run them."""
+
+import contextlib
+import json
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from stores.sql.schema import migrate
+from tests.support.catalogue import KEYS, row, write_catalogue
+from tests.support.keys import KeyRing, bearer
+from tests.support.server import Process, running
+from tests.support.stage import Stage
+from tests.support.valkey import RedisServer
+
+MAIN = [sys.executable, "main.py"]
+OWNERS = ("alice", "bob")
+
+
+class Replica:
+    """One of them: a process, and its URL."""
+
+    def __init__(self, process: Process, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def kill(self) -> None:
+        """As the kernel would for want of memory."""
+        self.process.stop(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """It keeps everything, and does nothing."""
+        self.process.popen.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on, and thinks that no time has passed."""
+        self.process.popen.send_signal(signal.SIGCONT)
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """What its log says of this."""
+        return [record for record in self._records() if record.get("event", "").startswith(event)]
+
+    def leave(self, allowed: tuple[str, ...] = ()) -> None:
+        """Let it go as an operator would: nothing may run in it any more, and nothing have gone wrong unforeseen."""
+        if self.process.popen.poll() is not None:
+            return
+        self.thaw()
+        code = self.process.stop()
+        log = "".join(self.process.log)
+        assert code in (-signal.SIGTERM, 128 + signal.SIGTERM), log
+        assert [record["streams"] for record in self.told("draining")] == [0], "streams are left"
+        for trouble in ("Traceback", "Task was destroyed", "never retrieved"):
+            assert trouble not in log, log
+        errors = [record for record in self._records() if record.get("level") in ("error", "critical")]
+        assert [record for record in errors if not record["event"].startswith(allowed or "\0")] == []
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for line in list(self.process.log):
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+
+class Replicas:
+    """What all of them share, and all that were started. Without `database` that is a file in `folder`."""
+
+    def __init__(
+        self, stack: ExitStack, folder: Path, valkey: RedisServer, database: str | None, settings: dict[str, Any]
+    ) -> None:
+        self._stack = stack
+        self.folder = folder
+        self.valkey = valkey
+        self.prefix = f"test-{secrets.token_hex(6)}"
+        self.all: list[Replica] = []
+        self.owners: dict[str | None, dict[str, str]] = {None: {}}
+        self.settings: dict[str, Any] = {
+            "DATA_DIR": folder / "data", "DATABASE_URL": database or "",
+            "REDIS_URL": valkey.url, "REDIS_PREFIX": self.prefix, **settings,
+        }  # fmt: skip
+        if settings.get("AUTH_MODE") == "api_key":
+            ring = KeyRing(folder / "data", database)
+            self.owners |= {owner: bearer(ring.make(owner)) for owner in OWNERS}
+
+    def start(self, count: int = 1, command: list[str] | None = None, **settings: Any) -> list[Replica]:
+        """So many more, side by side; returns when they serve."""
+        started = [
+            self._stack.enter_context(running(command or MAIN, **{**self.settings, **settings})) for _ in range(count)
+        ]
+        made = [Replica(process, process.wait_for_event("serving")["url"]) for process in started]
+        self.all += made
+        return made
+
+    def one(self, **settings: Any) -> Replica:
+        """One more."""
+        return self.start(**settings)[0]
+
+    def live(self) -> int:
+        """Streams that have not ended, as far as Redis knows."""
+        return int(self.valkey.say("ZCARD", f"{self.prefix}:live").strip(b":\r\n") or b"-1")
+
+    def leave(self, allowed: tuple[str, ...] = ()) -> None:
+        """All that still run go, and leave nothing behind. `allowed` are errors that their logs may tell of."""
+        for replica in self.all:
+            replica.leave(allowed)
+
+
+@contextlib.contextmanager
+def replicas(
+    folder: Path, valkey: RedisServer, *, stage: Stage | None = None, database: str | None = None, **settings: Any
+) -> Iterator[Replicas]:
+    """None yet, on this Redis; with the stage's model, or the simulated one. Gone at the end."""
+    if database is not None:
+        migrate(database)
+    if stage is not None:
+        price = {"input": 1, "output": 1}
+        file = write_catalogue(folder, row("openai", stage.provider.url, id="stage", price=price))
+        settings = {
+            "MODELS_FILE": file, "PROVIDER_KEYS": json.dumps(KEYS), "LLM_MODEL": "stage", "MODEL_RETRIES": 0,
+            "MODEL_COOLING": 0, **settings,
+        }  # fmt: skip
+    with ExitStack() as stack:
+        yield Replicas(stack, folder, valkey, database, settings)
