@@ -62,7 +62,8 @@ class Conversations:
     ) -> Ask:
         """Take the stream's place in its session; answers what to ask the model, with what it is to know.
 
-        `session_not_found`, `message_not_found`, `client_id_taken`, or `session_busy` with the stream that holds it.
+        `session_not_found`, `message_not_found`, `client_id_taken`, or `session_busy` with the stream that holds it;
+        `KeyInUse` where an answer is running for the same idempotency key.
         """
         stores = await self._storage.open()
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
@@ -112,7 +113,8 @@ class Conversations:
             try:
                 async with asyncio.timeout_at(deadline):
                     stores = await self._storage.open()
-                    await stores.messages.finish(answer_id, ending, time())
+                    if not await stores.messages.finish(answer_id, ending, time()):
+                        sealed = await _standing(stores, info, sealed)
                 break
             except (StreamForgeError, TimeoutError) as error:
                 pause = next(pauses, _PAUSES[-1])
@@ -151,6 +153,17 @@ class Conversations:
             if not await release(holder, stop=place.on_busy == "cancel_previous" and left > 0):
                 break
         raise StreamForgeError("session_busy", stream_id=holder)
+
+
+async def _standing(stores: Stores, info: StreamInfo, sealed: Terminal) -> Terminal:
+    """What to tell of an answer that had ended before: mostly the same, for it was saved twice.
+
+    But where this process could not reach the log, others may have given its stream up, and what they stored stands.
+    """
+    session_id, answer_id = _in_session(info)
+    stored = await stores.messages.get(info.owner, session_id, answer_id)
+    lost = stored is not None and stored.code == "producer_lost"
+    return Failed("producer_lost", sealed.spent) if lost else sealed
 
 
 def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Ending:

@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.events import Delta
-from domain.messages import new_id
+from domain.messages import KeyInUse, new_id
 from domain.models import SIMULATED, Finished, ModelEntry
 from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
 from services.chain_service import Chain, ChainService
@@ -124,6 +124,9 @@ class StreamingService:
                 await self._log.drop(tail)
                 return await self.start(caller, order)
             ask = await self._place(tail.info, order, candidates)
+        except KeyInUse as used:
+            await self._log.drop(tail)
+            return await self._join(order, used.stream_id)
         except BaseException:  # whatever stops us here, and be it the client: the stream never came to be
             await self._log.drop(tail)
             raise
@@ -207,6 +210,17 @@ class StreamingService:
         if bound.digest != order.digest:
             raise StreamForgeError("idempotency_mismatch")
         bind_contextvars(stream_id=bound.stream_id)
+        await self._commit(tail)
+        return Opened(tail, replayed=True)
+
+    async def _join(self, order: Order, stream_id: str) -> Opened:
+        """The stream that answers the same key in a session, when the log has forgotten that: the database has not."""
+        tail = await self._log.find(stream_id)
+        if tail is None:  # it can only be read where it is produced
+            raise StreamForgeError("log_unavailable", retry_after=RETRY_AFTER)
+        if tail.info.message_digest != digest(order.ask.message):  # of the rest nothing is known any more
+            raise StreamForgeError("idempotency_mismatch")
+        bind_contextvars(stream_id=stream_id)
         await self._commit(tail)
         return Opened(tail, replayed=True)
 
