@@ -115,7 +115,7 @@ async def open_services(
         stack.push_async_callback(supervisor.end_all, "server_draining")
         readers = Readers()
         _run(stack, Sweeper(_clocks(settings, catalogue), supervisor, readers, log).run(), "sweeper")
-        await _recover(settings, storage, Recovery(storage, log, supervisor), log, stack)
+        await _recover(settings, storage, Recovery(storage, log, supervisor, conversations), log, stack)
         auth, keys = await _open_auth(settings, secret, storage, supervisor, readers, stack)
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
@@ -163,10 +163,9 @@ async def _recover(
     file = None if settings.DATABASE_URL else await asyncio.to_thread(glance, settings.database_file())
     if file is not None and file.outdated:
         await storage.open()  # which brings it up to date
-    if log.shared:
-        _run(stack, recovery.run(), "recovery")
-    elif file is None or file.pending:
+    if not log.shared and (file is None or file.pending):
         await recovery.at_start()
+    _run(stack, recovery.run(), "recovery")
 
 
 async def _open_auth(

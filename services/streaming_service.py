@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import Delta
+from domain.events import Delta, Done
 from domain.messages import KeyInUse, new_id
 from domain.models import SIMULATED, Finished, ModelEntry
 from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
@@ -155,7 +155,9 @@ class StreamingService:
         if production := self._supervisor.live.get(stream_id):
             production.orphan = 0
         await self._log.reading(tail)
-        return snapshot(tail.info, tail.events, tail.outcome, resumable_elsewhere=self._resumable_elsewhere(tail))
+        # An answer is not called complete before it is stored: that may fail.
+        outcome = tail.outcome if tail.ended or not isinstance(tail.outcome, Done) else None
+        return snapshot(tail.info, tail.events, outcome, resumable_elsewhere=self._resumable_elsewhere(tail))
 
     async def cancel(self, caller: Caller, stream_id: str) -> Snapshot:
         """Stop the model; a stream that has already ended keeps its outcome."""
@@ -241,6 +243,9 @@ class StreamingService:
         """Whether a session is free of this stream: it is gone, or it could be stopped, where it may be."""
         tail = await self._log.find(stream_id)
         if tail is None:
+            return True
+        if tail.ended and tail.outcome is not None:  # it may hold the session only because that could not be stored
+            await self._conversations.save(tail, tail.outcome, None, None)
             return True
         if not stop:
             return False
