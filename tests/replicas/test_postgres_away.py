@@ -1,4 +1,4 @@
-"""F13: PostgreSQL is killed and comes back, or stays away. What was accepted is stored, or it is said that it is not."""
+"""F13: PostgreSQL is killed and comes back, or stays away. What was accepted is stored, or said not to be."""
 
 import asyncio
 import time
