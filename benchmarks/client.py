@@ -37,6 +37,7 @@ class Plan:
     streams: int
     opening: float
     hold: float = 0.0
+    body: str = '{"message":"Tell me about streaming"}'
     limit: float = 120.0
 
     def dumps(self) -> str:
@@ -92,7 +93,7 @@ class Load:
         self._ended = 0
         self._all_live = asyncio.Event()
         self._all_ended = asyncio.Event()
-        body = b'{"message":"Tell me about streaming"}'
+        body = plan.body.encode()
         self.request = (
             f"POST {plan.path} HTTP/1.1\r\nhost: 127.0.0.1:{plan.port}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

@@ -92,6 +92,12 @@ TARGETS = (
     Target("model", "first byte p50, added to the model's", "first_p50_ms", "model", 5, "direct", "difference"),
     Target("model", "first byte p99, added to the model's", "first_ms", "model", 50, "direct", "difference"),
     Target("tokens", "CPU a token, above astream, µs", "us_per_token", "streamforge", 15, "astream", "difference"),
+    Target("kept", "CPU per event in a session, against stateless", "us_per_event", "session", 1.10, "text"),
+    Target("kept", "first byte p99 in a session, above stateless, ms", "first_ms", "session", 3, "text", "difference"),
+    Target("kept", "CPU per event, log in Valkey, against in memory", "us_per_event", "redis", 2, "text"),
+    Target("kept", "lateness of a word p99, log in Valkey, ms", "late_ms", "redis", 60),
+    Target("elsewhere", "first byte p99, resumed on another server, ms", "first_ms", "redis", 200),
+    Target("conversation", "first byte p50, 10,000 messages against 20", "first_p50_ms", "long", 1.2, "short"),
     Target("start", "start to first answer, against hello", "start_ms", "text", 1.5, "hello"),
     Target("start", "RSS after the start, above hello, MiB", "rss_mib", "text", 15, "hello", "difference"),
 )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks import models
+from benchmarks import conversations, models, replicas
 from benchmarks.client import Plan
 from benchmarks.server import Contender, LoadProcess, Server, loading, serving
 
@@ -16,6 +16,10 @@ RAW = Contender("raw", "raw ASGI", "raw")
 SEED = Contender("seed", "the seed's code", "seed")
 SSE_STARLETTE = Contender("sse-starlette", "sse-starlette", "sse_starlette_peer")
 FASTAPI_SSE = Contender("fastapi.sse", "fastapi.sse", "fastapi_sse_peer")
+SESSION = Contender(
+    "session", "StreamForge, in sessions", body='{"message":"Tell me about streaming","new_session":true}'
+)
+REDIS = Contender("redis", "StreamForge, its log in Valkey", redis=True)
 HELLO = Contender("hello", "bare FastAPI hello", "hello")
 
 
@@ -31,9 +35,15 @@ class Scale:
     hold: float = 18.0  # until every idle stream has had its first heartbeat
     model_seconds: float = 20.0
     tokens: float = 1.0
+    kept: int = 1_000
+    resumed: int = 200
+    asked: int = 100
 
 
-QUICK = Scale(paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0, model_seconds=4.0, tokens=0.2)
+QUICK = Scale(
+    paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0, model_seconds=4.0, tokens=0.2,
+    kept=200, resumed=50, asked=20,
+)  # fmt: skip
 
 
 async def paced(contender: Contender, scale: Scale) -> Figures:
@@ -108,6 +118,35 @@ async def tokens(contender: Contender, scale: Scale) -> Figures:
     return await models.tokens(contender, scale.tokens)
 
 
+async def kept(contender: Contender, scale: Scale) -> Figures:
+    """Streams at the pace of a model, so few that nothing queues: what keeping them, or sharing their log, costs."""
+    plan = _plan(contender, words=scale.paced_words, delay=0.1, streams=scale.kept, opening=scale.kept / 100)
+    async with serving(contender, settings_of(plan)) as server:
+        await _warm_up(replace(plan, port=server.port, streams=20, opening=0.2))
+        cpu = server.cpu()
+        async with loading(replace(plan, port=server.port)) as load:
+            while (done := await load.next())["event"] != "done":
+                pass
+        spent = server.cpu() - cpu
+    return {
+        "us_per_event": spent / done["events"] * 1e6,
+        "first_p50_ms": done["first_p50"] * 1e3,
+        "first_ms": done["first"] * 1e3,
+        "late_ms": done["late"] * 1e3,
+        "client_busy": done["client_busy"],
+    }
+
+
+async def elsewhere(_: Contender, scale: Scale) -> Figures:
+    """Streams of one server, resumed on another."""
+    return await replicas.resume_elsewhere(scale.resumed)
+
+
+async def conversation(contender: Contender, scale: Scale) -> Figures:
+    """An answer in a conversation that is short or long: when its first byte comes."""
+    return await conversations.first_byte(contender, scale.asked)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """A load, who takes part, and how often at least (a start is short, and varies)."""
@@ -133,6 +172,9 @@ LOADS = {
         (models.MODEL, models.LANGCHAIN, models.DIRECT),
     ),
     "tokens": Load("30 answers of 1,000 tokens, one after the other, no delay", tokens, models.WAYS),
+    "kept": Load("1,000 streams of 60 words at 0.1 s, opened over 10 s", kept, (TEXT, SESSION, REDIS)),
+    "elsewhere": Load("200 streams of one server, resumed on another", elsewhere, (REDIS,)),
+    "conversation": Load("100 answers, one after the other, in a conversation", conversation, conversations.LENGTHS),
     "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
 }
 
@@ -143,7 +185,7 @@ def paced_plan(contender: Contender, scale: Scale) -> Plan:
 
 def _plan(contender: Contender, *, words: int, delay: float, streams: int, opening: float) -> Plan:
     text = " ".join(f"{number}th" for number in range(words))
-    return Plan(0, contender.path, contender.wire, text, delay, streams, opening)
+    return Plan(0, contender.path, contender.wire, text, delay, streams, opening, body=contender.body)
 
 
 def settings_of(plan: Plan) -> dict[str, str]:

