@@ -39,6 +39,9 @@ def withdraw(connection: Connection, owner: str, answer_id: str) -> bool:
     question = row_of(connection, owner, session_id, answer.parent_id)
     assert question is not None
     changes: list[Change] = answer.undo or [(question.parent_id, question.id, None)]
+    active = session.leaf_id == answer_id
+    if not active:  # somebody has switched away, and stays there: nothing but the pointer to what goes is undone
+        changes = changes[-1:]
     connection.execute(_DELETE, {"message": answer_id})
     if connection.execute(_CHILD, {"parent": question.id}).first() is None:
         connection.execute(_DELETE, {"message": question.id})
@@ -47,7 +50,7 @@ def withdraw(connection: Connection, owner: str, answer_id: str) -> bool:
         _RESTORE,
         {
             "session": session_id,
-            "leaf": _leaf(connection, changes[0]) if session.leaf_id == answer_id else session.leaf_id,
+            "leaf": _leaf(connection, changes[0]) if active else session.leaf_id,
             "empty": changes[0] == (None, question.id, None),
             "moment": session.prior_updated if session.updated == answer.created else session.updated,
         },

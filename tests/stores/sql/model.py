@@ -98,17 +98,19 @@ class Conversation:
         self.leaf = leaf
 
     def withdraw(self, answer_id: str) -> bool:
-        """Undo the newest beginning, where it has no words; what somebody has switched since stays so."""
+        """Undo the newest beginning, where it has no words; who has switched away since stays there."""
         answer = self.messages[answer_id]
         if answer.role != "assistant" or answer.text or list(self.messages)[-1] != answer_id:
             return False
-        for parent, child, was in answer.moved:
-            if self.pointers()[parent] == child:
-                self.point(parent, was)
-        del self.messages[answer_id]
         assert answer.parent is not None
-        if not any(message.parent == answer.parent for message in self.messages.values()):
-            del self.messages[answer.parent]
+        gone = [answer_id]
+        if [message.id for message in self.messages.values() if message.parent == answer.parent] == gone:
+            gone.append(answer.parent)
+        for parent, child, was in answer.moved:
+            if self.pointers()[parent] == child and (self.leaf == answer_id or child in gone):
+                self.point(parent, was)
+        for message_id in gone:
+            del self.messages[message_id]
         if self.leaf == answer_id:
             self.leaf = self.end()
         if self.updated == answer.created:

@@ -205,6 +205,22 @@ async def test_a_withdrawal_leaves_be_what_was_switched_meanwhile(messages: Mess
     assert again.question.parent_id == second.answer.id
 
 
+async def test_a_withdrawal_does_not_bring_back_who_has_left_for_a_sibling(
+    messages: MessageStore, session_id: str
+) -> None:
+    (first,) = await talk(messages, session_id, "one")
+    edited = await ask(messages, "ann", session_id, "one!", parent=Edit(first.question.id))
+    await messages.finish(edited.answer.id, ending("complete", "re: one!"), 2.0)
+    await messages.activate("ann", session_id, first.question.id)
+    again = await messages.begin(
+        "ann", session_id, question=None, parent=Regenerate(edited.answer.id), answer_id=new_id(), stream_id=new_id(),
+        model="m", idempotency_key=None, now=3.0,
+    )  # fmt: skip
+    await messages.activate("ann", session_id, edited.answer.id)
+    assert await messages.withdraw("ann", again.answer.id)
+    assert await texts(messages, session_id) == ["one!", "re: one!"]
+
+
 async def test_a_summary_of_less_that_comes_late_replaces_none_of_more(messages: MessageStore, session_id: str) -> None:
     exchanges = await talk(messages, session_id, "one", "two", "three")
     more, less = (
