@@ -132,5 +132,5 @@ def test_no_key_is_shown_when_settings_are_printed() -> None:
 
 def test_the_database_is_a_file_of_the_data_folder_unless_there_is_a_url() -> None:
     assert make_settings(DATA_DIR="/var/lib/x").database_url() == "sqlite:////var/lib/x/streamforge.db"
-    assert make_settings(DATABASE_URL=" ").database_url() == "sqlite:///data/streamforge.db"
+    assert make_settings(DATA_DIR="data", DATABASE_URL=" ").database_url() == "sqlite:///data/streamforge.db"
     assert make_settings(DATABASE_URL="postgresql:///db?host=/run").database_url() == "postgresql:///db?host=/run"
