@@ -4,6 +4,7 @@ Seal, save, announce: `save` stands between the log's two steps, may be repeated
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from time import time
@@ -67,7 +68,13 @@ class Conversations:
         """
         stores = await self._storage.open()
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
-        question = (await self._take(stores, info, place, new, release)).question
+        try:
+            question = (await self._take(stores, info, place, new, release)).question
+        except StreamForgeError as error:
+            if error.code == "storage_unavailable":  # perhaps only the answer was lost, and the place is taken
+                with contextlib.suppress(StreamForgeError):
+                    await self.withdraw(info, opened=place.new)
+            raise
         try:
             return await self._recall(stores, info, question, replace(ask, message=question.text), candidates)
         except BaseException:

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from domain.models import ModelClocks, ModelEntry
+from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry
 
 CLOCKS = ModelClocks(connect=5, first_token=10, stalled=5, idle=10, whole=60)
 NAMED: ModelEntry = ModelEntry("test", "openai_compatible", "test", CLOCKS)
+SIMULATED_ALONE = Catalogue({SIMULATED: ModelEntry(SIMULATED, "simulated", SIMULATED, CLOCKS)}, SIMULATED)
 
 
 def write_catalogue(path: Path, *rows: dict[str, Any]) -> Path:

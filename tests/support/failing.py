@@ -1,0 +1,56 @@
+"""A stand-in before any collaborator, whose calls fail where a test says: before they do anything, or afterwards."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain.errors import StreamForgeError
+from services.storage import Storage, Stores
+from stores.sql.database import open_database
+from stores.sql.keys import KeyStore
+from stores.sql.messages import MessageStore
+from stores.sql.sessions import SessionStore
+from stores.sql.usage import UsageStore
+
+
+class Failing:
+    """Hands on what it is asked; of the calls named, those whose number `fails` says end in the error `code`.
+
+    With `done` they have done their work by then: only the answer is lost.
+    """
+
+    def __init__(self, target: Any, names: tuple[str, ...], code: str) -> None:
+        self._target = target
+        self.names = names
+        self._code = code
+        self.fails: Callable[[int], bool] = lambda _: False
+        self.done = False
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        asked = getattr(self._target, name)
+        if name not in self.names:
+            return asked
+
+        async def call(*args: Any, **options: Any) -> Any:
+            self.calls += 1
+            failing = self.fails(self.calls)
+            if failing and not self.done:
+                raise StreamForgeError(self._code)
+            answer = await asked(*args, **options)
+            if failing:
+                raise StreamForgeError(self._code)
+            return answer
+
+        return call
+
+
+class FailingStorage(Storage):
+    """A database whose reads and writes fail where `database` says."""
+
+    database: Failing
+
+    async def _open(self) -> Stores:
+        opened = await self._stack.enter_async_context(open_database(self._url))
+        self.database = Failing(opened, ("read", "write"), "storage_unavailable")
+        base: Any = self.database
+        return Stores(KeyStore(base), SessionStore(base), MessageStore(base), UsageStore(base))
