@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Self
 
+MAX_TOKENS = 10**9
+"""As many as one answer can have read or said: a count without a bound would fit neither JSON nor a database."""
+
 _PIECE = re.compile(r"[!-~]+|[^\x00-\x7f\s]")
 
 

@@ -6,6 +6,7 @@ from time import time
 import structlog
 
 from domain.callers import Caller
+from domain.errors import StreamForgeError
 from domain.events import Cancelled, Done, Failed, Terminal
 from domain.streams import StreamInfo, state_of
 from domain.usage import By, UsageRecord, UsageSum
@@ -58,8 +59,7 @@ class UsageService:
             records = [await self._records.get()]
             while len(records) < _AT_ONCE and not self._records.empty():
                 records.append(self._records.get_nowait())
-            while not await self._stored(records):  # noqa: ASYNC110 - a database tells nobody when it is back
-                await asyncio.sleep(_RETRY_SECONDS)
+            await self._store(records)
             for _ in records:
                 self._records.task_done()
 
@@ -80,14 +80,29 @@ class UsageService:
         stores = await self._storage.open()
         return await stores.usage.total(None if everybody else caller.id, since=since, until=until, by=by)
 
-    async def _stored(self, records: list[UsageRecord]) -> bool:
-        try:
-            stores = await self._storage.open()
-            await stores.usage.add(records)
-        except Exception as error:
-            log.warning("usage could not be stored yet", records=len(records), exc_info=error)
-            return False
-        return True
+    async def _store(self, records: list[UsageRecord]) -> None:
+        """Returns when they are stored, however long that takes, or can never be."""
+        while True:
+            try:
+                stores = await self._storage.open()
+            except Exception as error:
+                log.warning("usage cannot be stored yet", records=len(records), exc_info=error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            try:
+                await stores.usage.add(records)
+            except StreamForgeError as error:
+                log.warning("usage cannot be stored yet", records=len(records), code=error.code)
+                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception as error:  # a record of which the database wants to know nothing, now or later
+                if len(records) == 1:
+                    log.error("a usage record is lost", stream_id=records[0].stream_id, exc_info=error)
+                    return
+                for record in records:
+                    await self._store([record])
+                return
+            else:
+                return
 
 
 def _tell(info: StreamInfo, outcome: Terminal, model: str, deltas: int, request_id: str | None) -> None:

@@ -15,7 +15,7 @@ from langchain_core.messages.ai import UsageMetadata
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, Delta, FinishReason, Reasoning
 from domain.models import Finished
-from domain.usage import Usage
+from domain.usage import MAX_TOKENS, Usage
 
 _HIGH = re.compile(r"[\ud800-\udbff]\Z")
 # Chat completions, Ollama; Anthropic; Cohere. A reason that nobody has told us of is still one: "stop".
@@ -120,7 +120,18 @@ def _thought_in(block: Mapping[str, Any]) -> str:
 def _usage(spent: UsageMetadata) -> Usage:
     cached = spent.get("input_token_details", {}).get("cache_read")
     thought = spent.get("output_token_details", {}).get("reasoning")
-    return Usage(spent["input_tokens"], spent["output_tokens"], True, cached, thought)
+    return Usage(
+        _count(spent["input_tokens"]),
+        _count(spent["output_tokens"]),
+        True,
+        None if cached is None else _count(cached),
+        None if thought is None else _count(thought),
+    )
+
+
+def _count(tokens: int) -> int:
+    """Whatever a server says, as many as there can be."""
+    return max(0, min(tokens, MAX_TOKENS))
 
 
 def _reason(metadata: Mapping[str, Any]) -> str | None:

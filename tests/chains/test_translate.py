@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessageChunk
 from chains.core.translate import Translator
 from domain.errors import StreamForgeError
 from domain.models import Finished
+from domain.usage import MAX_TOKENS, Usage
 
 
 def finished(**metadata: Any) -> Finished:
@@ -65,3 +66,11 @@ def test_chunks_without_an_end_are_incomplete() -> None:
     with pytest.raises(StreamForgeError) as caught:
         finished(status="in_progress")
     assert caught.value.code == "provider_incomplete"
+
+
+def test_a_count_that_nothing_could_hold_is_cut_to_what_can_be() -> None:
+    spent: Any = {"input_tokens": 10**30, "output_tokens": -1, "total_tokens": 10**30}
+    spent["input_token_details"] = {"cache_read": 10**30}
+    assert Translator().rest(AIMessageChunk(content="", usage_metadata=spent)) == [
+        Usage(MAX_TOKENS, 0, True, MAX_TOKENS)
+    ]

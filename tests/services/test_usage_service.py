@@ -1,0 +1,63 @@
+"""What was used comes into the database in the background, whatever one record or the database has."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from domain.callers import LOCAL
+from domain.events import Done
+from domain.messages import new_id
+from domain.streams import StreamInfo, digest, new_stream_id
+from domain.usage import Spent, Usage, UsageSum
+from services.storage import Storage
+from services.usage_service import UsageService
+
+USED = Usage(1, 2, exact=True)
+
+
+@asynccontextmanager
+async def working(folder: Path) -> AsyncIterator[UsageService]:
+    storage = Storage(f"sqlite:///{folder / 'data' / 'streamforge.db'}")
+    usage = UsageService(storage, every_stream=False)
+    task = asyncio.create_task(usage.run())
+    try:
+        yield usage
+    finally:
+        task.cancel()
+        await storage.close()
+
+
+def record(usage: UsageService, used: Usage = USED, session_id: str | None = None) -> None:
+    info = StreamInfo(new_stream_id(), "m", 1, "detach", digest("x"), LOCAL.id, session_id=session_id or new_id())
+    usage.record(info, Done("stop", "m", Spent(used, None)), deltas=1, request_id=None)
+
+
+async def sums(usage: UsageService) -> list[UsageSum]:
+    await usage.flush(20)
+    return await usage.total(LOCAL, since=None, until=None, by=frozenset(), everybody=False)
+
+
+async def test_a_record_that_no_database_takes_holds_up_no_other(tmp_path: Path) -> None:
+    async with working(tmp_path) as usage:
+        for used in (USED, replace(USED, input_tokens=10**30), USED):
+            record(usage, used)
+        (total,) = await sums(usage)
+    assert (total.streams, total.output_tokens) == (2, 4)
+
+
+async def test_many_records_are_all_stored(tmp_path: Path) -> None:
+    async with working(tmp_path) as usage:
+        for _ in range(1_200):
+            record(usage)
+        (total,) = await sums(usage)
+    assert total.streams == 1_200
+
+
+async def test_a_stream_of_nobody_leaves_nothing(tmp_path: Path) -> None:
+    async with working(tmp_path) as usage:
+        info = StreamInfo(new_stream_id(), "m", 1, "detach", digest("x"), LOCAL.id)
+        usage.record(info, Done("stop", "m", Spent(USED, None)), deltas=1, request_id=None)
+        await usage.flush(20)
+    assert not (tmp_path / "data").exists()
