@@ -72,6 +72,6 @@ async def get_usage(
     by: Annotated[list[By], Query(max_length=4, description="What to sum by")] = ["day"],  # noqa: B006 - FastAPI copies it
     everybody: Annotated[bool, Query(description="Of all callers; needs the scope `admin`")] = False,
 ) -> UsagePage:
-    """Tokens and money, summed by day, model and session; the newest thousand sums."""
+    """Tokens and money, summed by day, model and session, the newest day first; a thousand sums at most."""
     rows = await usage.total(caller, since=since, until=until, by=frozenset(by), everybody=everybody)
-    return UsagePage(items=[UsageRow.of(row) for row in rows[:1_000]])
+    return UsagePage(items=[UsageRow.of(row) for row in rows])

@@ -15,7 +15,7 @@ from stores.sql.database import Database
 from stores.sql.rows import insert_unless_there
 from stores.sql.tables import usage
 
-MAX_SUMS = 10_000
+MAX_SUMS = 1_000
 """Sums that are answered at most."""
 
 _UNIT = Decimal("1e-10")
@@ -41,8 +41,9 @@ class UsageStore:
         """Sums over an owner's streams, or everybody's, from one ISO day to another, both included (UTC).
 
         There is one for each currency, and for each of what it is summed `by`; those without a cost are summed apart.
+        The newest days come first.
         """
-        keys = [_COLUMNS[name].label(_FIELDS[name]) for name in _COLUMNS if name in by]
+        keys = {name: _COLUMNS[name].label(_FIELDS[name]) for name in _COLUMNS if name in by}
         query = (
             select(
                 func.count().label("streams"),
@@ -50,10 +51,10 @@ class UsageStore:
                 func.min(case((usage.c.exact, 1), else_=0)).label("exact"),
                 func.sum(usage.c.cost).label("cost"),
                 usage.c.currency,
-                *keys,
+                *keys.values(),
             )
-            .group_by(usage.c.currency, *keys)
-            .order_by(*keys, usage.c.currency)
+            .group_by(usage.c.currency, *keys.values())
+            .order_by(*(key.desc() if name == "day" else key for name, key in keys.items()), usage.c.currency)
             .limit(MAX_SUMS)
         )
         if owner is not None:

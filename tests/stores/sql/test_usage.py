@@ -65,3 +65,10 @@ async def test_usage_outlives_its_session_and_forgets_it_with_everything(databas
     await sessions.delete_all("ann")
     assert [one.session_id for one in await usage.total("ann", since=None, until=None, by=["session"])] == [None]
     assert [one.streams for one in await usage.total("ann", since=None, until=None, by=[])] == [1]
+
+
+async def test_the_newest_days_come_first(usage: UsageStore) -> None:
+    days = range(3)
+    await usage.add([replace(RECORD, stream_id=new_id(), created=NOON + day * 86_400) for day in days])
+    sums = await usage.total("ann", since=None, until=None, by=["day"])
+    assert [one.day for one in sums] == ["2026-01-02", "2026-01-01", "2025-12-31"]
