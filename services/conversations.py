@@ -116,11 +116,13 @@ class Conversations:
         ending = _ending(tail, sealed, first_word_ms, total_ms)
         deadline = asyncio.get_running_loop().time() + _SAVE_SECONDS
         pauses = iter(_PAUSES)
+        stored = False  # before, by us or by somebody else
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
                     stores = await self._storage.open()
-                    if not await stores.messages.finish(answer_id, ending, time()):
+                    stored = stored or not await stores.messages.finish(answer_id, ending, time())
+                    if stored:
                         sealed = await _standing(stores, info, sealed)
                 break
             except (StreamForgeError, TimeoutError) as error:
