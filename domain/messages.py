@@ -7,12 +7,13 @@ active children leads the *active branch*, which is what the model is told and w
 Moments are in seconds since the Unix epoch.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from domain.errors import ERRORS
+from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Done, FinishReason, Terminal
 from domain.usage import Spent
 
@@ -23,10 +24,24 @@ OnBusy = Literal["reject", "cancel_previous"]
 MAX_TITLE = 200
 MAX_CLIENT_ID = 200
 
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
 
 def new_id() -> str:
     """An id for a session or a message: 128 random bits, 32 hexadecimal characters."""
     return secrets.token_hex(16)
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be the id of a session or a message."""
+    return _ID.fullmatch(text) is not None
+
+
+def known_session_id(text: str) -> str:
+    """The id, or `session_not_found`: what is no id is as unknown as any other."""
+    if not is_id(text):
+        raise StreamForgeError("session_not_found")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, writable
-from domain.messages import MAX_CLIENT_ID
+from domain.messages import MAX_CLIENT_ID, is_id
 from domain.models import Parameters
 from domain.streams import (
     Ask,
@@ -36,6 +36,7 @@ from routers.descriptions import (
 )
 from routers.errors import PROVIDER_ERRORS, problems
 from routers.guard import REFUSALS, caller_of, guarded, refusals
+from routers.messages import Id
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
@@ -45,7 +46,6 @@ from wires.events import gone
 
 MAX_FIELDS = 50
 _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy"}
-_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
@@ -66,7 +66,6 @@ StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, 
 
 
 StopText = Annotated[str, Field(min_length=1, max_length=100)]
-Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", max_length=32)]
 
 
 class ChatRequest(BaseModel):
@@ -275,7 +274,7 @@ def _invalid_parameter(name: str, message: str) -> RequestValidationError:
 def _order(chat: ChatRequest, request: Request) -> Order:
     """The request for a stream, with what of it does not stand in the body."""
     session_id = request.query_params.get("session_id") if request.scope["query_string"] else None
-    if session_id is not None and not _ID.fullmatch(session_id):
+    if session_id is not None and not is_id(session_id):
         raise _invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
     place = chat.place(session_id)
     key = request.headers.get("idempotency-key")

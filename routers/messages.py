@@ -11,7 +11,7 @@ from routers.states import AttemptOut, CostOut, UsageOut
 MAX_PAGE = 200
 
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since the Unix epoch")]
-Id = Annotated[str, Field(min_length=32, max_length=32)]
+Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", max_length=32)]
 Milliseconds = Annotated[int, Field(ge=0, le=10**9)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items on a page")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]

@@ -5,17 +5,21 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from domain.events import UNWRITABLE
-from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session
+from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session, known_session_id
 from routers.deps import CallerDep, SessionsDep
 from routers.guard import guarded, refusals
 from routers.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
 
 router = APIRouter(tags=["sessions"], route_class=guarded("chat"))
 
-SessionId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Session-Id`")]
+SessionId = Annotated[
+    str,
+    Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Session-Id`"),
+    AfterValidator(known_session_id),
+]
 _FOUND = ("session_not_found", "storage_full")
 _BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
 
@@ -159,7 +163,7 @@ async def delete_session(session_id: SessionId, sessions: SessionsDep, caller: C
 @router.put(
     "/sessions/{session_id}/branch",
     summary="Switch to another version",
-    responses=refusals(*_FOUND, *_BODY, "message_not_found", "session_busy"),
+    responses=refusals(*_FOUND, *_BODY, "message_not_found"),
 )
 async def switch_branch(session_id: SessionId, branch: Branch, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
     """Makes the branch with this message the active one, which the model is told and the history shows."""

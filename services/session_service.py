@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
+from domain.events import writable
 from domain.messages import Found, Message, Page, Session
 from services.storage import Storage
 
@@ -71,7 +72,7 @@ class SessionService:
     async def search(self, caller: Caller, words: str, cursor: str | None, limit: int) -> Page[Found]:
         """A page of the caller's messages that hold all the words, newest first."""
         stores = await self._storage.open()
-        return await stores.messages.search(caller.id, words, cursor, limit)
+        return await stores.messages.search(caller.id, writable(words), cursor, limit)
 
     async def history(
         self, caller: Caller, session_id: str, cursor: str | None, limit: int, *, whole: bool

@@ -10,6 +10,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from config.logging import configure_logging
+from stores.sql.schema import migrate
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.support.valkey import RedisServer, binary, redis_server
@@ -46,6 +47,21 @@ def postgres() -> Iterator[Postgres]:
     """The tests' PostgreSQL, started when the first test wants it."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> Iterator[str]:
+    """The name of a database that is up to date and holds nothing, to copy from."""
+    with postgres.database() as url:
+        migrate(url)
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, migrated: str) -> Iterator[str]:
+    """A database of PostgreSQL that is up to date."""
+    with postgres.database(migrated) as address:
+        yield address
 
 
 def missing(what: str) -> None:

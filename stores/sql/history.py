@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from domain.errors import StreamForgeError
-from domain.messages import Message, Page, Session, Summary, Window
+from domain.messages import Message, Page, Session, Summary, Window, is_id
 from stores.sql import branches
 from stores.sql.rows import MESSAGE, SESSION, SUMMARY, bad_cursor, message, page, row_of, seq_of, session, with_siblings
 from stores.sql.tables import messages, sessions, summaries
@@ -45,6 +45,8 @@ def active(connection: Connection, owner: str, session_id: str, after: str | Non
     """A page of the active branch. The cursor is the last message's id: what is active below it comes next."""
     start = _root(connection, owner, session_id)
     if after is not None:
+        if not is_id(after):
+            raise bad_cursor()
         last = row_of(connection, owner, session_id, after)
         if last is None:
             raise bad_cursor()

@@ -7,23 +7,6 @@ import pytest
 import pytest_asyncio
 
 from stores.sql.database import Database, open_database
-from stores.sql.schema import migrate
-from tests.support.postgres import Postgres
-
-
-@pytest.fixture(scope="session")
-def migrated(postgres: Postgres) -> Iterator[str]:
-    """The name of a database that is up to date and holds nothing, to copy from."""
-    with postgres.database() as url:
-        migrate(url)
-        yield url.rpartition("/")[2]
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres, migrated: str) -> Iterator[str]:
-    """A database of PostgreSQL that is up to date."""
-    with postgres.database(migrated) as address:
-        yield address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
