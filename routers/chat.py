@@ -137,22 +137,24 @@ class ChatRequest(BaseModel):
 
     def place(self, session_id: str | None) -> Place | None:
         """Where the answer belongs; `session_id` is that of the query. Refused where the fields do not fit together."""
-        if self.message is None and self.regenerate is None:
-            raise _wrong("message", "Field required, except with `regenerate`.")
-        if self.message is not None and self.regenerate is not None:
-            raise _wrong("regenerate", "An answer that is given anew has its message. Send one of `message` and this.")
-        if self.edit is not None and self.regenerate is not None:
-            raise _wrong("edit", "This is for a new message, and `regenerate` for an old one. Send one of them.")
-        if session_id is not None and self.session_id not in (None, session_id):
-            raise _wrong("session_id", "The query names another session than the body. Name it once.")
-        session_id = self.session_id or session_id
-        if session_id is not None and self.new_session:
-            raise _wrong("new_session", "This opens a session, and `session_id` names one. Send one of them.")
-        if session_id is not None or self.new_session:
-            return Place(session_id, self.new_session, self.edit, self.regenerate, self.client_id, self.on_busy)
-        for name in ("edit", "regenerate", "client_id"):
-            if getattr(self, name) is not None:
-                raise _wrong(name, "This needs a `session_id`.")
+        named = self.session_id or session_id
+        anew = self.regenerate is not None
+        for wrong, field, detail in (
+            (self.message is None and not anew, "message", "Field required, except with `regenerate`."),
+            (self.message is not None and anew, "regenerate", "What is answered anew is there. Send no `message`."),
+            (self.edit is not None and anew, "edit", "This is for a new message, `regenerate` for an old one."),
+            (self.client_id is not None and anew, "client_id", "There is no new message that this could name."),
+            (session_id not in (None, named), "session_id", "The query names another session than the body."),
+            (self.new_session and named is not None, "new_session", "This opens a session; `session_id` names one."),
+            (self.edit is not None and named is None, "edit", "This needs a `session_id`."),
+            (anew and named is None, "regenerate", "This needs a `session_id`."),
+        ):
+            if wrong:
+                raise _wrong(field, detail)
+        if named is not None or self.new_session:
+            return Place(named, self.new_session, self.edit, self.regenerate, self.client_id, self.on_busy)
+        if self.client_id is not None:
+            raise _wrong("client_id", "This needs a session: send `session_id`, or `new_session`.")
         return None
 
 

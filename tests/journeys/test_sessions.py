@@ -56,7 +56,10 @@ def test_the_session_may_stand_in_the_query_and_not_in_two_ways(serve: Serve) ->
         ({"message": "x", "session_id": "0" * 32, "new_session": True}, "#/new_session"),
         ({"message": "x", "edit": "0" * 32}, "#/edit"),
         ({"regenerate": "0" * 32}, "#/regenerate"),
+        ({"message": "x", "new_session": True, "edit": "0" * 32}, "#/edit"),
+        ({"new_session": True, "regenerate": "0" * 32}, "#/regenerate"),
         ({"message": "x", "client_id": "mine"}, "#/client_id"),
+        ({"session_id": "0" * 32, "regenerate": "0" * 32, "client_id": "mine"}, "#/client_id"),
         ({"message": "x", "session_id": "mine"}, "#/session_id"),
     ],
 )
