@@ -32,7 +32,7 @@ from services.revocations import Revocations
 from services.scribe import Choose, Scribe
 from services.secret import read_secret
 from services.session_service import SessionService
-from services.storage import Storage, check
+from services.storage import Storage, check, check_redis
 from services.streaming_service import Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
@@ -81,8 +81,13 @@ def read_catalogue(settings: Settings) -> Catalogue:
 
 
 def check_storage(settings: Settings) -> None:
-    """Refuse, with a `StorageError`, a database that this program cannot use as it is. Nothing is made or changed."""
+    """Refuse, with a `StorageError`, a database or a Redis that this program cannot use as it is.
+
+    Nothing is made or changed. A Redis that is away is waited for later.
+    """
     check(settings.database_url(), None if settings.DATABASE_URL else settings.database_file())
+    if settings.REDIS_URL is not None:
+        check_redis(settings.REDIS_URL.get_secret_value())
 
 
 def key_secret(settings: Settings) -> bytes | None:

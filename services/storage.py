@@ -31,7 +31,7 @@ class Stores:
 
 
 class StorageError(Exception):
-    """Why the database cannot be used, in a sentence."""
+    """Why the database, or Redis, cannot be used, in a sentence."""
 
 
 def check(url: str, file: Path | None) -> None:
@@ -52,6 +52,19 @@ def _check(url: str, file: Path | None) -> None:
     try:
         schema.check(url)
     except (schema.SchemaError, StreamForgeError) as error:
+        raise StorageError(str(error)) from error
+
+
+def check_redis(url: str) -> None:
+    """Refuse a Redis that this program cannot use. Blocks, in a thread of its own, as `check` does."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_check_redis, url).result()
+
+
+def _check_redis(url: str) -> None:
+    try:
+        asyncio.run(import_module("stores.streams.redis").try_redis(url))
+    except ValueError as error:
         raise StorageError(str(error)) from error
 
 

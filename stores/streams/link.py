@@ -5,6 +5,7 @@ So a Redis that is silent costs one wait of `SILENCE` and not one for every call
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from importlib import import_module
@@ -75,6 +76,21 @@ class Link:
 
     async def open(self) -> None:
         """Look for the server. One that cannot serve is a `ValueError` with a sentence, one that is away is awaited."""
+        await self._prepare()
+        try:
+            await self._check()
+        except OSError as error:
+            self.failed(error)
+        else:
+            self._restored()
+
+    async def try_out(self) -> None:
+        """The same look, and no more."""
+        await self._prepare()
+        with contextlib.suppress(OSError):
+            await self._check()
+
+    async def _prepare(self) -> None:
         await asyncio.to_thread(import_module, "redis.asyncio")
         from redis.asyncio import ConnectionPool, Redis
         from redis.asyncio.retry import Retry
@@ -90,12 +106,6 @@ class Link:
         }
         pool = ConnectionPool.from_url(self._url, max_connections=1000, **options)
         self._client = Redis.from_pool(pool)
-        try:
-            await self._check()
-        except OSError as error:
-            self.failed(error)
-        else:
-            self._restored()
 
     def connection(self) -> "Connection":
         """A connection of the caller's own, which is not connected yet."""

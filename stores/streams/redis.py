@@ -55,6 +55,15 @@ async def open_redis_log(
         await streams.close()
 
 
+async def try_redis(url: str) -> None:
+    """`ValueError`, with a sentence, where the Redis at `url` is there and cannot be used."""
+    link = Link(url)
+    try:
+        await link.try_out()
+    finally:
+        await link.close()
+
+
 class RedisStreamLog:
     """A process's part in the shared log; each object counts as a process of its own."""
 
