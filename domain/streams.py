@@ -66,7 +66,7 @@ class Order:
     digest: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class StreamInfo:
     """What was fixed when the stream was started. What was asked is not kept, only its SHA-256.
 

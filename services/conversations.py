@@ -4,11 +4,11 @@ Seal, save, announce: `save` stands between the log's two steps, may be repeated
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import time
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -49,14 +49,26 @@ class Release(Protocol):
         """Whether the session is free of it now: it is gone, or it could be stopped, where it may be."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, and the tokens that there were for what was said before it."""
+
+    question: Message
+    tokens: int
+
+
 class Conversations:
     """Places streams in sessions, and stores what they said."""
 
-    def __init__(self, storage: Storage, scribe: Scribe, *, memory_tokens: int) -> None:
+    def __init__(
+        self, storage: Storage, scribe: Scribe, *, memory_tokens: int, save_seconds: float = _SAVE_SECONDS
+    ) -> None:
         self._storage = storage
         self._scribe = scribe
         self._memory_tokens = memory_tokens
-        self._jobs: dict[str, Job] = {}  # by stream, while it runs
+        self._save_seconds = save_seconds
+        # What the scribe is told of an answer that is complete. Streams end in many ways, and this with every one.
+        self._asked: WeakKeyDictionary[StreamInfo, _Asked] = WeakKeyDictionary()
 
     async def begin(
         self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry], release: Release
@@ -72,8 +84,7 @@ class Conversations:
             question = (await self._take(stores, info, place, new, release)).question
         except StreamForgeError as error:
             if error.code == "storage_unavailable":  # perhaps only the answer was lost, and the place is taken
-                with contextlib.suppress(StreamForgeError):
-                    await self.withdraw(info, opened=place.new)
+                await self.withdraw(info, opened=place.new)
             raise
         try:
             return await self._recall(stores, info, question, replace(ask, message=question.text), candidates)
@@ -85,11 +96,11 @@ class Conversations:
         self, stores: Stores, info: StreamInfo, question: Message, ask: Ask, candidates: Sequence[ModelEntry]
     ) -> Ask:
         """What to ask, with what was said before the question."""
-        session_id, answer_id = _in_session(info)
+        session_id, _ = _in_session(info)
         if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
             return ask
         tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens)
-        self._jobs[info.id] = Job(info, question, answer_id, tokens)
+        self._asked[info] = _Asked(question, tokens)
         if question.parent_id is None:
             return ask
         window = await stores.messages.window(
@@ -99,22 +110,28 @@ class Conversations:
         return replace(ask, before=before, message=message)
 
     async def withdraw(self, info: StreamInfo, *, opened: bool) -> None:
-        """Remove every trace of a stream that was refused, with the session where that was `opened` for it."""
+        """Remove every trace of a stream that was refused, with the session where that was `opened` for it.
+
+        As far as the database allows: who was refused is told why, and not what came of this.
+        """
         if info.message_id is None:
             return
         session_id, answer_id = _in_session(info)
-        self._jobs.pop(info.id, None)
-        stores = await self._storage.open()
-        await stores.messages.withdraw(info.owner, answer_id)
-        if opened:
-            await stores.sessions.delete(info.owner, session_id)
+        try:
+            stores = await self._storage.open()
+            if await stores.messages.get(info.owner, session_id, answer_id) is None:  # a look waits for nobody
+                return
+            if await stores.messages.withdraw(info.owner, answer_id) and opened:
+                await stores.sessions.delete(info.owner, session_id)
+        except Exception as error:
+            log.warning("a refused answer could not be withdrawn", stream_id=info.id, exc_info=error)
 
     async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
         """Store the answer; `not_saved` is the outcome to announce where that fails for ten seconds."""
         info = tail.info
         _, answer_id = _in_session(info)
         ending = _ending(tail, sealed, first_word_ms, total_ms)
-        deadline = asyncio.get_running_loop().time() + _SAVE_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._save_seconds
         pauses = iter(_PAUSES)
         stored = False  # before, by us or by somebody else
         while True:
@@ -125,15 +142,15 @@ class Conversations:
                     if stored:
                         sealed = await _standing(stores, info, sealed)
                 break
-            except (StreamForgeError, TimeoutError) as error:
+            except Exception as error:  # were it our own mistake: whoever reads is waiting for an end
                 pause = next(pauses, _PAUSES[-1])
                 if asyncio.get_running_loop().time() + pause >= deadline:
                     log.error("an answer could not be stored", stream_id=info.id, exc_info=error)
                     return Failed("not_saved", sealed.spent)
                 await asyncio.sleep(pause)
-        job = self._jobs.pop(info.id, None)
-        if job is not None and isinstance(sealed, Done):
-            self._scribe.consider(job)
+        asked = self._asked.pop(info, None)
+        if asked is not None and isinstance(sealed, Done):
+            self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens))
         return sealed
 
     async def _take(
