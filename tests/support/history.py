@@ -146,7 +146,7 @@ class Reader:
             path = f"{self.urls[turn % len(self.urls)]}/chat/streams/{self.stream_id}"
             cursor = {"last-event-id": f"{self.stream_id}-{self.cursor}"} if self.cursor else {}
             body = await self._read(path, "GET", {"headers": {**self._headers, **cursor}})
-            if body.end == "clean" or body.status not in (0, 200, 502, 503):
+            if body.end == "clean" or body.status not in (0, 200, 502, 503, 504):
                 return
             turn += 1
             await asyncio.sleep(0.05)
@@ -235,9 +235,11 @@ class History:
         self.readers.append(reader)
         return reader
 
-    async def follow(self, url: str, stream_id: str, *, owner: str | None = None, after: int = 0) -> Reader:
+    async def follow(
+        self, url: str, stream_id: str, *, owner: str | None = None, after: int = 0, also: tuple[str, ...] = ()
+    ) -> Reader:
         """One more reader of a stream, from this event on."""
-        reader = Reader(self.client, [url], self.headers(owner), after)
+        reader = Reader(self.client, [url, *also], self.headers(owner), after)
         reader.stream_id = stream_id
         reader.start("GET", f"/chat/streams/{stream_id}?after={after}", headers=self.headers(owner))
         self.readers.append(reader)

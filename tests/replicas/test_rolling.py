@@ -1,0 +1,134 @@
+"""F19, F26: replicas are restarted one after the other behind a proxy, with clients everywhere who come back."""
+
+import asyncio
+import itertools
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.history import History, Reader, history
+from tests.support.proxies import KINDS, reverse_proxy
+from tests.support.replicas import Replica, Replicas, replicas
+from tests.support.server import wait_for
+from tests.support.valkey import RedisServer
+
+CLIENTS = 200
+DELAY = 0.1
+TEXT = " ".join(f"word{number}" for number in range(50))
+SETTINGS: dict[str, Any] = {"SIMULATED_TEXT": TEXT, "STREAM_DELAY": DELAY}
+
+
+class Client:
+    """Asks through the proxy, goes away in the middle of the answer, comes back, and asks again."""
+
+    def __init__(self, told: History, url: str, number: int) -> None:
+        self._told = told
+        self._url = url
+        self._number = number
+        self._rest = random.Random(number)
+        self.answers: list[Reader] = []
+
+    async def talk(self, times: int) -> None:
+        for turn in range(times):
+            reader = await self._ask(f"{self._number}-{turn}")
+            self.answers.append(reader)
+            if self._rest.random() < 0.5:
+                await reader.heard(self._rest.randrange(1, 40))
+                await reader.leave()
+                await asyncio.sleep(self._rest.random() / 2)
+                reader.go_on(self._url)
+            await reader.end()
+
+    async def _ask(self, key: str) -> Reader:
+        """With its key it may send again whatever was refused, or got no answer."""
+        place: dict[str, Any] = {"new_session": True} if self._number % 4 == 0 else {}
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            reader = await self._told.post(self._url, f"question {key}", key=key, **place)
+            if reader.first.status == 200:
+                return reader
+            assert reader.first.status in (0, 502, 503, 504), reader.first
+            await asyncio.sleep(0.2)
+        raise AssertionError("nobody answers")
+
+
+async def restart(made: Replicas, replica: Replica, port: int) -> Replica:
+    """As an operator would: TERM, wait for the end, start, wait until it is ready."""
+    assert await asyncio.to_thread(replica.process.stop, signal.SIGTERM, 40) == -signal.SIGTERM
+    (again,) = await asyncio.to_thread(lambda: made.start(PORT=port))
+    await asyncio.to_thread(wait_for, lambda: httpx.get(f"{again.url}/ready").status_code == 200)
+    return again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_word_is_lost_or_doubled_while_both_are_restarted(
+    valkey: RedisServer, folder: Path, free_port: Callable[[], int], kind: str
+) -> None:
+    ports = free_port(), free_port()
+    with (
+        replicas(folder, valkey, **SETTINGS) as made,
+        reverse_proxy_of(made, kind, free_port(), ports) as url,
+    ):
+        async with history() as told:
+            clients = [Client(told, url, number) for number in range(CLIENTS)]
+            talks = [asyncio.create_task(client.talk(2)) for client in clients]
+            started = [reader for client in clients for reader in client.answers]
+            while len(started) < CLIENTS:
+                await asyncio.sleep(0.05)
+                started = [reader for client in clients for reader in client.answers]
+            old = list(made.all)
+            for replica, port in zip(old, ports, strict=True):
+                assert sum(not reader.ended for client in clients for reader in client.answers) > CLIENTS / 4
+                await restart(made, replica, port)
+            await asyncio.gather(*talks)
+            for client in clients:
+                for reader in client.answers:
+                    assert reader.seen[-1].event == "done"
+                    assert reader.text == TEXT
+            assert len(list(itertools.chain(*(client.answers for client in clients)))) == 2 * CLIENTS
+            for replica in old:
+                assert len(replica.told("stream ended")) > CLIENTS / 8, "each had its part"
+            await told.check(made.all[-1].url, made.live)
+        made.leave()
+
+
+def reverse_proxy_of(made: Replicas, kind: str, port: int, ports: tuple[int, int]) -> Any:
+    """Two replicas on these ports, and the proxy before them."""
+    for target in ports:
+        made.start(PORT=target)
+    return reverse_proxy(kind, port, ports)
+
+
+async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once(
+    valkey: RedisServer, folder: Path
+) -> None:
+    with replicas(folder, valkey, **SETTINGS) as made:
+        here, there = made.start(2)
+        async with history() as told:
+            produced = [await told.post(there.url, "x") for _ in range(20)]
+            readers = [
+                await told.follow(here.url, produced[number % 20].stream_id, also=(there.url,))
+                for number in range(CLIENTS)
+            ]
+            for reader in readers:
+                await reader.heard(1)
+            here.process.popen.terminate()
+            for reader in readers:
+                assert (await reader.end()).event == "done"
+                assert reader.text == TEXT
+            back = sorted(later.seen[0].at - first.seen[-1].at for first, later in map(bodies, readers))
+            assert back[-1] < 2 + DELAY, "nobody waits for long"
+            assert {len(reader.bodies) for reader in readers} == {2}
+            await told.check(there.url, made.live)
+            here.process.popen.wait(timeout=20)
+        made.leave()
+
+
+def bodies(reader: Reader) -> tuple[Any, Any]:
+    return reader.bodies[0], reader.bodies[-1]

