@@ -1,6 +1,7 @@
 """Every stream ends in exactly one terminal event, whoever ends it, in whatever order, and whatever fails."""
 
 import asyncio
+import gc
 
 import pytest
 from hypothesis import given, settings
@@ -252,6 +253,33 @@ async def test_a_log_that_fails_once_at_any_call_still_leaves_one_end(fail_on: i
     sweeper.cancel()
     assert_one_honest_end(tail)
     assert not owner.live
+
+
+async def test_what_fails_where_nobody_waits_for_it_is_seen_and_done_later() -> None:
+    log = TroubledLog([], fail_on=3)
+    owner = supervisor(log)
+    tail = await opened(log)
+    lost: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    sweeper = asyncio.create_task(Sweeper(CLOCKS, owner, Readers(), log).run())
+    said, gate = asyncio.Event(), asyncio.Event()
+
+    async def waiting() -> Source:
+        yield Delta("a")
+        yield Delta("b")
+        said.set()
+        await gate.wait()
+
+    run(owner, tail, waiting())
+    await said.wait()
+    owner.sealed_elsewhere(tail.info.id)  # and the log does not answer
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gate.set()
+    await settled(tail)
+    sweeper.cancel()
+    gc.collect()
+    assert lost == []
 
 
 async def test_in_a_session_the_answer_is_saved_before_the_end_is_told() -> None:
