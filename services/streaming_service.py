@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from time import time
 
+import structlog
 from structlog.contextvars import bind_contextvars
 
 from domain.callers import Caller
@@ -27,6 +28,8 @@ from services.readers import Reader, Readers
 from services.supervisor import Supervisor
 from services.waiting import FirstSign, ends
 from stores.streams.base import Claim, StreamLog, Tail
+
+log = structlog.get_logger("streams")
 
 _WORDS = re.compile(r"\s*\S+\s*")
 _STOP_SECONDS = 5.0  # that a stream has to end, when another one is to take its place in a session
@@ -166,10 +169,16 @@ class StreamingService:
         return snapshot(tail.info, tail.events, tail.outcome, resumable_elsewhere=self._resumable_elsewhere(tail))
 
     async def stop(self, stream_ids: Sequence[str]) -> None:
-        """Stop streams whose session is gone; their owner has been checked there."""
+        """Stop streams whose session is gone; their owner has been checked there.
+
+        One that cannot be reached now goes on, and finds no place any more for what it says.
+        """
         for stream_id in stream_ids:
-            if tail := await self._log.find(stream_id):
-                await self._supervisor.cancel(tail, "requested")
+            try:
+                if tail := await self._log.find(stream_id):
+                    await self._supervisor.cancel(tail, "requested")
+            except StreamForgeError as error:
+                log.warning("a stream could not be stopped with its session", stream_id=stream_id, code=error.code)
 
     def admit(self, tail: Tail) -> None:
         """Refuse one reader too many, before its first byte."""
