@@ -12,7 +12,7 @@ from chains.core.llm_setup import LLMSetup
 from chains.core.local_server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
 from config.settings import Settings
-from domain.models import Catalogue, ModelClocks, ModelEntry, Parameters
+from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry, Parameters
 from services import catalogue as catalogues
 from services.api_keys import ApiKeys
 from services.auth_service import AuthService
@@ -62,8 +62,8 @@ class Services:
 
 
 def read_catalogue(settings: Settings) -> Catalogue:
-    """The models of MODELS_FILE and LLM_MODEL; `CatalogueError` where they cannot be used."""
-    return catalogues.load(
+    """The models of MODELS_FILE and LLM_MODEL; `CatalogueError` where they, or SUMMARY_MODEL, cannot be used."""
+    catalogue = catalogues.load(
         settings.MODELS_FILE,
         catalogues.Defaults(
             model=settings.LLM_MODEL,
@@ -78,6 +78,9 @@ def read_catalogue(settings: Settings) -> Catalogue:
             ),
         ),
     )
+    if settings.SUMMARY_MODEL not in (None, SIMULATED, *catalogue.entries):
+        raise catalogues.CatalogueError(f"SUMMARY_MODEL {settings.SUMMARY_MODEL!r} is none of the catalogue's ids.")
+    return catalogue
 
 
 def check_storage(settings: Settings) -> None:

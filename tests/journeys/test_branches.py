@@ -24,7 +24,7 @@ def count(answer: Answer) -> None:
 
 def test_an_answer_given_anew_is_a_sibling_and_can_be_switched_back(play: Play, serve_models: ServeModels) -> None:
     model = play(count)
-    talk, _ = open_talk(serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="nobody"), "why?")
+    talk, _ = open_talk(serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="simulated"), "why?")
     old = talk.history()[1]
     assert talk.again(old["id"]).status_code == 200
     question, new = talk.history()
@@ -43,7 +43,7 @@ def test_an_answer_given_anew_is_a_sibling_and_can_be_switched_back(play: Play, 
 
 def test_a_question_asked_differently_is_a_branch(play: Play, serve_models: ServeModels) -> None:
     model = play(count)
-    talk, _ = open_talk(serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="nobody"), "one")
+    talk, _ = open_talk(serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="simulated"), "one")
     talk.say("two")
     two = talk.history()[2]
     talk.say("zwei", edit=two["id"])
@@ -59,7 +59,7 @@ def test_a_question_asked_differently_is_a_branch(play: Play, serve_models: Serv
 @pytest.mark.parametrize("how", ["message", "new", "edit", "regenerate"])
 def test_what_was_refused_leaves_no_trace(play: Play, serve_models: ServeModels, how: str) -> None:
     model = play(first(1, ok, refuse(503)))
-    server = serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="nobody", **COMMIT)
+    server = serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="simulated", **COMMIT)
     talk, _ = open_talk(server, "one")
     before = (talk.history(all=True), talk.session(), httpx.get(f"{server.url}/sessions").json())
     question, answer = before[0]
@@ -81,7 +81,7 @@ def open_refused(server: LiveServer) -> Heard:
 
 def test_what_was_said_before_a_failure_or_a_stop_is_kept_and_labelled(play: Play, serve_models: ServeModels) -> None:
     model = play(first(1, words_then(lambda answer: answer.reset()), words_then(stall)))
-    talk, failed = open_talk(serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="nobody"))
+    talk, failed = open_talk(serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="simulated"))
     assert failed.last[0] == "error"
     body = {"message": "x", "session_id": talk.id}
     with httpx.stream("POST", f"{talk.url}/chat?format=events", json=body, timeout=30) as answer:

@@ -85,7 +85,7 @@ def test_a_retry_gets_the_early_failure_while_it_is_under_way_and_a_fresh_start_
 
 def test_in_a_session_a_retry_adds_nothing(play: Play, serve_models: ServeModels) -> None:
     model = play(ok)
-    server = serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="nobody")
+    server = serve_models(row("openai_compatible", model.url), SUMMARY_MODEL="simulated")
     answers = [post(server, new_session=True) for _ in range(3)]
     assert len({answer.headers["x-session-id"] for answer in answers}) == 1
     history = httpx.get(f"{server.url}/chat/history/{answers[0].headers['x-session-id']}").json()["items"]

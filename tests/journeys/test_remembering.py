@@ -11,7 +11,7 @@ from tests.support.provider import Answer
 from tests.support.server import wait_for
 from tests.support.talk import Talk, open_talk, rows, told
 
-NOBODY = {"SUMMARY_MODEL": "nobody"}
+NOBODY = {"SUMMARY_MODEL": "simulated"}
 
 
 def count(answer: Answer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from domain.callers import LOCAL
 from domain.models import ModelClocks, Parameters
 from services.catalogue import CatalogueError, Defaults, load
-from tests.support.server import ROOT, Process
+from tests.support.server import ROOT, Process, running
 
 DEFAULTS = Defaults(None, None, Parameters(temperature=0.7, max_tokens=2000), ModelClocks(5, 30, 5, 30, 600))
 GOOD = '[[models]]\nid = "a"\nprovider = "openai"\n'
@@ -110,6 +110,14 @@ def test_a_wrong_one_is_told_with_its_line(tmp_path: Path, text: str, line: int,
     assert reason in told
     assert not line or f"line {line}" in told
     assert "pass" not in told.replace("password", "")
+
+
+def test_a_model_for_summaries_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    import sys
+
+    with running([sys.executable, "main.py"], SUMMARY_MODEL="nobody") as process:
+        assert process.popen.wait(timeout=30) == 2
+    assert "SUMMARY_MODEL 'nobody' is none of the catalogue's ids." in "".join(process.log)
 
 
 @pytest.mark.parametrize(("command", "code"), [(["main.py"], 2), (["-m", "uvicorn", "main:app", "--port", "0"], 3)])
