@@ -96,11 +96,10 @@ class Storage:
         await self._stack.aclose()
 
     async def _open(self) -> Stores:
-        sql = {
+        sql = {  # in a thread, which takes a while; the schema's part is looked for when the database is opened
             name: await asyncio.to_thread(import_module, f"stores.sql.{name}")
             for name in ("database", "schema", "keys", "sessions", "messages", "usage")
         }
-        await asyncio.to_thread(sql["schema"].prepare, self._url)
         database = await self._stack.enter_async_context(sql["database"].open_database(self._url))
         return Stores(
             sql["keys"].KeyStore(database),
