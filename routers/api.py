@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from routers import chat, keys, models, sessions, system, usage
+from routers import chat, models, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
 _ROUTERS = [chat.router, sessions.router, models.router, usage.router, chat.public, system.public]
@@ -10,4 +10,8 @@ _ROUTERS = [chat.router, sessions.router, models.router, usage.router, chat.publ
 
 def routers(*, api_keys: bool) -> list[APIRouter]:
     """The routers of an application; those of keys only where callers have API keys."""
-    return [*_ROUTERS, keys.router] if api_keys else _ROUTERS
+    if not api_keys:
+        return _ROUTERS
+    from routers import keys
+
+    return [*_ROUTERS, keys.router]

@@ -39,15 +39,15 @@ def check(url: str, file: Path | None) -> None:
 
     Blocks, in a thread of its own: whoever asks may be in an event loop, where PostgreSQL's driver wants another one.
     """
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(_check, url, file).result()
-
-
-def _check(url: str, file: Path | None) -> None:
     if file is not None:
         with contextlib.suppress(sqlite3.Error):  # which is told below
             if glance(file).version in (None, *VERSIONS):  # where it is older, it is brought up to date on first use
                 return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_check, url).result()
+
+
+def _check(url: str) -> None:
     schema = import_module("stores.sql.schema")
     try:
         schema.check(url)
