@@ -102,11 +102,12 @@ def test_while_another_process_writes_reading_goes_on_and_writing_waits_its_time
 
 
 def test_an_answer_that_ends_meanwhile_waits_to_be_stored(tmp_path: Path) -> None:
-    with process_server(DATA_DIR=tmp_path, STREAM_DELAY=0.05, SIMULATED_TEXT=WORDS) as (_, url):
+    with process_server(DATA_DIR=tmp_path, STREAM_DELAY=0.2, SIMULATED_TEXT=WORDS) as (_, url):
         talk, _ = open_talk(url)
         reading = Reading(talk)
         with locked(tmp_path):
-            time.sleep(2)  # it has long said everything
+            stream_id = talk.history()[-1]["stream_id"]
+            wait_for(lambda: said(url, stream_id) == WORDS)
             state = talk.history()[-1]["state"]
         assert state == "running"
         assert reading.ended().last[0] == "done"
@@ -115,7 +116,7 @@ def test_an_answer_that_ends_meanwhile_waits_to_be_stored(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("trouble", ["locked", "full"])
 def test_what_cannot_be_stored_in_time_says_so_and_is_stored_when_it_can_be(tmp_path: Path, trouble: str) -> None:
-    settings: dict[str, Any] = {"DATA_DIR": tmp_path, "STREAM_DELAY": 0.1, "SIMULATED_TEXT": WORDS}
+    settings: dict[str, Any] = {"DATA_DIR": tmp_path, "STREAM_DELAY": 0.5, "SIMULATED_TEXT": WORDS}
     with process_server(**settings) as (process, url):
         talk, _ = open_talk(url)
         reading = Reading(talk)
@@ -135,6 +136,12 @@ def test_what_cannot_be_stored_in_time_says_so_and_is_stored_when_it_can_be(tmp_
         assert [each["state"] for each in rest] == ["complete", "complete"]
         wait_for(lambda: sum(each["streams"] for each in httpx.get(f"{url}/usage").json()["items"]) == 3, 30)
         assert "Traceback" not in "".join(process.log)
+
+
+def said(url: str, stream_id: str) -> str:
+    """What a stream has said so far."""
+    state = httpx.get(f"{url}/chat/streams/{stream_id}", headers={"accept": "application/json"})
+    return str(state.json()["text"])
 
 
 def open_refused(url: str) -> Heard:
