@@ -5,6 +5,7 @@ import itertools
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.stores.logs import until
 from tests.support.history import History, Reader, history
 from tests.support.proxies import KINDS, reverse_proxy
 from tests.support.replicas import Replica, Replicas, replicas
@@ -20,12 +22,14 @@ from tests.support.valkey import RedisServer
 
 CLIENTS = 200
 DELAY = 0.1
-TEXT = " ".join(f"word{number}" for number in range(50))
+TEXT = " ".join(f"word{number}" for number in range(30))
+# nginx asks the other one itself; Caddy notices within half a second, and meanwhile the client is told to come back.
+MOST_REFUSED = {"nginx": 10, "caddy": CLIENTS}
 SETTINGS: dict[str, Any] = {"SIMULATED_TEXT": TEXT, "STREAM_DELAY": DELAY}
 
 
 class Client:
-    """Asks through the proxy, goes away in the middle of the answer, comes back, and asks again."""
+    """Asks through the proxy, leaves in the middle of an answer, comes back, and asks again, until it is `enough`."""
 
     def __init__(self, told: History, url: str, number: int) -> None:
         self._told = told
@@ -33,17 +37,21 @@ class Client:
         self._number = number
         self._rest = random.Random(number)
         self.answers: list[Reader] = []
+        self.refused: list[int] = []
+        """Statuses."""
 
-    async def talk(self, times: int) -> None:
-        for turn in range(times):
+    async def talk(self, enough: asyncio.Event) -> None:
+        for turn in itertools.count():
             reader = await self._ask(f"{self._number}-{turn}")
             self.answers.append(reader)
             if self._rest.random() < 0.5:
-                await reader.heard(self._rest.randrange(1, 40))
+                await reader.heard(self._rest.randrange(1, 25))
                 await reader.leave()
                 await asyncio.sleep(self._rest.random() / 2)
                 reader.go_on(self._url)
             await reader.end()
+            if enough.is_set():
+                return
 
     async def _ask(self, key: str) -> Reader:
         """With its key it may send again whatever was refused, or got no answer."""
@@ -54,6 +62,7 @@ class Client:
             if reader.first.status == 200:
                 return reader
             assert reader.first.status in (0, 502, 503, 504), reader.first
+            self.refused.append(reader.first.status)
             await asyncio.sleep(0.2)
         raise AssertionError("nobody answers")
 
@@ -77,23 +86,25 @@ async def test_no_word_is_lost_or_doubled_while_both_are_restarted(
     ):
         async with history() as told:
             clients = [Client(told, url, number) for number in range(CLIENTS)]
-            talks = [asyncio.create_task(client.talk(2)) for client in clients]
-            started = [reader for client in clients for reader in client.answers]
-            while len(started) < CLIENTS:
-                await asyncio.sleep(0.05)
-                started = [reader for client in clients for reader in client.answers]
+            enough = asyncio.Event()
+            talks = [asyncio.create_task(client.talk(enough)) for client in clients]
+            await until(lambda: all(client.answers for client in clients), 20)
             old = list(made.all)
             for replica, port in zip(old, ports, strict=True):
-                assert sum(not reader.ended for client in clients for reader in client.answers) > CLIENTS / 4
                 await restart(made, replica, port)
+            enough.set()
             await asyncio.gather(*talks)
             for client in clients:
+                assert len(client.answers) > 1
                 for reader in client.answers:
                     assert reader.seen[-1].event == "done"
                     assert reader.text == TEXT
-            assert len(list(itertools.chain(*(client.answers for client in clients)))) == 2 * CLIENTS
-            for replica in old:
+            refused = Counter(status for client in clients for status in client.refused)
+            assert refused.total() < MOST_REFUSED[kind], f"new streams were sent to who was to leave: {refused}"
+            for replica in made.all:
                 assert len(replica.told("stream ended")) > CLIENTS / 8, "each had its part"
+            for replica in old:
+                assert replica.told("draining")[0]["streams"] > CLIENTS / 8
             await told.check(made.all[-1].url, made.live)
         made.leave()
 
@@ -108,7 +119,8 @@ def reverse_proxy_of(made: Replicas, kind: str, port: int, ports: tuple[int, int
 async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once(
     valkey: RedisServer, folder: Path
 ) -> None:
-    with replicas(folder, valkey, **SETTINGS) as made:
+    text = " ".join(f"word{number}" for number in range(80))  # longer than it takes to send them away
+    with replicas(folder, valkey, **{**SETTINGS, "SIMULATED_TEXT": text}) as made:
         here, there = made.start(2)
         async with history() as told:
             produced = [await told.post(there.url, "x") for _ in range(20)]
@@ -121,7 +133,7 @@ async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once
             here.process.popen.terminate()
             for reader in readers:
                 assert (await reader.end()).event == "done"
-                assert reader.text == TEXT
+                assert reader.text == text
             back = sorted(later.seen[0].at - first.seen[-1].at for first, later in map(bodies, readers))
             assert back[-1] < 2 + DELAY, "nobody waits for long"
             assert {len(reader.bodies) for reader in readers} == {2}

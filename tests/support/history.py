@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +62,9 @@ class Reader:
         self.bodies: list[Body] = []
         self.stream_id = ""
         self.task: asyncio.Task[None] | None = None
+        self._last: Seen | None = None
+        self._words = 0
+        self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def first(self) -> Body:
@@ -76,8 +79,7 @@ class Reader:
     @property
     def cursor(self) -> int:
         """The number of the last event that it has."""
-        seen = self.seen
-        return seen[-1].seq if seen else self._after
+        return self._last.seq if self._last else self._after
 
     @property
     def text(self) -> str:
@@ -87,8 +89,7 @@ class Reader:
     @property
     def ended(self) -> bool:
         """Whether it has the last event."""
-        seen = self.seen
-        return bool(seen) and seen[-1].event in ENDS
+        return self._last is not None and self._last.event in ENDS
 
     @property
     def session_id(self) -> str:
@@ -102,20 +103,21 @@ class Reader:
 
     async def answered(self) -> "Reader":
         """Returns when the first response has its headers."""
-        await until(lambda: self.bodies and (self.first.status or self.first.end != "open"), PATIENCE)
+        await self._until(lambda: bool(self.bodies) and (self.first.status > 0 or self.first.end != "open"))
         return self
 
     async def heard(self, words: int = 1) -> "Reader":
         """Returns when it has so many deltas."""
-        await until(lambda: sum(seen.event == "delta" for seen in self.seen) >= words or self._over(), PATIENCE)
-        assert sum(seen.event == "delta" for seen in self.seen) >= words, self.bodies
+        await self._until(lambda: self._words >= words or self._over())
+        assert self._words >= words, self.bodies
         return self
 
     async def end(self, seconds: float = PATIENCE) -> Seen:
         """The last event, once it is there."""
-        await until(lambda: self.ended or self._over(), seconds)
+        await self._until(lambda: self.ended or self._over(), seconds)
         assert self.ended, self.bodies
-        return self.seen[-1]
+        assert self._last is not None
+        return self._last
 
     async def leave(self) -> None:
         """Go, in the middle of it; `go_on` comes back."""
@@ -126,11 +128,32 @@ class Reader:
     def go_on(self, url: str) -> None:
         """Come back, there."""
         self.urls = [url]
-        self.task = asyncio.create_task(self._resume(0))
+        self._run(self._resume(0))
 
     def start(self, method: str, path: str, **request: Any) -> None:
         """Read, from the answer to this request on."""
-        self.task = asyncio.create_task(self._read_all(method, f"{self.urls[0]}{path}", request))
+        self._run(self._read_all(method, f"{self.urls[0]}{path}", request))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self.task = asyncio.create_task(work)
+        self.task.add_done_callback(lambda _: self._tell())
+
+    async def _until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Returns when it holds. Hundreds of readers wait at the same time: none may poll."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiting.append(waiter)
+                    await waiter
+        except TimeoutError:
+            raise AssertionError(f"it did not come in {seconds} s: {self.bodies}") from None
+
+    def _tell(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
 
     def _over(self) -> bool:
         return self.task is not None and self.task.done()
@@ -162,14 +185,17 @@ class Reader:
                     body.problem = json.loads(text) if text[:1] == b"{" else {}
                     body.end = "clean" if response.status_code == 204 else "refused"
                     body.status = response.status_code
+                    self._tell()
                     return body
                 self.stream_id = self.stream_id or response.headers["x-stream-id"]
                 body.status = response.status_code
+                self._tell()
                 parser = Parser()
                 async for chunk in response.aiter_raw():
                     parser.feed(chunk)
                     at = time.monotonic()
-                    body.seen += [_seen(message, at) for message in parser.messages[len(body.seen) :]]
+                    for message in parser.messages[len(body.seen) :]:
+                        self._note(body, _seen(message, at))
             body.end = "clean"
         except httpx.TransportError:
             body.end = "cut"
@@ -177,6 +203,12 @@ class Reader:
             body.end = "left"
             raise
         return body
+
+    def _note(self, body: Body, seen: Seen) -> None:
+        body.seen.append(seen)
+        self._last = seen
+        self._words += seen.event == "delta"
+        self._tell()
 
 
 def _seen(message: Message, at: float) -> Seen:
