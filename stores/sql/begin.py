@@ -71,8 +71,8 @@ _CLIENT_ID = select(messages.c.id).where(
 def begin(connection: Connection, asked: Beginning) -> Begun:
     """Put question and answer in their place, which becomes the active branch. `IntegrityError` where one is taken."""
     if asked.opens and asked.question is not None:
-        taken_, question = _opened(connection, asked, asked.question)
-        return _put(connection, asked, taken_, question, None)
+        opened, question = _opened(connection, asked, asked.question)
+        return _put(connection, asked, opened, question, None)
     root = asked.question.id if isinstance(asked.parent, Append) and asked.question else None
     values = {
         "session": asked.session_id, "owner_": asked.owner, "answer": asked.answer_id, "now": asked.now, "root": root,
