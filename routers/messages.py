@@ -9,6 +9,7 @@ from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Found, Message, MessageSta
 from routers.states import AttemptOut, CostOut, UsageOut
 
 MAX_PAGE = 200
+MAX_SIBLINGS = 1_000
 
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since the Unix epoch")]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", max_length=32)]
@@ -29,7 +30,9 @@ class MessageOut(BaseModel):
     created: Moment
     client_id: str | None = Field(None, max_length=MAX_CLIENT_ID)
     siblings: list[Id] | None = Field(
-        None, max_length=10_000, description="The versions of this message in their order, where there are several"
+        None,
+        max_length=MAX_SIBLINGS,
+        description="The versions of this message in their order, where there are several: the newest thousand",
     )
     stream_id: Id | None = None
     model: str | None = Field(None, max_length=200)
@@ -53,7 +56,7 @@ class MessageOut(BaseModel):
             text=message.text,
             created=message.created,
             client_id=message.client_id,
-            siblings=list(message.siblings) or None,
+            siblings=list(message.siblings[-MAX_SIBLINGS:]) or None,
             stream_id=message.stream_id,
             model=message.model,
             finish_reason=message.finish_reason,

@@ -46,16 +46,16 @@ _ASIDE = (
 )
 
 _first = (
-    select(messages.c.id, messages.c.active_child_id, literal(1).label("place"))
+    select(messages.c.id, messages.c.active_child_id, literal(1).label("place"), messages.c.tokens.label("total"))
     .where(messages.c.id == bindparam("start"))
     .cte("down", recursive=True)
 )
 _down = _first.union_all(
-    select(_above.c.id, _above.c.active_child_id, _first.c.place + 1)
+    select(_above.c.id, _above.c.active_child_id, _first.c.place + 1, _first.c.total + _above.c.tokens)
     .join(_first, _above.c.id == _first.c.active_child_id)
-    .where(_first.c.place < bindparam("most"))
+    .where(_first.c.place < bindparam("most"), _first.c.total + _above.c.tokens <= bindparam("tokens"))
 )
-_DOWN = select(*MESSAGE).join(_down, _down.c.id == messages.c.id).order_by(_down.c.place)
+_DOWN = select(*MESSAGE, messages.c.active_child_id).join(_down, _down.c.id == messages.c.id).order_by(_down.c.place)
 _LEAF = select(_down.c.id).where(_down.c.active_child_id.is_(None))
 _ALL = 2**31 - 2
 
@@ -120,13 +120,13 @@ def undo(connection: Connection, session_id: str, changes: Iterable[Change]) -> 
 
 def leaf_below(connection: Connection, message_id: str) -> str:
     """Where the active branch ends that leads through the message."""
-    leaf: str = connection.execute(_LEAF, {"start": message_id, "most": _ALL}).scalar_one()
+    leaf: str = connection.execute(_LEAF, {"start": message_id, "most": _ALL, "tokens": _ALL}).scalar_one()
     return leaf
 
 
-def down(connection: Connection, message_id: str | None, most: int) -> list[AnyRow]:
-    """The message and what follows it on its active branch: rows of `MESSAGE`."""
-    return list(connection.execute(_DOWN, {"start": message_id, "most": most}).all())
+def down(connection: Connection, message_id: str | None, *, most: int, tokens: int) -> list[AnyRow]:
+    """The message, always, and what follows it on its active branch: rows of `MESSAGE`, and `active_child_id`."""
+    return list(connection.execute(_DOWN, {"start": message_id, "most": most, "tokens": tokens}).all())
 
 
 def newest(connection: Connection, leaf_id: str, *, most: int, tokens: int, covered: int) -> list[AnyRow]:

@@ -1,20 +1,22 @@
 """A conversation as it is read: the messages of a branch or of all, the end that a model is told, and the switch."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from domain.errors import StreamForgeError
 from domain.messages import Message, Page, Session, Summary, Window, is_id
 from stores.sql import branches
-from stores.sql.rows import MESSAGE, SESSION, SUMMARY, bad_cursor, message, page, row_of, seq_of, session, with_siblings
+from stores.sql.rows import MESSAGE, SESSION, SUMMARY, bad_cursor, message, row_of, seq_of, session, with_siblings
 from stores.sql.tables import messages, sessions, summaries
 
+PAGE_TOKENS = 250_000
+"""What a page may hold: about a megabyte of English; one message that is larger stands alone."""
+
 _ROOT = select(sessions.c.root_id).where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner"))
-_WHOLE = (
-    select(*MESSAGE, messages.c.seq)
-    .where(messages.c.session_id == bindparam("session"), messages.c.seq > bindparam("after"))
-    .order_by(messages.c.seq)
-    .limit(bindparam("most"))
-)
+_AFTER = (messages.c.session_id == bindparam("session"), messages.c.seq > bindparam("after"))
+_COMING = select(messages.c.seq, messages.c.tokens).where(*_AFTER).order_by(messages.c.seq).limit(bindparam("most"))
+_WHOLE = select(*MESSAGE).where(*_AFTER, messages.c.seq <= bindparam("last")).order_by(messages.c.seq)
 _SWITCH = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(leaf_id=bindparam("leaf")).returning(*SESSION)
 )
@@ -51,18 +53,32 @@ def active(connection: Connection, owner: str, session_id: str, after: str | Non
         if last is None:
             raise bad_cursor()
         start = last.active_child_id
-    rows = branches.down(connection, start, limit + 1)
-    shown = with_siblings(connection, session_id, rows[:limit])
-    return Page(shown, shown[-1].id if len(rows) > limit else None)
+    rows = branches.down(connection, start, most=limit, tokens=PAGE_TOKENS)
+    more = rows[-1].id if rows and rows[-1].active_child_id is not None else None
+    return Page(with_siblings(connection, session_id, rows), more)
 
 
 def whole(connection: Connection, owner: str, session_id: str, after: str | None, limit: int) -> Page[Message]:
     """A page of all messages."""
     _root(connection, owner, session_id)
-    values = {"session": session_id, "after": seq_of(after) or 0, "most": limit + 1}
-    rows = connection.execute(_WHOLE, values).all()
-    found = page(rows, limit, message, lambda row: str(row.seq))
-    return Page(with_siblings(connection, session_id, rows[:limit]), found.next)
+    first = seq_of(after) or 0
+    coming = connection.execute(_COMING, {"session": session_id, "after": first, "most": limit + 1}).all()
+    shown = _fitting([row.tokens for row in coming[:limit]])
+    if not shown:
+        return Page([], None)
+    last = coming[shown - 1].seq
+    rows = connection.execute(_WHOLE, {"session": session_id, "after": first, "last": last}).all()
+    return Page(with_siblings(connection, session_id, rows), str(last) if len(coming) > shown else None)
+
+
+def _fitting(tokens: Sequence[int]) -> int:
+    """How many of the messages fit on a page; the first one does in any case."""
+    total = 0
+    for count, each in enumerate(tokens):
+        total += each
+        if count and total > PAGE_TOKENS:
+            return count
+    return len(tokens)
 
 
 def _root(connection: Connection, owner: str, session_id: str) -> str | None:
