@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.support.server import ROOT
 
@@ -23,11 +26,22 @@ HEAVY = {
     "numpy",
 }
 
+WITHOUT_THEM = 10.4
+"""MiB above a bare FastAPI application that the program weighed before there were sessions, owners and shared logs."""
+
 PROGRAM = """
 import asyncio, json, sys
 import httptools, uvicorn
-from main import create_app
-from config.settings import Settings
+
+def app():
+    if sys.argv[1] == "hello":
+        from fastapi import FastAPI
+        hello = FastAPI()
+        hello.post("/chat")(lambda: "data: response")
+        return hello
+    from main import create_app
+    from config.settings import Settings
+    return create_app(Settings(_env_file=None, STREAM_DELAY=0, DATA_DIR=sys.argv[1]))
 
 async def post(port):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -39,8 +53,7 @@ async def post(port):
     return answer
 
 async def main():
-    app = create_app(Settings(_env_file=None, STREAM_DELAY=0))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app(), port=0, log_level="error"))
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(30):
         while not server.started:
@@ -49,17 +62,35 @@ async def main():
     assert b"data: response" in answer, answer
     server.should_exit = True
     await task
-    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+    print(json.dumps([weight(), sorted({name.partition(".")[0] for name in sys.modules})]))
+
+def weight():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
 
 asyncio.run(main())
 """
 
 
-def test_a_server_that_has_answered_has_imported_nothing_heavy() -> None:
+def answered(what: str) -> tuple[float, set[str]]:
+    """What a server weighs in MiB that has answered once, and has imported. `what` is its data folder, or `hello`."""
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", PROGRAM, what], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    imported = set(json.loads(ended.stdout.splitlines()[-1]))
+    weight, imported = json.loads(ended.stdout.splitlines()[-1])
+    return weight, set(imported)
+
+
+def test_a_server_that_has_answered_has_imported_nothing_heavy_and_kept_nothing(tmp_path: Path) -> None:
+    _, imported = answered(str(tmp_path / "data"))
     assert "fastapi" in imported
     assert imported & HEAVY == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says so simply what a process weighs")
+def test_sessions_owners_and_shared_logs_weigh_five_megabytes_at_most_while_nobody_uses_them(tmp_path: Path) -> None:
+    ours = min(answered(str(tmp_path / "data"))[0] for _ in range(3))
+    hello = min(answered("hello")[0] for _ in range(3))
+    assert ours - hello <= WITHOUT_THEM + 5
