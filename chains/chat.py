@@ -1,23 +1,22 @@
-"""The plain chat chain: a message in, after what was said before it, and the model's answer out."""
+"""The plain chat chain: a conversation in, and the model's answer to it out."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-
+from chains.core.conversation import messages_of
 from chains.core.failures import failure
 from chains.core.llm_setup import Ready
 from chains.core.translate import Translator
 from domain.errors import StreamForgeError
-from domain.events import Delta, Reasoning
+from domain.events import Delta, Said
 from domain.models import Finished, ModelEntry, Parameters
 from domain.streams import Ask
 from domain.usage import Usage
 
 
-async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Delta | Reasoning | Usage | Finished, None]:
+async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said | Usage | Finished, None]:
     """Stream the model's answer. Closing this generator closes the connection to the model."""
     answer = Translator()
     begun = False
@@ -26,13 +25,17 @@ async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Delt
         arguments: dict[str, Any] = ready.made.arguments(asked)
         if ready.callbacks:
             arguments["config"] = {"callbacks": ready.callbacks}
-        async with aclosing(ready.made.model.astream(_messages(ask, asked.system), **arguments)) as chunks:  # type: ignore[type-var]
+        messages = messages_of(ask, asked.system, one_system=ready.made.one_system)
+        async with aclosing(ready.made.model.astream(messages, **arguments)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
                 begun = True
                 for event in answer.rest(chunk):
                     yield event
                 if text := answer.text(chunk):
                     yield Delta(text)
+                if chunk.tool_call_chunks:
+                    for call in answer.calls(chunk):
+                        yield call
         for last in answer.finish():
             yield last
     except Exception as error:
@@ -47,10 +50,3 @@ def _asked(parameters: Parameters, entry: ModelEntry, *, tempered: bool) -> Para
     if not tempered:
         dropped["temperature"] = None
     return parameters.over(replace(entry.defaults, **dropped) if dropped else entry.defaults)
-
-
-def _messages(ask: Ask, system: str | None) -> list[BaseMessage]:
-    before: list[BaseMessage] = [
-        HumanMessage(turn.text) if turn.role == "user" else AIMessage(turn.text) for turn in ask.before
-    ]
-    return [*([SystemMessage(system)] if system else []), *before, HumanMessage(ask.message)]

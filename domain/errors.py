@@ -70,6 +70,7 @@ ERRORS: dict[str, ErrorKind] = {
     "storage_unavailable": ErrorKind(503, True, "The server's database does not answer. Try again shortly."),
     "storage_full": ErrorKind(507, True, "The server has no room to store this. Try again later."),
     # The stream
+    "stream_cancelled": ErrorKind(409, False, "The answer was stopped before it was whole."),
     "stream_gone": ErrorKind(404, False, "The stream can no longer be resumed. Send the message again without its id."),
     "stream_timeout": ErrorKind(
         504, True, "The answer took longer than this server allows, and was stopped.", "interrupted"
@@ -118,7 +119,7 @@ class StreamForgeError(Exception):
 
     `detail` replaces the table's sentence where there is more to say to the client. `retry_after` is in
     whole seconds; `pointer` is a JSON pointer to the field of the body that is to blame; `stream_id` names the
-    stream that ended so before its first word.
+    stream that ended so, `spent` whether a model has been at work for it.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class StreamForgeError(Exception):
         retry_after: int | None = None,
         pointer: str | None = None,
         stream_id: str | None = None,
+        spent: bool = False,
     ) -> None:
         kind = ERRORS[code]
         super().__init__(detail or kind.message)
@@ -138,3 +140,4 @@ class StreamForgeError(Exception):
         self.retry_after = retry_after
         self.pointer = pointer
         self.stream_id = stream_id
+        self.spent = spent

@@ -4,7 +4,8 @@ A log reads, in this order:
 
 - `Started`   once, first: which stream this is
 - `Retrying`, `Switched`   before the first word: the model is asked again, or another one is
-- `Reasoning` a piece of what the model thinks, `Delta` a piece of the answer, neither empty; any number
+- `Reasoning` a piece of what the model thinks, `Delta` a piece of the answer, `ToolCall` a piece of a call that it
+  wants the client to make; none is empty, any number
 - `Stalled`   wherever the model has been silent for a while
 - one terminal event, last: `Done`, `Failed` or `Cancelled`
 
@@ -56,6 +57,19 @@ class Reasoning:
     """A piece of what a reasoning model thinks before it answers; never a part of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A piece of a call of one of the tools that the client has offered.
+
+    The first piece of a call has its `name`, and no other has; the `arguments` of all pieces with one `id`, joined,
+    are JSON, unless the model was cut short. Several calls may come side by side. Of a call in one piece this is all.
+    """
+
+    id: str
+    name: str | None
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +127,10 @@ class Cancelled:
     spent: Spent
 
 
+Said = Delta | Reasoning | ToolCall
 Status = Stalled | Retrying | Switched
 Terminal = Done | Failed | Cancelled
-Event = Started | Delta | Reasoning | Status | Terminal
+Event = Started | Said | Status | Terminal
 
+SAID: tuple[type[Said], ...] = get_args(Said)
 TERMINAL: tuple[type[Terminal], ...] = get_args(Terminal)

@@ -14,35 +14,87 @@ SIMULATED = "simulated"
 
 Provider = Literal["openai", "anthropic", "cohere", "ollama", "openai_compatible", "local", "simulated"]
 Capability = Literal["reasoning", "tools", "vision"]
-Parameter = Literal["temperature", "max_tokens", "top_p", "stop", "seed", "system"]
+Parameter = Literal[
+    "temperature", "max_tokens", "top_p", "stop", "seed", "system", "tools", "tool_choice", "parallel_tool_calls",
+    "response_format", "reasoning_effort",
+]  # fmt: skip
+Choice = Literal["none", "auto", "required", "named"]
+ResponseKind = Literal["json_object", "json_schema"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
 PARAMETERS: tuple[Parameter, ...] = get_args(Parameter)
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What a provider's API takes: which parameters, and within which numbers (from its reference)."""
+    """What a provider's API takes: which parameters, and which of their values (from its reference)."""
 
     parameters: frozenset[Parameter] = frozenset(PARAMETERS)
     temperature: tuple[float, float] = (0, 2)
     top_p: tuple[float, float] = (0, 1)
     stops: int = 4
-    not_while_reasoning: frozenset[Parameter] = frozenset()
+    choices: frozenset[Choice] = frozenset(get_args(Choice))
+    formats: frozenset[ResponseKind] = frozenset(get_args(ResponseKind))
+    efforts: frozenset[Effort] = frozenset(EFFORTS)
+    not_while_reasoning: frozenset[Parameter | Choice] = frozenset()
 
 
 ABILITIES: Mapping[Provider, Ability] = {
     "openai": Ability(),
     "openai_compatible": Ability(),
-    "local": Ability(),
-    "ollama": Ability(),
-    "anthropic": Ability(
-        frozenset(PARAMETERS) - {"seed"}, temperature=(0, 1), not_while_reasoning=frozenset({"temperature", "top_p"})
+    "local": Ability(frozenset(PARAMETERS) - {"reasoning_effort"}),
+    "ollama": Ability(
+        frozenset(PARAMETERS) - {"parallel_tool_calls"},
+        choices=frozenset({"none", "auto"}),
+        efforts=frozenset({"none", "low", "medium", "high"}),
     ),
-    "cohere": Ability(temperature=(0, 1), top_p=(0.01, 0.99)),
+    "anthropic": Ability(
+        frozenset(PARAMETERS) - {"seed"},
+        temperature=(0, 1),
+        formats=frozenset({"json_schema"}),
+        efforts=frozenset({"low", "medium", "high", "xhigh"}),
+        not_while_reasoning=frozenset({"temperature", "top_p", "required", "named"}),
+    ),
+    "cohere": Ability(
+        frozenset(PARAMETERS) - {"parallel_tool_calls", "reasoning_effort"},
+        temperature=(0, 1),
+        top_p=(0.01, 0.99),
+        choices=frozenset({"none", "auto", "required"}),
+    ),
     "simulated": Ability(frozenset()),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the client offers to run. `schema` is the JSON schema of its arguments."""
+
+    name: str
+    description: str | None = None
+    schema: Mapping[str, Any] | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether the model may, must or must not call a tool; `name` is the one it must, where it is `named`."""
+
+    kind: Choice
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The answer is to be JSON; of the kind `json_schema`, such as the schema describes."""
+
+    kind: ResponseKind
+    name: str = ""
+    schema: Mapping[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +107,11 @@ class Parameters:
     stop: tuple[str, ...] | None = None
     seed: int | None = None
     system: str | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Effort | None = None
 
     @property
     def asked(self) -> list[Parameter]:
@@ -126,18 +183,24 @@ class ModelEntry:
     def parameters(self) -> list[Parameter]:
         """The parameters that it takes."""
         ability = ABILITIES[self.provider]
-        refused = self.unsupported
+        refused: frozenset[str] = frozenset(self.unsupported)
+        if "tools" in refused:
+            refused |= {"tool_choice", "parallel_tool_calls"}
         if "reasoning" in self.capabilities:
-            refused = refused | ability.not_while_reasoning
+            refused |= ability.not_while_reasoning
         return [name for name in PARAMETERS if name in ability.parameters and name not in refused]
 
-    def check(self, asked: Parameters) -> None:
-        """Refuse what the model cannot do: `unsupported_parameter`, or `invalid_request`, naming the field."""
+    def check(self, asked: Parameters, image: str | None = None) -> None:
+        """Refuse what the model cannot do: `unsupported_parameter`, or `invalid_request`, naming the field.
+
+        `image` is a JSON pointer to where there is a picture for it to see, if there is.
+        """
         taken = self.parameters
         for name in asked.asked:
             if name not in taken:
-                detail = f"The model {self.id!r} does not take {name!r}. Leave it out, or name another model."
-                raise StreamForgeError("unsupported_parameter", detail, pointer=f"#/{name}")
+                raise self._refused(repr(name), f"#/{name}")
+        if image is not None and "vision" not in self.capabilities:
+            raise self._refused("images", image)
         ability = ABILITIES[self.provider]
         self._within("temperature", asked.temperature, *ability.temperature)
         self._within("top_p", asked.top_p, *ability.top_p)
@@ -145,14 +208,30 @@ class ModelEntry:
         if asked.stop is not None and len(asked.stop) > ability.stops:
             detail = f"The model {self.id!r} takes at most {ability.stops} stop sequences."
             raise StreamForgeError("invalid_request", detail, pointer="#/stop")
+        self._check_values(asked, ability)
 
-    def can(self, asked: Parameters) -> bool:
+    def can(self, asked: Parameters, image: str | None = None) -> bool:
         """Whether `check` passes."""
         try:
-            self.check(asked)
+            self.check(asked, image)
         except StreamForgeError:
             return False
         return True
+
+    def _check_values(self, asked: Parameters, ability: Ability) -> None:
+        thinks = "reasoning" in self.capabilities
+        if (choice := asked.tool_choice) is not None and (
+            choice.kind not in ability.choices or (thinks and choice.kind in ability.not_while_reasoning)
+        ):
+            raise self._refused(f"the tool choice {choice.kind!r}", "#/tool_choice")
+        if (wanted := asked.response_format) is not None and wanted.kind not in ability.formats:
+            raise self._refused(f"the response format {wanted.kind!r}", "#/response_format")
+        if (effort := asked.reasoning_effort) is not None and effort not in ability.efforts:
+            raise self._refused(f"the reasoning effort {effort!r}", "#/reasoning_effort")
+
+    def _refused(self, what: str, pointer: str) -> StreamForgeError:
+        detail = f"The model {self.id!r} does not take {what}. Leave it out, or name another model."
+        return StreamForgeError("unsupported_parameter", detail, pointer=pointer)
 
     def _within(self, name: str, value: float | None, least: float, most: float | None) -> None:
         if value is not None and (value < least or (most is not None and value > most)):
@@ -190,9 +269,11 @@ class Catalogue:
         """Who is asked instead of the model, as far as the caller may use them."""
         return [each for name in entry.fallbacks if (each := self.entries[name]).open_to(caller)]
 
-    def candidates(self, entry: ModelEntry, asked: Parameters, caller: Caller) -> list[ModelEntry]:
-        """The model, then those of its fallbacks that can do what is asked."""
-        return [entry, *(each for each in self.fallbacks(entry, caller) if each.can(asked))]
+    def candidates(
+        self, entry: ModelEntry, asked: Parameters, caller: Caller, image: str | None = None
+    ) -> list[ModelEntry]:
+        """The model, then those of its fallbacks that can do what is asked, and see the image, if there is one."""
+        return [entry, *(each for each in self.fallbacks(entry, caller) if each.can(asked, image))]
 
 
 @dataclass(frozen=True, slots=True)

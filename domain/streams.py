@@ -3,12 +3,14 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from domain.errors import ERRORS, StreamForgeError
-from domain.events import Cancelled, Delta, Done, Event, Failed, Reasoning, Started, Terminal
+from domain.events import SAID, Cancelled, Delta, Done, Event, Failed, Said, Started, Terminal, ToolCall
 from domain.models import NOTHING_ASKED, Parameters
+from domain.usage import spent_any
 
 StreamState = Literal["running", "completed", "failed", "cancelled"]
 OnDisconnect = Literal["detach", "cancel"]
@@ -22,20 +24,50 @@ _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What was said earlier in a conversation, by whom."""
+class Image:
+    """A picture in a turn, as a data URL; it stands before character number `at` of the turn's text.
 
-    role: Literal["user", "assistant"]
+    `detail` is how closely it is to be looked at, where the client has said so.
+    """
+
+    url: str
+    at: int = 0
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said in a conversation, by whom.
+
+    The assistant may have made `calls`, each in one piece; a tool's turn is the result of the one with the id
+    `call_id`.
+    """
+
+    role: Literal["user", "assistant", "system", "tool"]
     text: str
+    images: tuple[Image, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a model is asked: a message, how to answer it, and what was said before, oldest first."""
+    """What a model is asked: a message, how to answer it, and what was said before, oldest first.
+
+    A client that keeps the conversation itself sends the whole of it as the `dialogue`, in place of the other two;
+    `message` is then the user's last text in it.
+    """
 
     message: str
     parameters: Parameters = NOTHING_ASKED
     before: tuple[Turn, ...] = ()
+    dialogue: tuple[Turn, ...] | None = None
+
+    @property
+    def image(self) -> str | None:
+        """A JSON pointer to the first turn of the dialogue that shows a picture, if one does."""
+        seen = (number for number, turn in enumerate(self.dialogue or ()) if turn.images)
+        return next((f"#/messages/{number}/content" for number in seen), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +176,19 @@ def parse_event_id(text: str) -> EventId:
     return EventId(match[1], int(match[2]))
 
 
+def size_of(event: Said) -> int:
+    """Bytes that a piece counts in its stream's log."""
+    if isinstance(event, ToolCall):
+        return text_size(event.id) + text_size(event.name or "") + text_size(event.arguments)
+    return text_size(event.text)
+
+
 def deltas(events: list[Event]) -> int:
-    """How many pieces of the answer there are among them."""
-    return sum(type(event) is Delta for event in events)
+    """How many pieces of the answer there are among them, calls included."""
+    return sum(isinstance(event, Delta | ToolCall) for event in events)
 
 
-def said(events: list[Event]) -> str:
+def said(events: Sequence[Event]) -> str:
     """The answer so far."""
     return "".join([event.text for event in events if type(event) is Delta])
 
@@ -164,12 +203,12 @@ def snapshot(
 def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
     """The error of a stream that failed before it said anything: then it is a status still, for whoever asks."""
     end = events[-1]
-    if not isinstance(end, Failed) or any(isinstance(event, Delta | Reasoning) for event in events):
+    if not isinstance(end, Failed) or any(isinstance(event, SAID) for event in events):
         return None
     wait = end.retry_after
     if wait is None and ERRORS[end.code].retryable:
         wait = RETRY_AFTER  # such an answer says when to come back, whether or not the model's server did
-    return StreamForgeError(end.code, retry_after=wait, stream_id=stream_id)
+    return StreamForgeError(end.code, retry_after=wait, stream_id=stream_id, spent=spent_any(end.spent))
 
 
 def state_of(terminal: Terminal | None) -> StreamState:

@@ -116,6 +116,11 @@ class UsageSum:
     owner: str | None = None
 
 
+def spent_any(spent: Spent) -> bool:
+    """Whether a model has read or said anything, as far as is known: asking again would cost that once more."""
+    return spent.usage.input_tokens > 0 or spent.usage.output_tokens > 0
+
+
 def _sum(parts: Iterable[int | None]) -> int | None:
     known = [part for part in parts if part is not None]
     return sum(known) if known else None

@@ -36,7 +36,7 @@ class ModelOut(BaseModel):
     context_window: Tokens | None = Field(description="Tokens of question and answer together")
     max_output_tokens: Tokens | None
     capabilities: list[Capability] = Field(max_length=20)
-    parameters: list[Parameter] = Field(max_length=20, description="What a request may set; the rest is refused")
+    parameters: list[Parameter] = Field(max_length=20, description="What it can be asked with; the rest is refused")
     price: PriceOut | None
     fallbacks: list[Id] = Field(max_length=20, description="Who is asked instead, in this order")
 

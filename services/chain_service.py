@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Callable
 from importlib import import_module
 
 from chains.core.llm_setup import LLMSetup
-from domain.events import Delta, Reasoning
+from domain.events import Said
 from domain.models import Finished, ModelEntry
 from domain.streams import Ask
 from domain.usage import Usage
 
-Chain = AsyncGenerator[Delta | Reasoning | Usage | Finished, None]
+Chain = AsyncGenerator[Said | Usage | Finished, None]
 
 
 class ChainService:

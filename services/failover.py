@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import StreamForgeError
-from domain.events import Delta, Reasoning, Retrying, Stalled, Switched
+from domain.events import SAID, Retrying, Said, Stalled, Switched
 from domain.models import Finished, ModelEntry
 from domain.streams import Ask
 from domain.usage import Usage
@@ -21,7 +21,7 @@ from services.metering import Meter
 from services.prices import Prices
 from services.watch import Watch
 
-Source = AsyncGenerator[Delta | Reasoning | Retrying | Switched | Usage | Finished, None]
+Source = AsyncGenerator[Said | Retrying | Switched | Usage | Finished, None]
 
 Tell = Callable[[Stalled], Coroutine[Any, Any, None]]
 
@@ -131,7 +131,7 @@ class Failover:
                 chain = await self._ask(entry, ask)  # what we need to ask at all, the model is not blamed for
                 async with Watch(entry.clocks, plan.patience(), self._teller(tell)) as watch, aclosing(chain):
                     async for event in chain:
-                        if isinstance(event, Delta | Reasoning):
+                        if isinstance(event, SAID):
                             begun = True
                             watch.heard()
                             yield event

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from domain.events import Delta, Event, Reasoning
+from domain.events import Delta, Event, Reasoning, ToolCall
 from domain.models import Catalogue, ModelEntry
-from domain.streams import Ask, said
+from domain.streams import Ask, Turn, said
 from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
 from services.prices import Prices
 from stores.streams.base import Tail
@@ -21,8 +21,16 @@ _UNREAD = frozenset(
 
 def prompt_tokens(ask: Ask) -> int:
     """The tokens that the model may have to read."""
+    asked = ask.parameters
+    offered = sum(pieces(f"{tool.name} {tool.description or ''} {tool.schema}") for tool in asked.tools or ())
+    if ask.dialogue is not None:
+        return offered + sum(pieces(_turn(turn)) for turn in ask.dialogue)
     said = sum(pieces(turn.text) for turn in ask.before)
-    return pieces(ask.parameters.system or "") + said + pieces(ask.message)
+    return offered + pieces(asked.system or "") + said + pieces(ask.message)
+
+
+def _turn(turn: Turn) -> str:
+    return " ".join([turn.text, *(_words(call) for call in turn.calls)])
 
 
 class Meter:
@@ -73,7 +81,7 @@ class Meter:
         reported = self._reported
         if whole and reported is not None and reported.input_tokens:  # some servers count the answer alone
             return reported
-        answer = [event.text for event in events if type(event) is Delta]
+        answer = [_words(event) for event in events if isinstance(event, Delta | ToolCall)]
         thoughts = [event.text for event in events if type(event) is Reasoning]
         if reported is None and not answer and not thoughts and code in _UNREAD:
             return NOTHING_USED
@@ -83,6 +91,12 @@ class Meter:
             return Usage(self._input, said, exact=False, reasoning_tokens=thought)
         read = reported.input_tokens or self._input
         return Usage(read, max(reported.output_tokens, said), False, reported.cached_tokens, thought)
+
+
+def _words(event: Delta | ToolCall) -> str:
+    if isinstance(event, ToolCall):
+        return f"{event.name or ''}{event.arguments}"
+    return event.text
 
 
 class Estimator:

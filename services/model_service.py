@@ -1,7 +1,8 @@
 """The models: which there are, and who answers a request."""
 
 from domain.callers import Caller
-from domain.models import SIMULATED, Catalogue, ModelEntry, Parameters
+from domain.models import SIMULATED, Catalogue, ModelEntry
+from domain.streams import Ask
 from services.chain_service import ChainService
 
 
@@ -29,11 +30,12 @@ class ModelService:
         """The ids of those who are asked instead, as far as the caller may use them."""
         return [each.id for each in self._catalogue.fallbacks(entry, caller)]
 
-    def choose(self, model_id: str | None, asked: Parameters, caller: Caller) -> list[ModelEntry]:
+    def choose(self, model_id: str | None, ask: Ask, caller: Caller) -> list[ModelEntry]:
         """Who is asked, and who after that. Refused where the model cannot do what is asked, or lacks its key."""
         entry = self._catalogue.find(model_id, caller, pointer="#/model")
-        entry.check(asked)
-        candidates = self._catalogue.candidates(entry, asked, caller)
+        asked, image = ask.parameters, ask.image
+        entry.check(asked, image)
+        candidates = self._catalogue.candidates(entry, asked, caller, image)
         if entry.provider != SIMULATED and len(candidates) == 1:
             self._chains.require(entry)
         return candidates

@@ -120,7 +120,7 @@ class StreamingService:
         if replayed := await self._replay(caller, order):
             return replayed
         self._admit(order.ask)
-        candidates = self._models.choose(order.model, order.ask.parameters, caller)
+        candidates = self._models.choose(order.model, order.ask, caller)
         tail = await self._log.open(_info(caller, order, candidates[0]))
         try:
             if not await self._claim(tail.info, order):  # another request with the same key was faster
@@ -201,10 +201,13 @@ class StreamingService:
     def _admit(self, ask: Ask) -> None:
         """Refuse what cannot be started now, or at all."""
         most = self._limits.max_message_chars
-        for name, text in (("message", ask.message), ("system", ask.parameters.system or "")):
+        said = [("message", "message", ask.message), ("system", "system", ask.parameters.system or "")]
+        if ask.dialogue is not None:
+            said = [("message", f"messages/{at}/content", turn.text) for at, turn in enumerate(ask.dialogue)]
+        for name, place, text in said:
             if len(text) > most:
                 detail = f"The {name} has {len(text)} characters; this server takes at most {most}."
-                raise StreamForgeError("message_too_long", detail, pointer=f"#/{name}")
+                raise StreamForgeError("message_too_long", detail, pointer=f"#/{place}")
         if self._drain.draining:
             raise StreamForgeError("server_draining", retry_after=RETRY_AFTER)
         if len(self._supervisor.live) >= self._limits.max_streams:

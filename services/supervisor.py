@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import structlog
 
 from domain.errors import StreamForgeError
-from domain.events import Cancelled, CancelReason, Delta, Failed, Reasoning, Status, Terminal
+from domain.events import SAID, Cancelled, CancelReason, Failed, Said, Status, Terminal
 from domain.models import Finished
-from domain.streams import deltas, text_size
+from domain.streams import deltas, size_of
 from domain.usage import Spent, Usage
 from services.failover import Source
 from services.metering import Meter
@@ -177,8 +177,8 @@ class Supervisor:
         tail = production.tail
         async with aclosing(source):
             async for event in source:
-                if isinstance(event, Delta | Reasoning):
-                    if tail.size + text_size(event.text) > self._max_bytes:
+                if isinstance(event, SAID):
+                    if tail.size + size_of(event) > self._max_bytes:
                         return production.failed("log_limit")
                     if production.first_word is None:
                         production.first_word = asyncio.get_running_loop().time()
@@ -195,7 +195,7 @@ class Supervisor:
                     await asyncio.sleep(0)
         return tail.outcome or production.failed("provider_incomplete")
 
-    async def _append(self, production: Production, event: Delta | Reasoning | Status) -> Appended:
+    async def _append(self, production: Production, event: Said | Status) -> Appended:
         production.seq += 1
         appended = await self._log.append(production.tail, production.seq, event)
         if appended is Appended.FENCED:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from domain.events import TERMINAL, Delta, Reasoning
+from domain.events import SAID, TERMINAL
 from stores.streams.base import Tail
 
 
@@ -17,7 +17,7 @@ class FirstSign:
 
     def wake(self) -> None:
         """What came last is what counts: where words came before it, this has been woken for them."""
-        if isinstance(self._tail.events[-1], (Delta, Reasoning, *TERMINAL)):
+        if isinstance(self._tail.events[-1], SAID + TERMINAL):
             self._give()
 
     def cut(self) -> None:
@@ -26,7 +26,7 @@ class FirstSign:
     async def wait(self) -> None:
         """Returns at the first sign, or when the time is over."""
         self._tail.followers.append(self)
-        if any(isinstance(event, (Delta, Reasoning, *TERMINAL)) for event in self._tail.events):
+        if any(isinstance(event, SAID + TERMINAL) for event in self._tail.events):
             self._give()  # it came before we did
         try:
             await self._sign

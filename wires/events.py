@@ -19,6 +19,7 @@ from domain.events import (
     Status,
     Switched,
     Terminal,
+    ToolCall,
 )
 from domain.usage import account
 from wires.frames import ending, failure, frame, quote
@@ -41,12 +42,15 @@ class EventsEncoder:
             return f'event: delta\ndata: {{"text":{quote(event.text)}}}\nid: {self._id}-{seq}\n\n'.encode("ascii")
         return self._encode_rare(f"{self._id}-{seq}", event)
 
-    def _encode_rare(self, event_id: str, event: Started | Reasoning | Status | Terminal) -> bytes:
+    def _encode_rare(self, event_id: str, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
         match event:
             case Started():
                 return _start(event, event_id)
             case Reasoning(text):
                 return frame("reasoning", {"text": text}, event_id)
+            case ToolCall(call_id, name, arguments):
+                named = {"name": name} if name is not None else {}
+                return frame("tool_call", {"id": call_id, **named, "arguments": arguments}, event_id)
             case Stalled() | Retrying() | Switched():
                 return frame("status", _status(event), event_id)
             case Done(finish_reason, model, spent, message_id):

@@ -21,6 +21,7 @@ from domain.events import (
     Status,
     Switched,
     Terminal,
+    ToolCall,
 )
 from wires.frames import ending, frame
 
@@ -46,9 +47,9 @@ class TextEncoder:
             return _block(self._normalise(text))
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
         match event:
-            case Started() | Reasoning() | Stalled() | Retrying() | Switched() | Done():
+            case Started() | Reasoning() | ToolCall() | Stalled() | Retrying() | Switched() | Done():
                 return b""
             case Failed() | Cancelled():
                 return frame(*ending(event))

@@ -6,6 +6,7 @@ HTTP client is passed, because the packages would otherwise take theirs from the
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import langchain_core.tracers.langchain  # noqa: F401 - the first answer would import it, on the event loop
@@ -13,6 +14,7 @@ from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from chains.core import parameters
 from chains.core.clients import httpx2_client, httpx_client, httpx_options
 from chains.core.packages import not_installed
 from domain.models import Parameters
@@ -39,11 +41,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model, how it wants its parameters called, and how to let go of its connections."""
+    """A model, how it wants its parameters called, and how to let go of its connections.
+
+    `one_system`: it takes instructions at the beginning only.
+    """
 
     model: BaseChatModel = field(repr=False)
     arguments: Callable[[Parameters], dict[str, Any]]
     close: Callable[[], Awaitable[None]]
+    one_system: bool = False
 
     @property
     def tempered(self) -> bool:
@@ -61,8 +67,8 @@ def make(provider: str, wanted: Wanted) -> Made:
 
 def _openai(wanted: Wanted) -> Made:
     client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
-    model = init_chat_model(wanted.model, model_provider="openai", **_openai_options(wanted, client))
-    return Made(model, _as_they_are, client.aclose)
+    model: Any = init_chat_model(wanted.model, model_provider="openai", **_openai_options(wanted, client))
+    return Made(model, partial(parameters.openai, responses=model._use_responses_api), client.aclose)
 
 
 def _compatible(wanted: Wanted) -> Made:
@@ -71,7 +77,7 @@ def _compatible(wanted: Wanted) -> Made:
     client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
     options = _openai_options(wanted, client)
     model = ChatCompatible(model=wanted.model, use_responses_api=False, **options)
-    return Made(model, _as_they_are, client.aclose)
+    return Made(model, parameters.compatible, client.aclose)
 
 
 def _openai_options(wanted: Wanted, client: Any) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def _anthropic(wanted: Wanted) -> Made:
     vars(model)["_async_client"] = anthropic.AsyncAnthropic(
         api_key=key, base_url=url, max_retries=0, http_client=client, timeout=client.timeout
     )
-    return Made(model, _as_they_are, client.aclose)
+    return Made(model, parameters.anthropic, client.aclose, one_system=True)
 
 
 def _cohere(wanted: Wanted) -> Made:
@@ -127,15 +133,7 @@ def _cohere(wanted: Wanted) -> Made:
         httpx_client=client,
         log_warning_experimental_features=False,
     )
-    return Made(model, _cohere_arguments, client.aclose)
-
-
-def _cohere_arguments(asked: Parameters) -> dict[str, Any]:
-    arguments = _as_they_are(asked)
-    if "top_p" in arguments:
-        arguments["p"] = arguments.pop("top_p")
-    # Its package takes no limit of its own for one request but this.
-    return {**arguments, "request_options": {"max_retries": 0}}
+    return Made(model, parameters.cohere, client.aclose)
 
 
 def _ollama(wanted: Wanted) -> Made:
@@ -149,22 +147,7 @@ def _ollama(wanted: Wanted) -> Made:
         reasoning=True if wanted.reasoning else None,
         async_client_kwargs=options,
     )
-    return Made(model, _ollama_arguments, model._async_client.close)
-
-
-def _ollama_arguments(asked: Parameters) -> dict[str, Any]:
-    options = _as_they_are(asked)
-    if "max_tokens" in options:
-        options["num_predict"] = options.pop("max_tokens")
-    return {"options": options}
-
-
-def _as_they_are(asked: Parameters) -> dict[str, Any]:
-    """What is set, under our own names, which are OpenAI's and LangChain's; the system prompt is a message."""
-    named: dict[str, Any] = {name: getattr(asked, name) for name in asked.asked if name != "system"}
-    if asked.stop is not None:
-        named["stop"] = list(asked.stop)
-    return named
+    return Made(model, parameters.ollama, model._async_client.close)
 
 
 PROVIDERS: Mapping[str, Callable[[Wanted], Made]] = {

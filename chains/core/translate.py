@@ -1,23 +1,18 @@
-"""From LangChain's chunks to the words of the domain: the one place.
+"""From LangChain's chunks to the words of the domain: the one place."""
 
-What the text of an answer is, is decided here: a surrogate pair that the provider split over two chunks is
-joined, a lone surrogate and NUL become U+FFFD (databases and JSON parsers cannot hold them), and nothing
-else is changed.
-"""
-
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 
+from chains.core.mender import Mender
+from chains.core.tool_calls import ToolCalls
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, Delta, FinishReason, Reasoning
+from domain.events import Delta, FinishReason, Reasoning, ToolCall
 from domain.models import Finished
 from domain.usage import MAX_TOKENS, Usage
 
-_HIGH = re.compile(r"[\ud800-\udbff]\Z")
 # Chat completions, Ollama; Anthropic; Cohere. A reason that nobody has told us of is still one: "stop".
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -48,11 +43,12 @@ _NAMES = ("finish_reason", "stop_reason", "done_reason")
 
 
 class Translator:
-    """One answer's chunks, in order, into deltas, thoughts, usage and the word that ends them."""
+    """One answer's chunks, in order, into deltas, thoughts, calls, usage and the word that ends them."""
 
     def __init__(self) -> None:
-        self._text = _Mender()
-        self._thoughts = _Mender()
+        self._text = Mender()
+        self._thoughts = Mender()
+        self._calls = ToolCalls()
         self._reason: str | None = None
 
     def text(self, chunk: AIMessageChunk) -> str:
@@ -60,6 +56,10 @@ class Translator:
         content = chunk.content
         text = content if isinstance(content, str) else str(chunk.text)
         return self._text.mend(text) if text or self._text.held else ""
+
+    def calls(self, chunk: AIMessageChunk) -> list[ToolCall]:
+        """The pieces of tool calls that the chunk adds."""
+        return [call for piece in chunk.tool_call_chunks if (call := self._calls.add(piece)) is not None]
 
     def rest(self, chunk: AIMessageChunk) -> list[Reasoning | Usage]:
         """What else the chunk tells."""
@@ -72,30 +72,20 @@ class Translator:
             found.append(_usage(spent))
         return found
 
-    def finish(self) -> list[Delta | Finished]:
-        """What is left once the chunks have ended; `provider_incomplete` if the model never said so."""
+    def finish(self) -> list[Delta | ToolCall | Finished]:
+        """What is left once the chunks have ended; `provider_incomplete` if the model never said so.
+
+        An answer that makes calls ends for them, also where its server says that it has simply stopped.
+        """
         if self._reason is None:
             raise StreamForgeError("provider_incomplete")
         if code := _FAILURES.get(self._reason):
             raise StreamForgeError(code)
-        left: list[Delta | Finished] = [Delta("\ufffd")] if self._text.held else []
-        return [*left, Finished(_REASONS.get(self._reason, "stop"))]
-
-
-class _Mender:
-    """Makes text of one channel writable."""
-
-    def __init__(self) -> None:
-        self.held = ""  # half a surrogate pair
-
-    def mend(self, text: str) -> str:
-        if not text or (not self.held and not UNWRITABLE.search(text)):
-            return text
-        text = self.held + text
-        half = _HIGH.search(text)
-        self.held = half[0] if half else ""
-        text = text.removesuffix(self.held).replace("\x00", "\ufffd")
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        reason = _REASONS.get(self._reason, "stop")
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        left: list[Delta | ToolCall | Finished] = [Delta(rest)] if (rest := self._text.rest()) else []
+        return [*left, *self._calls.finish(whole=reason == "tool_calls"), Finished(reason)]
 
 
 def _thought(chunk: AIMessageChunk) -> str:

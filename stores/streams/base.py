@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from domain.events import Delta, Event, Reasoning, Terminal
-from domain.streams import StreamInfo, text_size
+from domain.events import SAID, Event, Terminal
+from domain.streams import StreamInfo, size_of
 
 
 class Appended(Enum):
@@ -75,7 +75,7 @@ class Tail:
         self.outcome: Terminal | None = None
         self.ended = False
         self.size = 0
-        """Bytes of text held, in UTF-8."""
+        """Bytes of what the model has said, in UTF-8."""
         self.produced_here = produced_here
         self.shared = shared
         self.epoch = epoch
@@ -84,8 +84,8 @@ class Tail:
     def publish(self, event: Event) -> None:
         """Show the next event to the followers."""
         self.events.append(event)
-        if isinstance(event, Delta | Reasoning):
-            self.size += text_size(event.text)
+        if isinstance(event, SAID):
+            self.size += size_of(event)
         for follower in self.followers:
             follower.wake()
 

@@ -24,6 +24,7 @@ from domain.events import (
     Started,
     Switched,
     Terminal,
+    ToolCall,
 )
 from domain.streams import StreamInfo
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _KINDS: Final[dict[type[Event], bytes]] = {
     Delta: b"delta",
     Reasoning: b"reasoning",
+    ToolCall: b"tool_call",
     Started: b"started",
     Stalled: b"stalled",
     Retrying: b"retrying",
@@ -64,6 +66,10 @@ def decode(kind: bytes, fields: bytes) -> Event:
     event: Event = _read(cls, fields)
     if isinstance(event, Delta | Reasoning) and (not event.text or UNWRITABLE.search(event.text)):
         raise Unreadable("a text that no model's answer can hold")
+    if isinstance(event, ToolCall) and (
+        not event.id or event.name == "" or UNWRITABLE.search(f"{event.id}{event.name}{event.arguments}")
+    ):
+        raise Unreadable("a call that no model can have made")
     if isinstance(event, Failed) and event.code not in ERRORS:
         raise Unreadable("an error of an unknown code")
     return event

@@ -12,8 +12,8 @@ from typing import Any, Final
 import structlog
 
 from domain.errors import StreamForgeError
-from domain.events import Delta, Event, Reasoning, Terminal
-from domain.streams import StreamInfo, started, text_size
+from domain.events import SAID, Event, Terminal
+from domain.streams import StreamInfo, size_of, started
 from stores.streams import scripts
 from stores.streams.base import Appended, Fenced, Listener, Tail
 from stores.streams.codec import decode_outcome
@@ -98,8 +98,8 @@ class Produced:
         if head is None:
             head = self._heads[stream_id] = self._commands.append_head(stream_id, tail.epoch)
         size = tail.size
-        if isinstance(event, Delta | Reasoning):
-            size += text_size(event.text)
+        if isinstance(event, SAID):
+            size += size_of(event)
         call = Append(self, tail, seq, event, head + self._commands.append_rest(seq, size, event))
         self._writer.send(call)
         answer = await call.answer

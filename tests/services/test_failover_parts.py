@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from domain.errors import StreamForgeError
-from domain.events import Delta, Event, Reasoning
+from domain.events import Delta, Event, Reasoning, ToolCall
 from domain.models import ModelClocks, ModelEntry, Price
 from domain.usage import Cost, Usage, pieces, streamed
 from services.cooling import Cooling
@@ -171,6 +171,8 @@ def meter() -> Meter:
 def test_the_account_of_an_answer_that_was_not_whole() -> None:
     said: list[Event] = [Reasoning("so so"), Delta("half "), Delta("way")]
     assert meter().spent(said, "provider_stalled").usage == Usage(2, 4, False, None, 2)
+    called: list[Event] = [ToolCall("a", "add", ""), ToolCall("a", None, '{"a": 1,'), ToolCall("a", None, ' "b": 2}')]
+    assert meter().spent(called, "provider_stalled").usage == Usage(2, 4, False)
     assert meter().spent([], "provider_timeout").usage == Usage(2, 0, False)
     assert meter().spent([], "provider_auth").usage == Usage(0, 0, False)
     told = meter()

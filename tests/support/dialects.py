@@ -5,6 +5,7 @@ One object is one answer, since two of the dialects number and close their block
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -56,6 +57,10 @@ class Dialect(ABC):
         """A piece of what the model thinks."""
 
     @abstractmethod
+    def call(self, index: int, id: str, name: str, arguments: Sequence[str]) -> list[bytes]:
+        """A call of a tool, from 0, whose arguments come in these pieces."""
+
+    @abstractmethod
     def finish(self, reason: str, spent: Spent) -> bytes:
         """Why the model ended and what it took, without the mark."""
 
@@ -89,6 +94,11 @@ class OpenAI(Dialect):
     def reasoning(self, text: str) -> bytes:
         return self.chunk({"reasoning_content": text})
 
+    def call(self, index: int, id: str, name: str, arguments: Sequence[str]) -> list[bytes]:
+        first = {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}}
+        more = [{"index": index, "function": {"arguments": piece}} for piece in arguments]
+        return [self.chunk({"tool_calls": [piece]}) for piece in (first, *more)]
+
     def finish(self, reason: str, spent: Spent) -> bytes:
         return self.chunk({}, finish=self.reason(reason)) + self.chunk({}, usage=self.usage(spent))
 
@@ -114,7 +124,9 @@ class Anthropic(Dialect):
 
     name = "anthropic"
     path = "/messages"
-    reasons: ClassVar = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
+    reasons: ClassVar = {
+        "stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use",
+    }  # fmt: skip
     broken = '{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "'
     event = "content_block_delta"
     mark = b'event: message_stop\ndata: {"type": "message_stop"}\n\n'
@@ -135,6 +147,11 @@ class Anthropic(Dialect):
         start = self._block("thinking", {"thinking": "", "signature": ""})
         return start + self._delta({"type": "thinking_delta", "thinking": text})
 
+    def call(self, index: int, id: str, name: str, arguments: Sequence[str]) -> list[bytes]:
+        start = self._block("tool_use", {"id": id, "name": name, "input": {}})
+        deltas = [self._delta({"type": "input_json_delta", "partial_json": piece}) for piece in ("", *arguments)]
+        return [start, *deltas, self._close()]
+
     def finish(self, reason: str, spent: Spent) -> bytes:
         usage: dict[str, Any] = {
             "input_tokens": spent.input - spent.cached,  # its own count leaves out what it read from the cache
@@ -154,7 +171,7 @@ class Anthropic(Dialect):
         kinds = {401: "authentication_error", 429: "rate_limit_error", 529: "overloaded_error"}
         return {"type": "error", "error": {"type": kinds.get(code, "api_error"), "message": message}}
 
-    def _block(self, kind: str, empty: dict[str, str]) -> bytes:
+    def _block(self, kind: str, empty: dict[str, Any]) -> bytes:
         if self._open == kind:
             return b""
         closed = self._close()
@@ -199,6 +216,14 @@ class Cohere(Dialect):
     def reasoning(self, text: str) -> bytes:
         return self._say("thinking", text)
 
+    def call(self, index: int, id: str, name: str, arguments: Sequence[str]) -> list[bytes]:
+        def told(event: str, call: dict[str, Any]) -> bytes:
+            return self._event(event, index=index, delta={"message": {"tool_calls": call}})
+
+        start = {"id": id, "type": "function", "function": {"name": name, "arguments": ""}}
+        more = [told("tool-call-delta", {"function": {"arguments": piece}}) for piece in arguments]
+        return [self._close() + told("tool-call-start", start), *more, self._event("tool-call-end", index=index)]
+
     def finish(self, reason: str, spent: Spent) -> bytes:
         counted = {"input_tokens": spent.input, "output_tokens": spent.output}
         usage = {"billed_units": counted, "tokens": counted, "cached_tokens": spent.cached}
@@ -237,7 +262,7 @@ class Ollama(Dialect):
     name = "ollama"
     path = "/api/chat"
     content_type = "application/x-ndjson"
-    reasons: ClassVar = {}
+    reasons: ClassVar = {"tool_calls": "stop"}
     broken = '{"model": "scripted", "message": {"role": "assistant", "content": "'
     mark = b""
 
@@ -250,6 +275,10 @@ class Ollama(Dialect):
     def reasoning(self, text: str) -> bytes:
         return self._line({"content": "", "thinking": text})
 
+    def call(self, index: int, id: str, name: str, arguments: Sequence[str]) -> list[bytes]:
+        function = {"name": name, "arguments": json.loads("".join(arguments) or "{}")}  # whole, and without an id
+        return [self._line({"content": "", "tool_calls": [{"function": function}]})]
+
     def finish(self, reason: str, spent: Spent) -> bytes:
         counted = {"prompt_eval_count": spent.input, "eval_count": spent.output, "total_duration": 1}
         return self._line({"content": ""}, done=True, done_reason=self.reason(reason), **counted)
@@ -260,7 +289,7 @@ class Ollama(Dialect):
     def refusal(self, code: int, message: str) -> dict[str, Any]:
         return {"error": message}
 
-    def _line(self, message: dict[str, str], *, done: bool = False, **fields: Any) -> bytes:
+    def _line(self, message: dict[str, Any], *, done: bool = False, **fields: Any) -> bytes:
         when = "2026-01-01T00:00:00Z"
         said = {"model": "scripted", "created_at": when, "message": {"role": "assistant", **message}, "done": done}
         return self.frame(json.dumps({**said, **fields}))

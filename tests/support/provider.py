@@ -75,6 +75,7 @@ class Answer:
         self._connection = connection
         self._words = dialect
         self._begun = self._opened = self._told = self._ended = self._left = False
+        self._calls = 0
 
     # The whole answer.
 
@@ -123,6 +124,18 @@ class Answer:
     def reasoning(self, text: str) -> None:
         """A piece of what the model thinks."""
         self._send(self._opening() + self._words.reasoning(text))
+
+    def call(self, name: str, *arguments: str, id: str = "") -> None:
+        """A call of a tool, whose arguments come in these pieces; each is sent by itself."""
+        index, self._calls = self._calls, self._calls + 1
+        self._send(self._opening())
+        for data in self._words.call(index, id or f"call_{index + 1}", name, arguments):
+            self._send(data)
+
+    def delta(self, **delta: Any) -> None:
+        """A chunk with this delta, as it is; OpenAI's only."""
+        assert isinstance(self._words, OpenAI)
+        self._send(self._words.chunk(delta))
 
     def finish(
         self,

@@ -1,0 +1,133 @@
+"""How each provider's package wants to be told what was asked: one function a provider.
+
+Tools, choices and formats are handed over as the provider's API has them, not through `bind_tools`, which leaves out
+or changes what it does not like. What a provider cannot do is not here: `ModelEntry.check` has refused it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain.models import Choice, Parameters, ResponseFormat, Tool
+
+_AS_THEY_ARE = ("temperature", "max_tokens", "top_p", "seed")
+_NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
+_ANTHROPICS: dict[Choice, str] = {"none": "none", "auto": "auto", "required": "any", "named": "tool"}
+_COHERES: dict[Choice, str] = {"none": "NONE", "required": "REQUIRED"}
+
+
+def compatible(asked: Parameters) -> dict[str, Any]:
+    """Chat completions, whose names are ours.
+
+    The package would take a `response_format` for its own business, and read the answer a second time.
+    """
+    named = _openai(asked)
+    if asked.response_format is not None:
+        named["extra_body"] = {"response_format": _format(asked.response_format)}
+    return named
+
+
+def openai(asked: Parameters, responses: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """OpenAI itself; `responses` says whether the package asks so on the Responses API, which it translates to."""
+    named = _openai(asked)
+    if asked.response_format is not None and responses(named):
+        return {**named, "response_format": _format(asked.response_format)}
+    return compatible(asked)
+
+
+def anthropic(asked: Parameters) -> dict[str, Any]:
+    """Messages."""
+    named = _sampling(asked)
+    if asked.tools is not None:
+        named["tools"] = [_anthropics_tool(tool) for tool in asked.tools]
+        choice, parallel = asked.tool_choice, asked.parallel_tool_calls
+        if choice is not None or parallel is not None:
+            kind = choice.kind if choice is not None else "auto"
+            named["tool_choice"] = {"type": _ANTHROPICS[kind]}
+            if choice is not None and choice.name is not None:
+                named["tool_choice"]["name"] = choice.name
+            if parallel is not None and kind != "none":
+                named["tool_choice"]["disable_parallel_tool_use"] = not parallel
+    if asked.response_format is not None:
+        named["response_format"] = _format(asked.response_format)
+    if asked.reasoning_effort is not None:
+        named["reasoning_effort"] = asked.reasoning_effort
+    return named
+
+
+def cohere(asked: Parameters) -> dict[str, Any]:
+    """Cohere's second chat API, and no retries of the package's own, which has no other place to say so."""
+    named = _sampling(asked)
+    if "top_p" in named:
+        named["p"] = named.pop("top_p")
+    if asked.tools is not None:
+        named["tools"] = [_function(tool) for tool in asked.tools]
+        if asked.tool_choice is not None and asked.tool_choice.kind in _COHERES:
+            named["tool_choice"] = _COHERES[asked.tool_choice.kind]
+    if (wanted := asked.response_format) is not None:
+        schema = {"json_schema": dict(wanted.schema)} if wanted.schema is not None else {}
+        named["response_format"] = {"type": "json_object", **schema}
+    return {**named, "request_options": {"max_retries": 0}}
+
+
+def ollama(asked: Parameters) -> dict[str, Any]:
+    """Ollama's chat API, where a model that may not call a tool is best not told of any."""
+    options = _sampling(asked)
+    if "max_tokens" in options:
+        options["num_predict"] = options.pop("max_tokens")
+    named: dict[str, Any] = {"options": options}
+    forbidden = asked.tool_choice is not None and asked.tool_choice.kind == "none"
+    if asked.tools is not None and not forbidden:
+        named["tools"] = [_function(tool) for tool in asked.tools]
+    if asked.response_format is not None:
+        named["response_format"] = _format(asked.response_format)
+    if asked.reasoning_effort is not None:
+        named["reasoning"] = False if asked.reasoning_effort == "none" else asked.reasoning_effort
+    return named
+
+
+def _openai(asked: Parameters) -> dict[str, Any]:
+    named = _sampling(asked)
+    if asked.tools is not None:
+        named["tools"] = [_function(tool) for tool in asked.tools]
+        if (choice := asked.tool_choice) is not None:
+            one = {"type": "function", "function": {"name": choice.name}}
+            named["tool_choice"] = one if choice.kind == "named" else choice.kind
+        if asked.parallel_tool_calls is not None:
+            named["parallel_tool_calls"] = asked.parallel_tool_calls
+    if asked.reasoning_effort is not None:
+        named["reasoning_effort"] = asked.reasoning_effort
+    return named
+
+
+def _sampling(asked: Parameters) -> dict[str, Any]:
+    """What most APIs have under our own names. The system prompt is a message."""
+    named: dict[str, Any] = {name: getattr(asked, name) for name in _AS_THEY_ARE if getattr(asked, name) is not None}
+    if asked.stop is not None:
+        named["stop"] = list(asked.stop)
+    return named
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.schema or _NO_ARGUMENTS)}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _anthropics_tool(tool: Tool) -> dict[str, Any]:
+    described = {"description": tool.description} if tool.description is not None else {}
+    strict = {"strict": tool.strict} if tool.strict is not None else {}
+    return {"name": tool.name, **described, "input_schema": dict(tool.schema or _NO_ARGUMENTS), **strict}
+
+
+def _format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.kind == "json_object":
+        return {"type": "json_object"}
+    told: dict[str, Any] = {"name": wanted.name, "schema": dict(wanted.schema or {})}
+    if wanted.description is not None:
+        told["description"] = wanted.description
+    if wanted.strict is not None:
+        told["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": told}

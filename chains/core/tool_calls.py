@@ -1,0 +1,92 @@
+"""From LangChain's pieces of tool calls to ours: which call a piece belongs to, and what of it is new.
+
+Providers tell the calls of one answer apart by index, by id, or not at all where each comes whole. Some repeat the
+name with every piece, or send another id with each.
+"""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from chains.core.mender import Mender
+from domain.errors import StreamForgeError
+from domain.events import UNWRITABLE, ToolCall, writable
+
+_MAX_ID = 200
+_MAX_NAME = 200
+
+
+class _Call:
+    """One call. Until its name is known, its arguments wait."""
+
+    __slots__ = ("_argued", "_id", "_mender", "_waiting", "name")
+
+    def __init__(self, id: str) -> None:
+        # What a client gives back to us must be short, and fit everywhere.
+        usable = 0 < len(id) <= _MAX_ID and not UNWRITABLE.search(id)
+        self._id = id if usable else f"call_{secrets.token_hex(12)}"
+        self._mender = Mender()
+        self._waiting = ""
+        self._argued = False
+        self.name = ""
+
+    def add(self, name: str, arguments: str) -> ToolCall | None:
+        """The next piece, if it tells anything new."""
+        arguments = self._waiting + self._mender.mend(arguments)
+        first = bool(name) and not self.name
+        self.name = self.name or writable(name)[:_MAX_NAME]
+        self._waiting = "" if self.name else arguments
+        if not self.name or not (first or arguments):
+            return None
+        self._argued = self._argued or bool(arguments)
+        return ToolCall(self._id, self.name if first else None, arguments)
+
+    def rest(self, *, whole: bool) -> ToolCall | None:
+        """What is left; the arguments of a call without any are JSON too."""
+        left = self._mender.rest()
+        if whole and not left and not self._argued:
+            left = "{}"
+        return ToolCall(self._id, None, left) if left else None
+
+
+class ToolCalls:
+    """The calls of one answer."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+        self._by_index: dict[Any, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, piece: Mapping[str, Any]) -> ToolCall | None:
+        """What a piece of LangChain's adds, if anything."""
+        name = str(piece.get("name") or "")
+        call = self._call(str(piece.get("id") or ""), piece.get("index"), named=bool(name))
+        return call.add(name, str(piece.get("args") or ""))
+
+    def finish(self, *, whole: bool) -> list[ToolCall]:
+        """What is left once the answer has ended; a call that was never named makes it `provider_incomplete`.
+
+        An answer that is not `whole` was cut short, perhaps in a call: nothing is made of what is missing.
+        """
+        if not all(call.name for call in self._calls):
+            raise StreamForgeError("provider_incomplete")
+        return [rest for call in self._calls if (rest := call.rest(whole=whole)) is not None]
+
+    def _call(self, id: str, index: Any, *, named: bool) -> _Call:
+        if id in self._by_id:
+            return self._by_id[id]
+        known = self._by_index.get(index) if index is not None else None
+        if known is not None and not (id and named):
+            return known
+        if known is None and index is None and not id and not named and self._calls:
+            return self._calls[-1]
+        call = _Call(id)
+        self._calls.append(call)
+        if id:
+            self._by_id[id] = call
+        if index is not None:
+            self._by_index[index] = call
+        return call
