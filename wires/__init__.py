@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from domain.events import Event
-from wires import events, text
+from wires import events, openai, text
 
-Format = Literal["text", "events"]
+Format = Literal["text", "events", "openai"]
 
 
 class Encoder(Protocol):
@@ -42,4 +42,5 @@ def _counted_in_events(after: int, _: list[Event]) -> int:
 WIRES: dict[Format, Wire] = {
     "text": Wire(text.TextEncoder, text.HEARTBEAT, stateful=True, seq_after=text.seq_after),
     "events": Wire(events.EventsEncoder, events.HEARTBEAT, stateful=False, seq_after=_counted_in_events),
+    "openai": Wire(openai.OpenAIEncoder, openai.HEARTBEAT, stateful=True, seq_after=_counted_in_events),
 }

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from domain.events import Done, Event, Failed, Reasoning, Retrying, Stalled, Switched, Terminal
+from domain.events import Done, Event, Failed, Reasoning, Retrying, Stalled, Switched, Terminal, ToolCall
 from domain.usage import NOTHING_USED, Attempt, Cost, Spent, Usage
-from tests.wires.samples import CANCELLED, DONE, FAILED, body, encoded, stream
-from wires import Format
+from tests.wires.samples import CANCELLED, DONE, FAILED, STREAM_ID, body, encoded, stream
+from wires import WIRES, Format
+from wires.openai import OpenAIEncoder
 
 GOLDEN = Path(__file__).parent / "golden"
 DELTAS = ["Lines end ", "in LF\nin CR\ror in CRLF\r\n", " beyond ASCII \u00e9 \U0001f600 ", 'data: "end"']
 ENDS: dict[str, Terminal] = {"done": DONE, "error": FAILED, "cancelled": CANCELLED}
-FORMATS: list[Format] = ["text", "events"]
+FORMATS = list(WIRES)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -41,6 +42,30 @@ def test_what_happens_on_the_way_reads_as_in_its_golden_file(format: Format) -> 
     blocks = encoded(format, [begun, *ON_THE_WAY, *said])
     written = re.sub(rb"(?m)^retry: [0-9]{4}$", b"retry: 1731", b"".join(blocks))
     assert written == (GOLDEN / f"{format}-failover.sse").read_bytes()
+
+
+CALLS: list[Event] = [
+    ToolCall("call_1", "get_weather", ""),
+    ToolCall("call_1", None, '{"city":'),
+    ToolCall("call_2", "now", "{}"),
+    ToolCall("call_1", None, ' "Z\u00fcrich"}'),
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_calls_of_tools_read_as_in_their_golden_file(format: Format) -> None:
+    begun, *said = stream(["Let me see. "])
+    *said, _ = said
+    blocks = encoded(format, [begun, *said, *CALLS, Done("tool_calls", "small", Spent(USED, COST))])
+    written = re.sub(rb"(?m)^retry: [0-9]{4}$", b"retry: 1731", b"".join(blocks))
+    assert written == (GOLDEN / f"{format}-calls.sse").read_bytes()
+
+
+def test_usage_at_the_end_of_openais_wire_reads_as_in_its_golden_file() -> None:
+    encoder = OpenAIEncoder(STREAM_ID, usage=True)
+    events = stream(["an answer"], Done("stop", "small", Spent(USED, COST)))
+    written = b"".join(encoder.encode(seq, event) for seq, event in enumerate(events, 1))
+    assert written == (GOLDEN / "openai-usage.sse").read_bytes()
 
 
 def test_when_to_come_back_reads_as_in_its_golden_file() -> None:

@@ -11,8 +11,7 @@ from tests.support.sse import Parser, parse
 from tests.wires.samples import DELTAS, DONE, ENDINGS, STREAM_ID, TROUBLE, blocks, body, encoded, stream, with_lf
 from wires import WIRES, Format
 
-FORMATS: list[Format] = ["text", "events"]
-every_wire = pytest.mark.parametrize("format", FORMATS)
+every_wire = pytest.mark.parametrize("format", WIRES)
 
 
 def resumed(format: Format, events: list[Event], after: int) -> bytes:
@@ -42,7 +41,7 @@ def test_coming_back_after_event_k_gives_exactly_the_blocks_after_it(
         assert timeless(resumed(format, events, k)) == timeless(b"".join(written[k:]))
 
 
-@every_wire
+@pytest.mark.parametrize("format", ["text", "events"])  # whose blocks can be counted
 @settings(deadline=None)
 @given(deltas=DELTAS, end=ENDINGS)
 @example(deltas=TROUBLE, end=DONE)
@@ -93,5 +92,6 @@ def test_a_heartbeat_of_the_text_wire_is_a_block_of_its_own_for_clients_that_spl
     assert [block for block in whole.split(b"\n\n") if not block.startswith(b":")] == [b"data: one ", b"data: two", b""]
 
 
-def test_a_heartbeat_of_the_events_wire_is_one_line_and_ends_no_block() -> None:
-    assert WIRES["events"].heartbeat == b": hb\n"
+@pytest.mark.parametrize("format", sorted(WIRES.keys() - {"text"}))
+def test_a_heartbeat_of_any_other_wire_is_one_line_and_ends_no_block(format: Format) -> None:
+    assert WIRES[format].heartbeat == b": hb\n"

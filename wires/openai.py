@@ -1,0 +1,168 @@
+"""OpenAI's wire: chat completions in chunks, as its SDKs and everything built on them read them.
+
+Every chunk of a stream has the same id, moment and model. `data:` lines alone, since with an `id:` or an `event:` some
+clients see an event where there is none. A stream that was not whole ends in an error, which the SDKs raise, and
+never in a mere `[DONE]`, which they take for success.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from domain.errors import ERRORS
+from domain.events import (
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Reasoning,
+    Retrying,
+    Stalled,
+    Started,
+    Status,
+    Switched,
+    Terminal,
+    ToolCall,
+)
+from domain.streams import StreamInfo, said
+from domain.usage import Usage
+from wires.frames import quote
+
+# One LF: a blank line would be an empty event to openai-python.
+HEARTBEAT = b": hb\n"
+
+_DONE = "data: [DONE]\n\n"
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# Codes of ours that OpenAI's clients look for under another name.
+_CODES = {
+    "context_overflow": "context_length_exceeded",
+    "rate_limited": "rate_limit_exceeded",
+    "unauthenticated": "invalid_api_key",
+}
+
+
+class OpenAIEncoder:
+    """Encodes the events of one stream, from the first one on: it remembers what all chunks begin with, and the calls.
+
+    With `usage` a last chunk tells what the stream took, and every other one has the field too, empty.
+    """
+
+    __slots__ = ("_after", "_before", "_calls", "_content", "_empty", "_head", "_usage")
+
+    def __init__(self, stream_id: str, *, usage: bool = False) -> None:
+        self._head = f'data: {{"id":"{completion_id(stream_id)}","object":"chat.completion.chunk"'
+        self._usage = usage
+        self._empty = ',"usage":null' if usage else ""
+        self._before = self._content = self._after = ""  # known with the first event
+        self._calls: dict[str, int] = {}
+
+    def encode(self, seq: int, event: Event) -> bytes:
+        """What event number `seq` adds to the body."""
+        if isinstance(event, Delta):  # nearly every event: spelled out, for speed
+            return (self._content + quote(event.text) + self._after).encode("ascii")
+        return self._encode_rare(event).encode("ascii")
+
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> str:
+        match event:
+            case Started():
+                blocks = self._start(event)
+            case Reasoning(text):
+                blocks = f'{self._before}"reasoning_content":{quote(text)}{self._after}'
+            case ToolCall():
+                blocks = f'{self._before}"tool_calls":[{_json(self._call(event))}]{self._after}'
+            case Stalled() | Retrying() | Switched():
+                blocks = ""
+            case Done():
+                blocks = self._end(event)
+            case Failed() | Cancelled():
+                code = event.code if isinstance(event, Failed) else "stream_cancelled"
+                blocks = f"data: {_json({'error': failure(code)})}\n\n{_DONE}"
+            case _:
+                assert_never(event)
+        return blocks
+
+    def _start(self, event: Started) -> str:
+        self._head += f',"created":{event.created},"model":{quote(event.model)}'
+        self._before = f'{self._head},"choices":[{{"index":0,"delta":{{'
+        self._content = f'{self._before}"content":'
+        self._after = f'}},"finish_reason":null}}]{self._empty}}}\n\n'
+        return f'{self._before}"role":"assistant","content":""{self._after}'
+
+    def _call(self, event: ToolCall) -> dict[str, Any]:
+        index = self._calls.setdefault(event.id, len(self._calls))
+        if event.name is None:
+            return {"index": index, "function": {"arguments": event.arguments}}
+        return {"index": index, **_whole(event.id, event.name, event.arguments)}
+
+    def _end(self, event: Done) -> str:
+        choice = f'{{"index":0,"delta":{{}},"finish_reason":"{event.finish_reason}"}}'
+        blocks = f'{self._head},"choices":[{choice}]{self._empty}}}\n\n'
+        if self._usage:
+            blocks += f'{self._head},"choices":[],"usage":{_json(_used(event.spent.usage))}}}\n\n'
+        return blocks + _DONE
+
+
+def completion_id(stream_id: str) -> str:
+    """The id that OpenAI's clients know a stream by."""
+    return f"chatcmpl-{stream_id}"
+
+
+def completion(info: StreamInfo, events: Sequence[Event], end: Done) -> bytes:
+    """A whole answer as one object, for those who do not stream."""
+    calls: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event, ToolCall):
+            calls.setdefault(event.id, [event.name or ""]).append(event.arguments)
+    text = said(events)
+    thoughts = "".join([event.text for event in events if isinstance(event, Reasoning)])
+    message: dict[str, Any] = {"role": "assistant", "content": None if calls and not text else text, "refusal": None}
+    if thoughts:
+        message["reasoning_content"] = thoughts
+    if calls:
+        message["tool_calls"] = [_whole(call, name, "".join(parts)) for call, (name, *parts) in calls.items()]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": end.finish_reason}
+    answer = {
+        "id": completion_id(info.id),
+        "object": "chat.completion",
+        "created": info.created,
+        "model": info.model,
+        "choices": [choice],
+        "usage": _used(end.spent.usage),
+    }
+    return _json(answer).encode("ascii")
+
+
+def failure(
+    code: str, message: str | None = None, *, status: int | None = None, param: str | None = None
+) -> dict[str, str | None]:
+    """An error as OpenAI tells it, before the first byte and after it. `code` is a key of `domain.errors.ERRORS`."""
+    kind = ERRORS[code]
+    status = status or kind.status
+    return {
+        "message": message or kind.message,
+        "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
+        "param": param,
+        "code": _CODES.get(code, code),
+    }
+
+
+def _whole(id: str, name: str, arguments: str) -> dict[str, Any]:
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _used(usage: Usage) -> dict[str, Any]:
+    used: dict[str, Any] = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+    if usage.cached_tokens is not None:
+        used["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.reasoning_tokens is not None:
+        used["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return used
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
