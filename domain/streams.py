@@ -205,6 +205,11 @@ def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
     end = events[-1]
     if not isinstance(end, Failed) or any(isinstance(event, SAID) for event in events):
         return None
+    return ended_badly(stream_id, end)
+
+
+def ended_badly(stream_id: str, end: Failed) -> StreamForgeError:
+    """The error that a stream's failure is to who has been told nothing of it yet."""
     wait = end.retry_after
     if wait is None and ERRORS[end.code].retryable:
         wait = RETRY_AFTER  # such an answer says when to come back, whether or not the model's server did

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from routers import chat, models, sessions, system, usage
+from routers import chat, models, openai, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
-_ROUTERS = [chat.router, sessions.router, models.router, usage.router, chat.public, system.public]
+_ROUTERS = [chat.router, openai.router, sessions.router, models.router, usage.router, chat.public, system.public]
 
 
 def routers(*, api_keys: bool) -> list[APIRouter]:

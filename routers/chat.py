@@ -4,7 +4,6 @@ import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
@@ -37,6 +36,7 @@ from routers.descriptions import (
 from routers.errors import PROVIDER_ERRORS, problems
 from routers.guard import REFUSALS, caller_of, guarded, refusals
 from routers.messages import Id
+from routers.requests import idempotency_key, invalid_parameter
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
@@ -46,7 +46,6 @@ from wires.events import gone
 
 MAX_FIELDS = 50
 _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy"}
-_IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
 public = APIRouter(prefix="/chat", tags=["chat"])
@@ -265,25 +264,19 @@ def _format(request: Request) -> Format:
     name = request.query_params.get("format", "text")
     if name not in WIRES:
         message = f"Input should be {' or '.join(map(repr, WIRES))}"
-        raise _invalid_parameter("format", message)
+        raise invalid_parameter("format", message)
     return name
-
-
-def _invalid_parameter(name: str, message: str) -> RequestValidationError:
-    return RequestValidationError([{"type": "value_error", "loc": ("query", name), "msg": message}])
 
 
 def _order(chat: ChatRequest, request: Request) -> Order:
     """The request for a stream, with what of it does not stand in the body."""
     session_id = request.query_params.get("session_id") if request.scope["query_string"] else None
     if session_id is not None and not is_id(session_id):
-        raise _invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
+        raise invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
     place = chat.place(session_id)
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key(request.headers)
     if key is None:
         return Order(chat.ask(), chat.model, chat.on_disconnect, place)
-    if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise _invalid_parameter("Idempotency-Key", "A key is 1 to 255 printable ASCII characters.")
     body = f"{session_id or ''}{chat.model_dump_json(exclude_defaults=True)}"
     return Order(chat.ask(), chat.model, chat.on_disconnect, place, key, digest(body))
 

@@ -13,30 +13,35 @@ from starlette.responses import HTMLResponse
 
 from routers.errors import Problem, problems
 from routers.guard import GuardedRoute
+from routers.openai_answers import Completion, OpenAIError
 from wires import WIRES
 
 _ASSETS = "/docs/assets"
 
-_EXAMPLE_ID = "9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f"
+EXAMPLE_ID = "9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f"
 _ITEM = {
     "type": "object",
     "required": ["data"],
     "properties": {
         "event": {
             "type": "string",
-            "enum": ["message", "start", "delta", "reasoning", "status", "done", "error", "cancelled"],
-            "description": "`message` is what a block without a name amounts to: a piece of text in `format=text`",
+            "enum": ["message", "start", "delta", "reasoning", "tool_call", "status", "done", "error", "cancelled"],
+            "description": "`message` is what a block without a name amounts to: a piece of text in `format=text`, "
+            "and every block of `format=openai`",
         },
-        "data": {"type": "string", "description": "Text in unnamed blocks, a JSON object in named ones"},
+        "data": {
+            "type": "string",
+            "description": "A piece of the text in `format=text`; else a JSON object, or `[DONE]` with `format=openai`",
+        },
         "id": {"type": "string", "description": "`format=events` only: what to send as `Last-Event-ID`"},
         "retry": {"type": "integer", "description": "Milliseconds to wait before coming back"},
     },
 }
 _START = (
-    f'event: start\ndata: {{"stream_id":"{_EXAMPLE_ID}","model":"simulated","created":1763800000,'
-    f'"resume":"/chat/streams/{_EXAMPLE_ID}","cancel":"/chat/streams/{_EXAMPLE_ID}/cancel"}}\n'
-    f"retry: 1731\nid: {_EXAMPLE_ID}-1\n\n"
-    f'event: delta\ndata: {{"text":"Hello"}}\nid: {_EXAMPLE_ID}-2\n\n'
+    f'event: start\ndata: {{"stream_id":"{EXAMPLE_ID}","model":"simulated","created":1763800000,'
+    f'"resume":"/chat/streams/{EXAMPLE_ID}","cancel":"/chat/streams/{EXAMPLE_ID}/cancel"}}\n'
+    f"retry: 1731\nid: {EXAMPLE_ID}-1\n\n"
+    f'event: delta\ndata: {{"text":"Hello"}}\nid: {EXAMPLE_ID}-2\n\n'
 )
 _USAGE = '"usage":{"input_tokens":4,"output_tokens":1,"exact":false},"cost":null'
 _EXAMPLES = {
@@ -47,18 +52,18 @@ _EXAMPLES = {
     "events": {
         "summary": "format=events",
         "value": f'{_START}event: done\ndata: {{"finish_reason":"stop","model":"simulated",{_USAGE}}}\n'
-        f"id: {_EXAMPLE_ID}-3\n\n",
+        f"id: {EXAMPLE_ID}-3\n\n",
     },
     "events_cancelled": {
         "summary": "format=events, stopped on request",
-        "value": f'{_START}event: cancelled\ndata: {{"reason":"requested",{_USAGE}}}\nid: {_EXAMPLE_ID}-3\n\n',
+        "value": f'{_START}event: cancelled\ndata: {{"reason":"requested",{_USAGE}}}\nid: {EXAMPLE_ID}-3\n\n',
     },
     "events_switched": {
         "summary": "format=events, answered by a fallback",
         "value": 'event: status\ndata: {"phase":"retrying","reason":"provider_overloaded","attempt":2,"delay":0.412}\n'
-        f"id: {_EXAMPLE_ID}-2\n\n"
+        f"id: {EXAMPLE_ID}-2\n\n"
         'event: status\ndata: {"phase":"model_switched","from":"gpt-5-mini","to":"local",'
-        f'"reason":"provider_overloaded"}}\nid: {_EXAMPLE_ID}-3\n\n',
+        f'"reason":"provider_overloaded"}}\nid: {EXAMPLE_ID}-3\n\n',
     },
     "text_failed": {
         "summary": "format=text, failed on the way",
@@ -67,13 +72,13 @@ _EXAMPLES = {
         f'"retryable":true,"status":504,{_USAGE}}}\n\n',
     },
 }
-_HEADERS = {
+STREAM_HEADERS = {
     "X-Stream-Id": {"description": "The stream's id, to resume or cancel it", "schema": {"type": "string"}},
     "X-Session-Id": {"description": "The session that it answers in, if it does", "schema": {"type": "string"}},
     "X-Request-Id": {"description": "The request's id, as in the server's log", "schema": {"type": "string"}},
 }
 
-FORMAT = "`text`: plain `data:` blocks; `events`: everything, with ids"
+FORMAT = "`text`: plain `data:` blocks; `events`: everything, with ids; `openai`: chunks of a chat completion"
 LAST_EVENT_ID = "The id of the last event that was read, as in the `id:` lines"
 FORMAT_PARAMETER = {
     "name": "format",
@@ -109,13 +114,13 @@ def stream_responses(*codes: str, extra: dict[str, Any] | None = None) -> dict[i
     """The `responses` of a route that streams, or refuses with one of `codes`."""
     content = {"text/event-stream": {"itemSchema": _ITEM, "examples": _EXAMPLES}, **(extra or {})}
     return {
-        200: {"description": "The answer, event by event", "content": content, "headers": _HEADERS},
+        200: {"description": "The answer, event by event", "content": content, "headers": STREAM_HEADERS},
         **problems(*codes),
     }
 
 
 def add_docs(app: FastAPI, *, authenticated: bool) -> None:
-    """Serve /docs from an installed package, and put `Problem` among the schema's components.
+    """Serve /docs from an installed package, and put what is described by hand among the schema's components.
 
     Where callers are `authenticated` the schema says which routes take a credential.
     """
@@ -143,14 +148,18 @@ def add_docs(app: FastAPI, *, authenticated: bool) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = generate()
-            parts = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            nested = parts.pop("$defs")
-            schema.setdefault("components", {}).setdefault("schemas", {}).update({**nested, "Problem": parts})
+            for described in (Problem, OpenAIError, Completion):
+                parts = described.model_json_schema(ref_template="#/components/schemas/{model}")
+                nested = parts.pop("$defs")
+                components = schema.setdefault("components", {}).setdefault("schemas", {})
+                components.update({**nested, described.__name__: parts})
             for unused in ("HTTPValidationError", "ValidationError"):
                 schema["components"]["schemas"].pop(unused, None)
             if authenticated:
                 _say_what_is_guarded(app, schema)
-            for operation in (method for path in schema["paths"].values() for method in path.values()):
+            for path, operation in [(path, each) for path, of in schema["paths"].items() for each in of.values()]:
+                if path.startswith("/v1/"):
+                    operation["responses"].pop("422", None)  # FastAPI's own: there it is 400
                 operation["responses"] = dict(sorted(operation["responses"].items()))
         return app.openapi_schema or generate()
 

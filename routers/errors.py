@@ -66,11 +66,12 @@ def problem(
     errors: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
     retry_after: int | None = None,
+    spent: bool = False,
 ) -> ProblemResponse:
     """The response for a code of `domain.errors.ERRORS`; the table fills in what is not given."""
     kind = ERRORS[code]
     return ProblemResponse(
-        Refusal(code, status or kind.status, detail or kind.message, errors, retry_after), headers or {}
+        Refusal(code, status or kind.status, detail or kind.message, errors, retry_after, spent), headers or {}
     )
 
 
@@ -104,7 +105,14 @@ async def _on_streamforge_error(_: Request, error: Exception) -> ProblemResponse
     headers = {"x-stream-id": error.stream_id} if error.stream_id else {}
     if error.code == "unauthenticated":
         headers["www-authenticate"] = "Bearer"
-    return problem(error.code, detail=error.detail, errors=errors, headers=headers, retry_after=error.retry_after)
+    return problem(
+        error.code,
+        detail=error.detail,
+        errors=errors,
+        headers=headers,
+        retry_after=error.retry_after,
+        spent=error.spent,
+    )
 
 
 async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:

@@ -21,6 +21,14 @@ from routers.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_ma
 
 log = structlog.get_logger("requests")
 
+# What OpenAI's package for JavaScript sends from a page, without a use for any of it here.
+_OPENAI_HEADERS = [
+    "OpenAI-Organization", "OpenAI-Project",
+    *(f"X-Stainless-{name}" for name in (
+        "Arch", "Custom-Poll-Interval", "Helper-Method", "Lang", "OS", "Package-Version", "Poll-Helper", "Retry-Count",
+        "Runtime", "Runtime-Version", "Timeout",
+    )),
+]  # fmt: skip
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,64}")
 
 
@@ -171,10 +179,13 @@ def add_middleware(
         allow_origins=list(origins),
         allow_credentials=True,  # none is ever looked at: a key comes in a header that no browser sends by itself
         allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id"],
+        allow_headers=[
+            "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id", "X-Stream-Detach",
+            *_OPENAI_HEADERS,
+        ],
         expose_headers=[
             "X-Stream-Id", "X-Session-Id", "X-Request-Id", "Idempotent-Replayed", "Retry-After", "WWW-Authenticate",
-            "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
+            "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After-Ms", "X-Should-Retry",
         ],
     )  # fmt: skip
     app.add_middleware(HostRule, admits=stays_on_this_machine if loopback_only else names_one_of(hosts))

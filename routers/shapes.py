@@ -4,6 +4,7 @@ The shape follows from the path, and nothing but the shape does: whoever refuses
 all routes or the framework, says what is wrong once, and need not know who asked.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,14 +12,20 @@ from typing import Any
 
 import orjson
 
+from domain.errors import ERRORS
+from wires.openai import failure
+
 Headers = dict[str, str]
+
+_INDEX = re.compile(r"/([0-9]+)(?=/|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What is wrong. `code` is a key of `domain.errors.ERRORS`, `retry_after` in whole seconds.
 
-    Each of `errors` has a `detail`, and the `pointer` into the body or the `parameter` that it is about.
+    Each of `errors` has a `detail`, and the `pointer` into the body or the `parameter` that it is about. `spent` says
+    that a model has been at work for it already.
     """
 
     code: str
@@ -26,6 +33,7 @@ class Refusal:
     detail: str
     errors: Sequence[Mapping[str, str]] = ()
     retry_after: int | None = None
+    spent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,34 @@ def problem_details(refusal: Refusal) -> Shaped:
     return Shaped(refusal.status, "application/problem+json", orjson.dumps(body), {})
 
 
-SHAPES: tuple[tuple[str, Shape], ...] = ()
+def openai_error(refusal: Refusal) -> Shaped:
+    """OpenAI's, where what is invalid is 400.
+
+    Its SDKs ask again after 408, 409, 429 and any 5xx: they are told not to where that cannot help, or would pay for
+    the same tokens once more.
+    """
+    status = 400 if refusal.status == 422 else refusal.status
+    param, message = None, refusal.detail
+    if refusal.errors:
+        first = refusal.errors[0]
+        param = first.get("parameter") or _param(first.get("pointer", "")) or None
+        message = first["detail"] if refusal.detail == first["detail"] else f"{param or 'body'}: {first['detail']}"
+    body = {"error": failure(refusal.code, message, status=status, param=param)}
+    headers: Headers = {}
+    if refusal.retry_after is not None:
+        headers["retry-after-ms"] = str(refusal.retry_after * 1000)
+    if refusal.spent or not ERRORS[refusal.code].retryable:
+        headers["x-should-retry"] = "false"
+    return Shaped(status, "application/json", orjson.dumps(body), headers)
+
+
+def _param(pointer: str) -> str:
+    """`#/messages/0/content` as `messages[0].content`."""
+    path = _INDEX.sub(r"[\1]", pointer.removeprefix("#"))
+    return path.removeprefix("/").replace("/", ".").replace("~1", "/").replace("~0", "~")
+
+
+SHAPES: tuple[tuple[str, Shape], ...] = (("/v1", openai_error),)
 """Paths that begin so are answered so; all others with problem details."""
 
 

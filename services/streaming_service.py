@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import Delta, Done
+from domain.events import Delta, Done, Terminal
 from domain.messages import KeyInUse, new_id
 from domain.models import SIMULATED, Finished, ModelEntry
 from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
@@ -191,6 +191,19 @@ class StreamingService:
     async def leave(self, tail: Tail, reader: Reader) -> None:
         """`reader` has gone. The last one to go, of all processes, may take the stream along, if that was asked for."""
         self._readers.detach(tail, reader)
+        await self._left(tail)
+
+    async def outcome(self, tail: Tail) -> Terminal:
+        """Wait for the stream's end, as one reader of it more; who is cancelled here has left like one."""
+        self._readers.admit(tail)
+        try:
+            if not await ends(tail, None) or tail.outcome is None:
+                raise StreamForgeError("log_unavailable", retry_after=RETRY_AFTER)
+        finally:
+            await self._left(tail)
+        return tail.outcome
+
+    async def _left(self, tail: Tail) -> None:
         if tail.outcome is not None or tail.followers:
             return
         if tail.produced_here:

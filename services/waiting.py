@@ -52,8 +52,8 @@ class _End:
         self.ended.set()
 
 
-async def ends(tail: Tail, seconds: float) -> bool:
-    """Whether the stream ends within this time."""
+async def ends(tail: Tail, seconds: float | None) -> bool:
+    """Whether the stream ends within this time, if there is any limit to it, and while it can be read here."""
     end = _End(tail)
     tail.followers.append(end)
     end.wake()

@@ -133,7 +133,7 @@ def _cohere(wanted: Wanted) -> Made:
         httpx_client=client,
         log_warning_experimental_features=False,
     )
-    return Made(model, parameters.cohere, client.aclose)
+    return Made(model, parameters.cohere, client.aclose, one_system=True)
 
 
 def _ollama(wanted: Wanted) -> Made:

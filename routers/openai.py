@@ -1,0 +1,166 @@
+"""OpenAI's API: chat completions, streamed or whole, and the models. Whatever speaks it works by its base URL alone."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from domain.errors import StreamForgeError
+from domain.events import Cancelled, Done, Terminal
+from domain.models import ModelEntry
+from domain.streams import Order, digest, ended_badly
+from domain.usage import spent_any
+from routers.completion_request import CompletionRequest
+from routers.deps import CallerDep, ModelsDep, services_of
+from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
+from routers.errors import PROVIDER_ERRORS
+from routers.guard import REFUSALS, caller_of, guarded
+from routers.openai_answers import CONTENT, refused
+from routers.requests import idempotency_key, invalid_parameter
+from routers.streaming import StreamResponse
+from services.streaming_service import Opened, StreamingService
+from wires import WIRES, Wire
+from wires.openai import OpenAIEncoder, completion
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("chat"))
+
+_WIRE = WIRES["openai"]
+_WITH_USAGE = replace(_WIRE, encoder=partial(OpenAIEncoder, usage=True))
+_LEFT = 499
+"""The status in the log of a request whose client has left; nobody reads it."""
+
+_DETACH_PARAMETER = {
+    "name": "X-Stream-Detach",
+    "in": "header",
+    "required": False,
+    "description": "`true`: the answer goes on when its last reader leaves, to be resumed by its `X-Stream-Id`",
+    "schema": {"type": "string", "enum": ["true", "false"]},
+}
+
+
+class OpenAIModel(BaseModel):
+    """A model, as OpenAI's clients list them."""
+
+    id: str = Field(max_length=200)
+    object: Literal["model"] = "model"
+    created: int = Field(0, ge=0, le=2**53, description="Not known here")
+    owned_by: str = Field(max_length=100)
+
+
+class OpenAIModels(BaseModel):
+    """All that the caller may use."""
+
+    object: Literal["list"] = "list"
+    data: list[OpenAIModel] = Field(max_length=2_000)
+
+
+@router.post(
+    "/chat/completions",
+    summary="Answer a conversation",
+    response_class=StreamingResponse,
+    openapi_extra={"parameters": [_DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]},
+    responses={
+        200: {"description": "The answer", "content": CONTENT, "headers": STREAM_HEADERS},
+        **refused(
+            *REFUSALS, "malformed_request", "request_timeout", "stream_cancelled", "body_too_large",
+            "unsupported_media_type", "invalid_request", "unsupported_parameter", "message_too_long",
+            "context_overflow", "idempotency_mismatch", "model_not_found", "too_many_streams", "too_many_readers",
+            "server_draining", "internal_error", "log_limit", "stream_timeout", "producer_lost", "log_unavailable",
+            *PROVIDER_ERRORS,
+        ),
+    },
+)  # fmt: skip
+async def create_completion(wanted: CompletionRequest, request: Request) -> Response:
+    """Goes on with a conversation, of which this server keeps nothing; streams with `stream`, else waits for the end.
+
+    A client that leaves stops the model, unless it says `X-Stream-Detach: true`. Any stream can be read, and resumed,
+    on `/chat/streams/{X-Stream-Id}`.
+    """
+    streams = services_of(request).streaming
+    order = _order(wanted, request.headers)
+    try:
+        opened = await streams.start(caller_of(request), order)
+    except StreamForgeError as error:
+        if error.pointer == "#/max_tokens" and wanted.max_completion_tokens is not None:
+            error.pointer = "#/max_completion_tokens"
+        raise
+    if wanted.stream:
+        return StreamResponse(streams, opened.tail, _wire(wanted), replayed=opened.replayed)
+    return await _whole(streams, opened, request)
+
+
+@router.get("/models", summary="Which models are there?", responses=refused(*REFUSALS))
+async def list_models(caller: CallerDep, models: ModelsDep) -> OpenAIModels:
+    """Every model that the caller may use."""
+    return OpenAIModels(data=[_shown(entry) for entry in models.all(caller)])
+
+
+@router.get("/models/{model_id:path}", summary="Is there this model?", responses=refused(*REFUSALS, "model_not_found"))
+async def get_model(
+    model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], caller: CallerDep, models: ModelsDep
+) -> OpenAIModel:
+    """One model, by its id."""
+    return _shown(models.get(model_id, caller))
+
+
+def _shown(entry: ModelEntry) -> OpenAIModel:
+    return OpenAIModel(id=entry.id, owned_by=entry.provider)
+
+
+def _order(wanted: CompletionRequest, headers: Mapping[str, str]) -> Order:
+    detach = headers.get("x-stream-detach", "false").lower()
+    if detach not in ("true", "false"):
+        raise invalid_parameter("X-Stream-Detach", "Input should be 'true' or 'false'.")
+    key = idempotency_key(headers)
+    asked = wanted.model_dump_json(exclude_defaults=True, exclude={"stream", "stream_options"}) if key else ""
+    return Order(
+        wanted.ask(),
+        wanted.model,
+        "detach" if detach == "true" else "cancel",
+        idempotency_key=key,
+        digest=digest(f"openai {asked}") if key else b"",
+    )
+
+
+def _wire(wanted: CompletionRequest) -> Wire:
+    options = wanted.stream_options
+    return _WITH_USAGE if options is not None and options.include_usage else _WIRE
+
+
+async def _whole(streams: StreamingService, opened: Opened, request: Request) -> Response:
+    """The whole answer, once it has ended. Who waits for it is a reader, and leaves like one."""
+    tail = opened.tail
+    ending = asyncio.create_task(streams.outcome(tail), name="outcome")
+    leaving = asyncio.create_task(_disconnected(request), name="leaving")
+    try:
+        await asyncio.wait((ending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            return Response(status_code=_LEFT)
+        headers = {"cache-control": "no-store", "x-stream-id": tail.info.id}
+        if opened.replayed:
+            headers["idempotent-replayed"] = "true"
+        body = completion(tail.info, tail.events, _done(tail.info.id, ending.result()))
+        return Response(body, 200, headers, "application/json")
+    finally:
+        ending.cancel()
+        leaving.cancel()
+        await asyncio.gather(ending, leaving, return_exceptions=True)
+
+
+def _done(stream_id: str, end: Terminal) -> Done:
+    """The end of an answer that is whole; of any other the error that it amounts to."""
+    if isinstance(end, Done):
+        return end
+    if isinstance(end, Cancelled):
+        raise StreamForgeError("stream_cancelled", stream_id=stream_id, spent=spent_any(end.spent))
+    raise ended_badly(stream_id, end)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,143 @@
+"""What /openapi.json says of answers and refusals on the paths of /v1.
+
+`wires/openai.py` and `routers/shapes.py` make them.
+"""
+
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.errors import ERRORS
+from domain.events import Delta, Done, Event, FinishReason, Started
+from domain.usage import NOTHING_USED, Spent
+from routers.states import Tokens
+from wires.openai import OpenAIEncoder, failure
+
+
+class ErrorDetails(BaseModel):
+    """What is wrong. `param` is the field to blame, if one is."""
+
+    message: str = Field(max_length=2_000)
+    type: str = Field(max_length=100)
+    param: str | None = Field(max_length=1_000, examples=["messages[0].content"])
+    code: str = Field(max_length=100, description="Stable: made for programs")
+
+
+class OpenAIError(BaseModel):
+    """An error as OpenAI's API has it."""
+
+    model_config = ConfigDict(title="OpenAIError")
+
+    error: ErrorDetails
+
+
+class FunctionOut(BaseModel):
+    """What is to be called; `arguments` are JSON."""
+
+    name: str = Field(max_length=200)
+    arguments: str = Field(max_length=2**30)
+
+
+class CallOut(BaseModel):
+    """A call of a tool that the model wants."""
+
+    id: str = Field(max_length=200)
+    type: Literal["function"]
+    function: FunctionOut
+
+
+class AnswerOut(BaseModel):
+    """The answer; `reasoning_content` is what the model thought, no part of it."""
+
+    role: Literal["assistant"]
+    content: str | None = Field(max_length=2**30)
+    refusal: None
+    reasoning_content: str | None = Field(None, max_length=2**30)
+    tool_calls: list[CallOut] | None = Field(None, max_length=100_000)
+
+
+class ChoiceOut(BaseModel):
+    """The one answer, and why it ended."""
+
+    index: Literal[0]
+    message: AnswerOut
+    logprobs: None
+    finish_reason: FinishReason
+
+
+class CachedOut(BaseModel):
+    """Of the prompt."""
+
+    cached_tokens: Tokens
+
+
+class ReasonedOut(BaseModel):
+    """Of the answer."""
+
+    reasoning_tokens: Tokens
+
+
+class CompletionUsage(BaseModel):
+    """Tokens. The last two only where the model told them."""
+
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    total_tokens: Tokens
+    prompt_tokens_details: CachedOut | None = None
+    completion_tokens_details: ReasonedOut | None = None
+
+
+class Completion(BaseModel):
+    """A whole answer."""
+
+    model_config = ConfigDict(title="Completion")
+
+    id: str = Field(max_length=100)
+    object: Literal["chat.completion"]
+    created: int = Field(ge=0, le=2**53)
+    model: str = Field(max_length=200)
+    choices: list[ChoiceOut] = Field(min_length=1, max_length=1)
+    usage: CompletionUsage
+
+
+def _example() -> str:
+    encoder = OpenAIEncoder("9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f")
+    events: list[Event] = [
+        Started("9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f", "simulated", 1763800000),
+        Delta("Hello"),
+        Done("stop", "simulated", Spent(NOTHING_USED, None)),
+    ]
+    return "".join(encoder.encode(seq, event).decode() for seq, event in enumerate(events, 1))
+
+
+CONTENT: dict[str, Any] = {
+    "application/json": {"schema": {"$ref": "#/components/schemas/Completion"}},
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "required": ["data"],
+            "properties": {"data": {"type": "string", "description": "A chunk as JSON; the last one is `[DONE]`"}},
+        },
+        "examples": {"stream": {"summary": "With `stream`", "value": _example()}},
+    },
+}
+"""What a chat completion is answered with: whole, or streamed."""
+
+
+def refused(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route for these codes; what is invalid is 400 here."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        status = ERRORS[code].status
+        by_status.setdefault(400 if status == 422 else status, []).append(code)
+    return {status: _described(status, names) for status, names in by_status.items()}
+
+
+def _described(status: int, codes: list[str]) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/OpenAIError"}
+    examples = {code: {"value": {"error": failure(code, status=status)}} for code in codes}
+    return {
+        "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
+        "content": {"application/json": {"schema": schema, "examples": examples}},
+    }
