@@ -69,7 +69,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _code(chain: list[BaseException]) -> str:
-    if isinstance(chain[0], langchain.ContextOverflowError):
+    # OpenAI's package no longer says the code in its text, where LangChain looks for it.
+    overflow = getattr(chain[0], "code", None) == "context_length_exceeded"
+    if overflow or isinstance(chain[0], langchain.ContextOverflowError):
         return "context_overflow"
     status = getattr(chain[0], "status_code", None)
     if isinstance(status, int) and status in _STATUSES:
