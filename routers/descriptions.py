@@ -78,7 +78,10 @@ STREAM_HEADERS = {
     "X-Request-Id": {"description": "The request's id, as in the server's log", "schema": {"type": "string"}},
 }
 
-FORMAT = "`text`: plain `data:` blocks; `events`: everything, with ids; `openai`: chunks of a chat completion"
+FORMAT = (
+    "`text`: plain `data:` blocks; `events`: everything, with ids; `openai`, `ai_sdk`, `ag_ui`: as clients of OpenAI, "
+    "of the AI SDK and of AG-UI read it"
+)
 LAST_EVENT_ID = "The id of the last event that was read, as in the `id:` lines"
 FORMAT_PARAMETER = {
     "name": "format",

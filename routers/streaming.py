@@ -31,7 +31,7 @@ class StreamResponse(Response):
         streams.admit(tail)
         self.status_code = 200
         self.background = None
-        self.raw_headers = [*_HEADERS, (b"x-stream-id", tail.info.id.encode())]
+        self.raw_headers = [*_HEADERS, *wire.headers, (b"x-stream-id", tail.info.id.encode())]
         if tail.info.session_id:
             self.raw_headers.append((b"x-session-id", tail.info.session_id.encode()))
         if replayed:

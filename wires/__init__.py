@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from domain.events import Event
-from wires import events, openai, text
+from wires import ag_ui, ai_sdk, events, openai, text
 
-Format = Literal["text", "events", "openai"]
+Format = Literal["text", "events", "openai", "ai_sdk", "ag_ui"]
 
 
 class Encoder(Protocol):
@@ -27,12 +27,14 @@ class Wire:
     `stateful`: the encoder must be fed from event 1, and what it says up to the cursor is thrown away.
     `seq_after`: the event number that the wire's own count (`?after=`) stands for.
     `heartbeat`: what keeps a silent connection alive.
+    `headers`: what the answer says of itself on this wire alone.
     """
 
     encoder: Callable[[str], Encoder]
     heartbeat: bytes
     stateful: bool
     seq_after: Callable[[int, list[Event]], int]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def _counted_in_events(after: int, _: list[Event]) -> int:
@@ -43,4 +45,8 @@ WIRES: dict[Format, Wire] = {
     "text": Wire(text.TextEncoder, text.HEARTBEAT, stateful=True, seq_after=text.seq_after),
     "events": Wire(events.EventsEncoder, events.HEARTBEAT, stateful=False, seq_after=_counted_in_events),
     "openai": Wire(openai.OpenAIEncoder, openai.HEARTBEAT, stateful=True, seq_after=_counted_in_events),
+    "ai_sdk": Wire(
+        ai_sdk.AiSdkEncoder, ai_sdk.HEARTBEAT, stateful=True, seq_after=_counted_in_events, headers=ai_sdk.HEADERS
+    ),
+    "ag_ui": Wire(ag_ui.AgUiEncoder, ag_ui.HEARTBEAT, stateful=True, seq_after=_counted_in_events),
 }

@@ -22,7 +22,7 @@ from domain.events import (
     ToolCall,
 )
 from domain.usage import account
-from wires.frames import ending, failure, frame, quote
+from wires.frames import ending, failure, frame, progress, quote
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"
@@ -52,7 +52,7 @@ class EventsEncoder:
                 named = {"name": name} if name is not None else {}
                 return frame("tool_call", {"id": call_id, **named, "arguments": arguments}, event_id)
             case Stalled() | Retrying() | Switched():
-                return frame("status", _status(event), event_id)
+                return frame("status", progress(event), event_id)
             case Done(finish_reason, model, spent, message_id):
                 stored = {"message_id": message_id} if message_id else {}
                 data = {"finish_reason": finish_reason, "model": model, **account(spent), **stored}
@@ -61,18 +61,6 @@ class EventsEncoder:
                 return frame(*ending(event), event_id)
             case _:
                 assert_never(event)
-
-
-def _status(event: Status) -> dict[str, object]:
-    match event:
-        case Stalled(seconds):
-            return {"phase": "stalled", "seconds": seconds}
-        case Retrying(reason, attempt, delay):
-            return {"phase": "retrying", "reason": reason, "attempt": attempt, "delay": delay}
-        case Switched(from_model, to_model, reason):
-            return {"phase": "model_switched", "from": from_model, "to": to_model, "reason": reason}
-        case _:
-            assert_never(event)
 
 
 def _start(event: Started, event_id: str) -> bytes:

@@ -8,12 +8,13 @@ commits an id when it reads the line must have read the rest by then), never a b
 import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
+from typing import assert_never
 
 from domain.errors import ERRORS
-from domain.events import Cancelled, Failed
+from domain.events import Cancelled, Failed, Retrying, Stalled, Status, Switched
 from domain.usage import account
 
-__all__ = ["ending", "failure", "frame", "quote"]
+__all__ = ["block", "ending", "failure", "frame", "progress", "quote"]
 
 
 def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *, retry: int | None = None) -> bytes:
@@ -24,6 +25,24 @@ def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *
     wait = f"retry: {retry}\n" if retry is not None else ""
     tail = f"id: {event_id}\n" if event_id else ""
     return f"event: {event}\ndata: {json.dumps(data, separators=(',', ':'))}\n{wait}{tail}\n".encode("ascii")
+
+
+def block(part: Mapping[str, object]) -> bytes:
+    """One whole block of JSON data alone, for the wires that name their parts inside."""
+    return f"data: {json.dumps(part, separators=(',', ':'))}\n\n".encode("ascii")
+
+
+def progress(event: Status) -> dict[str, object]:
+    """What happens on the way to an answer, as all wires show it that do."""
+    match event:
+        case Stalled(seconds):
+            return {"phase": "stalled", "seconds": seconds}
+        case Retrying(reason, attempt, delay):
+            return {"phase": "retrying", "reason": reason, "attempt": attempt, "delay": delay}
+        case Switched(from_model, to_model, reason):
+            return {"phase": "model_switched", "from": from_model, "to": to_model, "reason": reason}
+        case _:
+            assert_never(event)
 
 
 def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:

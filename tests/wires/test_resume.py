@@ -12,6 +12,7 @@ from tests.wires.samples import DELTAS, DONE, ENDINGS, STREAM_ID, TROUBLE, block
 from wires import WIRES, Format
 
 every_wire = pytest.mark.parametrize("format", WIRES)
+NATIVE: list[Format] = ["text", "events"]
 
 
 def resumed(format: Format, events: list[Event], after: int) -> bytes:
@@ -41,7 +42,7 @@ def test_coming_back_after_event_k_gives_exactly_the_blocks_after_it(
         assert timeless(resumed(format, events, k)) == timeless(b"".join(written[k:]))
 
 
-@pytest.mark.parametrize("format", ["text", "events"])  # whose blocks can be counted
+@pytest.mark.parametrize("format", NATIVE)  # where one event is one block
 @settings(deadline=None)
 @given(deltas=DELTAS, end=ENDINGS)
 @example(deltas=TROUBLE, end=DONE)

@@ -1,0 +1,141 @@
+"""The wire of AG-UI 1.0: a run of an agent, event by event, each a block of JSON in camelCase without nulls.
+
+LF only: a CR breaks its client. A stream is a run; its answer is one message for each stretch of text.
+"""
+
+from typing import assert_never
+
+from domain.errors import ERRORS
+from domain.events import (
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Reasoning,
+    Retrying,
+    Stalled,
+    Started,
+    Status,
+    Switched,
+    Terminal,
+    ToolCall,
+)
+from wires.frames import block, progress, quote
+
+HEARTBEAT = b": hb\n"
+
+
+class AgUiEncoder:
+    """Encodes the events of one stream, from the first one on: it remembers which message is open, and the calls.
+
+    `thread_id` and `run_id` are what the client calls the conversation and the run. Whoever reads a stream that was
+    not started on this wire gets the ids that it has: the session's, and the stream's.
+    """
+
+    __slots__ = (
+        "_before_delta", "_calls", "_message_id", "_number", "_open", "_open_id", "_run_id", "_stream_id", "_thread_id",
+    )  # fmt: skip
+
+    def __init__(self, stream_id: str, *, thread_id: str | None = None, run_id: str | None = None) -> None:
+        self._stream_id = stream_id
+        self._thread_id = thread_id
+        self._run_id = run_id or stream_id
+        self._message_id = stream_id
+        self._open = ""  # `TEXT` or `REASONING`
+        self._open_id = ""
+        self._number = {"TEXT": 0, "REASONING": 0}  # of messages begun
+        self._before_delta = ""
+        self._calls: list[str] = []  # the ids of those begun: their pieces may come side by side
+
+    def encode(self, seq: int, event: Event) -> bytes:
+        """Event number `seq` as events of this wire, one a block."""
+        if isinstance(event, Delta):  # nearly every event
+            return self._said("TEXT", event.text)
+        return self._encode_rare(event)
+
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
+        match event:
+            case Started():
+                self._message_id = event.message_id or self._stream_id
+                self._thread_id = self._thread_id or event.session_id or self._stream_id
+                return block({"type": "RUN_STARTED", **self._run()})
+            case Reasoning(text):
+                return self._said("REASONING", text)
+            case ToolCall():
+                return self._close() + self._called(event)
+            case Stalled() | Retrying() | Switched():
+                return block({"type": "CUSTOM", "name": "status", "value": progress(event)})
+            case Done() | Failed() | Cancelled():
+                return self._close() + self._ended(event)
+            case _:
+                assert_never(event)
+
+    def _ended(self, event: Terminal) -> bytes:
+        match event:
+            case Done():
+                calls = b"".join([block({"type": "TOOL_CALL_END", "toolCallId": call}) for call in self._calls])
+                return calls + block({"type": "RUN_FINISHED", **self._run()})
+            case Failed(code):
+                return _failed(code)
+            case Cancelled() if self._calls:  # a run may finish with whole calls only, and half a one must not be run
+                return _failed("stream_cancelled")
+            case Cancelled():
+                return block({"type": "RUN_FINISHED", **self._run(), "outcome": {"type": "cancelled"}})
+            case _:
+                assert_never(event)
+
+    def _run(self) -> dict[str, object]:
+        return {"threadId": self._thread_id, "runId": self._run_id}
+
+    def _called(self, event: ToolCall) -> bytes:
+        opening = b""
+        if event.id not in self._calls:
+            self._calls.append(event.id)
+            self._number["TEXT"] = self._number["TEXT"] or 1  # the message that the calls are in is begun
+            opening = block(
+                {
+                    "type": "TOOL_CALL_START",
+                    "toolCallId": event.id,
+                    "toolCallName": event.name or "",
+                    "parentMessageId": self._message_id,
+                }
+            )
+        if not event.arguments:
+            return opening
+        return opening + block({"type": "TOOL_CALL_ARGS", "toolCallId": event.id, "delta": event.arguments})
+
+    def _said(self, kind: str, text: str) -> bytes:
+        opening = b""
+        if self._open != kind:
+            opening = self._close() + self._begin(kind)
+        return opening + f"{self._before_delta}{quote(text)}}}\n\n".encode("ascii")
+
+    def _begin(self, kind: str) -> bytes:
+        """Open a message. The first of text has the id of the stored message, every other one its own."""
+        self._open = kind
+        self._number[kind] += 1
+        number = self._number[kind]
+        if kind == "TEXT":
+            self._open_id = self._message_id if number == 1 else f"{self._message_id}-{number}"
+            before = block({"type": "TEXT_MESSAGE_START", "messageId": self._open_id, "role": "assistant"})
+        else:
+            self._open_id = f"{self._message_id}-reasoning-{number}"
+            message = {"messageId": self._open_id}
+            before = block({"type": "REASONING_START", **message})
+            before += block({"type": "REASONING_MESSAGE_START", **message, "role": "reasoning"})
+        self._before_delta = f'data: {{"type":"{kind}_MESSAGE_CONTENT","messageId":"{self._open_id}","delta":'
+        return before
+
+    def _close(self) -> bytes:
+        if not self._open:
+            return b""
+        kind, self._open = self._open, ""
+        ended = block({"type": f"{kind}_MESSAGE_END", "messageId": self._open_id})
+        if kind == "REASONING":
+            ended += block({"type": "REASONING_END", "messageId": self._open_id})
+        return ended
+
+
+def _failed(code: str) -> bytes:
+    return block({"type": "RUN_ERROR", "message": ERRORS[code].message, "code": code})

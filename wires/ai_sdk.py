@@ -1,0 +1,132 @@
+"""The wire of the AI SDK: its UI message stream, version 1, in the parts that its versions 5, 6 and 7 all take.
+
+A client puts an unknown part, a null or an empty event into its chat's `error`, and takes a body that ends without
+`finish` for success: so optional fields are left out, and no stream ends without `error` or `finish`.
+"""
+
+import json
+from typing import assert_never
+
+from domain.errors import ERRORS
+from domain.events import (
+    Cancelled,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    FinishReason,
+    Reasoning,
+    Retrying,
+    Stalled,
+    Started,
+    Status,
+    Switched,
+    Terminal,
+    ToolCall,
+)
+from wires.frames import block, progress, quote
+
+HEADERS = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
+# One LF, as on the events wire: a blank line after it would be an empty event in some parsers.
+HEARTBEAT = b": hb\n"
+
+_START_STEP = block({"type": "start-step"})
+_FINISH_STEP = block({"type": "finish-step"})
+_DONE = b"data: [DONE]\n\n"
+_FINISH_REASONS: dict[FinishReason, str] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content-filter",
+    "tool_calls": "tool-calls",
+}
+
+
+class AiSdkEncoder:
+    """Encodes the events of one stream, from the first one on: it remembers which part is open, and the calls."""
+
+    __slots__ = ("_before_delta", "_calls", "_number", "_open", "_stream_id")
+
+    def __init__(self, stream_id: str) -> None:
+        self._stream_id = stream_id
+        self._open = ""  # `text` or `reasoning`
+        self._number = 0  # of the part that is open, or was last
+        self._before_delta = ""
+        self._calls: dict[str, list[str]] = {}  # by id: the tool's name, then the pieces of the arguments
+
+    def encode(self, seq: int, event: Event) -> bytes:
+        """Event number `seq` as parts, one a block."""
+        if isinstance(event, Delta):  # nearly every event
+            return self._said("text", event.text)
+        return self._encode_rare(event)
+
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
+        match event:
+            case Started(message_id=message_id):
+                # The same on every reading: the client replaces what it has of the message when it reads it again.
+                return block({"type": "start", "messageId": message_id or self._stream_id}) + _START_STEP
+            case Reasoning(text):
+                return self._said("reasoning", text)
+            case ToolCall():
+                return self._close() + self._called(event)
+            case Stalled() | Retrying() | Switched():
+                # Transient: told to the page's `onData`, and never a part of the message.
+                return block({"type": "data-status", "data": progress(event), "transient": True})
+            case Done() | Failed() | Cancelled():
+                return self._close() + self._ended(event)
+            case _:
+                assert_never(event)
+
+    def _ended(self, event: Terminal) -> bytes:
+        match event:
+            case Done(finish_reason):
+                calls = b"".join([_whole_call(call_id, *call) for call_id, call in self._calls.items()])
+                return calls + _FINISH_STEP + _finish(_FINISH_REASONS[finish_reason])
+            case Failed(code):
+                return block({"type": "error", "errorText": ERRORS[code].message}) + _DONE
+            case Cancelled():
+                return _FINISH_STEP + block({"type": "abort"}) + _finish("other")
+            case _:
+                assert_never(event)
+
+    def _said(self, kind: str, text: str) -> bytes:
+        opening = b""
+        if self._open != kind:
+            opening = self._close()
+            self._number += 1
+            self._open = kind
+            part_id = f"{kind}-{self._number}"
+            self._before_delta = f'data: {{"type":"{kind}-delta","id":"{part_id}","delta":'
+            opening += block({"type": f"{kind}-start", "id": part_id})
+        return opening + f"{self._before_delta}{quote(text)}}}\n\n".encode("ascii")
+
+    def _called(self, event: ToolCall) -> bytes:
+        opening = b""
+        if event.id not in self._calls:
+            name = event.name or ""
+            self._calls[event.id] = [name]
+            opening = block({"type": "tool-input-start", "toolCallId": event.id, "toolName": name})
+        if not event.arguments:
+            return opening
+        self._calls[event.id].append(event.arguments)
+        return opening + block({"type": "tool-input-delta", "toolCallId": event.id, "inputTextDelta": event.arguments})
+
+    def _close(self) -> bytes:
+        if not self._open:
+            return b""
+        kind, self._open = self._open, ""
+        return block({"type": f"{kind}-end", "id": f"{kind}-{self._number}"})
+
+
+def _whole_call(call_id: str, name: str, *pieces: str) -> bytes:
+    """What the client acts on. A call that was cut short, or that the model got wrong, it must not."""
+    written = "".join(pieces)
+    call = {"toolCallId": call_id, "toolName": name}
+    try:
+        return block({"type": "tool-input-available", **call, "input": json.loads(written or "{}")})
+    except ValueError:
+        why = "The model wrote this call wrongly. Ask again."
+        return block({"type": "tool-input-error", **call, "input": written, "errorText": why})
+
+
+def _finish(reason: str) -> bytes:
+    return block({"type": "finish", "finishReason": reason}) + _DONE
