@@ -158,6 +158,24 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """The newest answer of a session. `touched` is when it ended or, while it runs, was last known to."""
+
+    stream_id: str
+    state: MessageState
+    touched: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A message as a client has it, which keeps the conversation itself. `id` is its own, or ours; empty for none."""
+
+    id: str
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The end of a branch, oldest first, and a summary of what comes before, where there is one."""
 

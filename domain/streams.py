@@ -75,7 +75,8 @@ class Place:
     """Where in a conversation a stream answers: one of `session_id` and `new`.
 
     `edit` names a message of the user that this one replaces, on a branch of its own; `regenerate` an answer that is
-    to be given anew, or the question to it: then there is no new message.
+    to be given anew, or the question to it: then there is no new message. `name` is the owner's own id for a session
+    that is `new`, `client_id` the one for the message.
     """
 
     session_id: str | None = None
@@ -84,6 +85,7 @@ class Place:
     regenerate: str | None = None
     client_id: str | None = None
     on_busy: OnBusy = "reject"
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

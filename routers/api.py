@@ -2,10 +2,12 @@
 
 from fastapi import APIRouter
 
-from routers import chat, models, openai, sessions, system, usage
+from routers import ai_sdk, chat, models, openai, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
-_ROUTERS = [chat.router, openai.router, sessions.router, models.router, usage.router, chat.public, system.public]
+_ROUTERS = [
+    chat.router, openai.router, ai_sdk.router, sessions.router, models.router, usage.router, chat.public, system.public,
+]  # fmt: skip
 
 
 def routers(*, api_keys: bool) -> list[APIRouter]:

@@ -34,9 +34,9 @@ from routers.descriptions import (
     stream_responses,
 )
 from routers.errors import PROVIDER_ERRORS, problems
+from routers.given import idempotency_key, invalid_parameter
 from routers.guard import REFUSALS, caller_of, guarded, refusals
 from routers.messages import Id
-from routers.requests import idempotency_key, invalid_parameter
 from routers.states import StreamOut, state_json
 from routers.streaming import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
@@ -274,7 +274,7 @@ def _order(chat: ChatRequest, request: Request) -> Order:
     if session_id is not None and not is_id(session_id):
         raise invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
     place = chat.place(session_id)
-    key = idempotency_key(request.headers)
+    key = idempotency_key(request)
     if key is None:
         return Order(chat.ask(), chat.model, chat.on_disconnect, place)
     body = f"{session_id or ''}{chat.model_dump_json(exclude_defaults=True)}"

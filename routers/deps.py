@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from domain.callers import Caller
 from routers.guard import caller_of
 from services.api_keys import ApiKeys
+from services.client_chats import ClientChats
 from services.container import Services
 from services.drain import Drain
 from services.model_service import ModelService
@@ -50,6 +51,11 @@ async def get_sessions(request: Request) -> SessionService:
     return services_of(request).sessions
 
 
+async def get_chats(request: Request) -> ClientChats:
+    """The service of chats that clients name."""
+    return services_of(request).chats
+
+
 async def get_usage(request: Request) -> UsageService:
     """The service of accounts."""
     return services_of(request).usage
@@ -69,6 +75,7 @@ CallerDep = Annotated[Caller, Depends(get_caller)]
 KeysDep = Annotated[ApiKeys, Depends(get_keys)]
 SessionsDep = Annotated[SessionService, Depends(get_sessions)]
 UsageDep = Annotated[UsageService, Depends(get_usage)]
+ChatsDep = Annotated[ClientChats, Depends(get_chats)]
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
 ModelsDep = Annotated[ModelService, Depends(get_models)]
 DrainDep = Annotated[Drain, Depends(get_drain)]

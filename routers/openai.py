@@ -1,7 +1,6 @@
 """OpenAI's API: chat completions, streamed or whole, and the models. Whatever speaks it works by its base URL alone."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
@@ -19,9 +18,9 @@ from routers.completion_request import CompletionRequest
 from routers.deps import CallerDep, ModelsDep, services_of
 from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
 from routers.errors import PROVIDER_ERRORS
+from routers.given import idempotency_key, invalid_parameter
 from routers.guard import REFUSALS, caller_of, guarded
 from routers.openai_answers import CONTENT, refused
-from routers.requests import idempotency_key, invalid_parameter
 from routers.streaming import StreamResponse
 from services.streaming_service import Opened, StreamingService
 from wires import WIRES, Wire
@@ -82,7 +81,7 @@ async def create_completion(wanted: CompletionRequest, request: Request) -> Resp
     on `/chat/streams/{X-Stream-Id}`.
     """
     streams = services_of(request).streaming
-    order = _order(wanted, request.headers)
+    order = _order(wanted, request)
     try:
         opened = await streams.start(caller_of(request), order)
     except StreamForgeError as error:
@@ -112,11 +111,11 @@ def _shown(entry: ModelEntry) -> OpenAIModel:
     return OpenAIModel(id=entry.id, owned_by=entry.provider)
 
 
-def _order(wanted: CompletionRequest, headers: Mapping[str, str]) -> Order:
-    detach = headers.get("x-stream-detach", "false").lower()
+def _order(wanted: CompletionRequest, request: Request) -> Order:
+    detach = request.headers.get("x-stream-detach", "false").lower()
     if detach not in ("true", "false"):
         raise invalid_parameter("X-Stream-Detach", "Input should be 'true' or 'false'.")
-    key = idempotency_key(headers)
+    key = idempotency_key(request)
     asked = wanted.model_dump_json(exclude_defaults=True, exclude={"stream", "stream_options"}) if key else ""
     return Order(
         wanted.ask(),

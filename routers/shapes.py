@@ -16,6 +16,7 @@ from domain.errors import ERRORS
 from wires.openai import failure
 
 Headers = dict[str, str]
+_MAX_TEXT = 500
 
 _INDEX = re.compile(r"/([0-9]+)(?=/|\Z)")
 
@@ -89,7 +90,16 @@ def _param(pointer: str) -> str:
     return path.removeprefix("/").replace("/", ".").replace("~1", "/").replace("~0", "~")
 
 
-SHAPES: tuple[tuple[str, Shape], ...] = (("/v1", openai_error),)
+def plain_text(refusal: Refusal) -> Shaped:
+    """One sentence, for clients that show the body to people as it is."""
+    told = refusal.detail
+    if refusal.errors and (first := refusal.errors[0])["detail"] != told:
+        place = first.get("pointer", "").removeprefix("#").removeprefix("/") or first.get("parameter", "")
+        told = f"{place}: {first['detail']}" if place else first["detail"]
+    return Shaped(refusal.status, "text/plain; charset=utf-8", told[:_MAX_TEXT].encode(), {})
+
+
+SHAPES: tuple[tuple[str, Shape], ...] = (("/v1", openai_error), ("/api/chat", plain_text))
 """Paths that begin so are answered so; all others with problem details."""
 
 

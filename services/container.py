@@ -17,6 +17,7 @@ from services import catalogue as catalogues
 from services.api_keys import ApiKeys
 from services.auth_service import AuthService
 from services.chain_service import ChainService
+from services.client_chats import ClientChats
 from services.clocks import Clocks
 from services.conversations import Conversations
 from services.cooling import Cooling
@@ -56,6 +57,7 @@ class Services:
     models: ModelService
     readers: Readers
     drain: Drain
+    chats: ClientChats
     auth: AuthService | None = None
     limits: RateLimits | None = None
     keys: ApiKeys | None = None
@@ -143,8 +145,9 @@ async def open_services(
             drain=drain,
         )
         sessions = SessionService(storage, streaming.stop)
+        chats = ClientChats(storage, streaming)
         rates = await _open_limits(settings, stack)
-        yield Services(streaming, sessions, usage, models, readers, drain, auth, rates, keys)
+        yield Services(streaming, sessions, usage, models, readers, drain, chats, auth, rates, keys)
 
 
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:

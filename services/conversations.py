@@ -172,6 +172,7 @@ class Conversations:
                     now=time(),
                     title=first_words(question.text) if question else None,
                     opens=place.new,
+                    name=place.name,
                 )
             except Busy as busy:
                 holder = busy.stream_id

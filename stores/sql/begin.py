@@ -21,7 +21,8 @@ from stores.sql.tables import messages, sessions
 class Beginning:
     """What is asked for. There is a question, except for a `Regenerate`.
 
-    `title` is for a session that has none; `opens` says that there is no session of this id yet.
+    `title` is for a session that has none; `opens` says that there is no session of this id yet, and `name` is the
+    owner's own id for it.
     """
 
     owner: str
@@ -35,6 +36,7 @@ class Beginning:
     now: float
     title: str | None = None
     opens: bool = False
+    name: str | None = None
 
 
 _OPEN = insert(sessions)
@@ -63,6 +65,11 @@ _INSERT = insert(messages)
 _STREAM = select(messages.c.stream_id).where(messages.c.state == "running")
 _KEY = _STREAM.where(messages.c.owner == bindparam("owner"), messages.c.idempotency_key == bindparam("key"))
 _HOLDER = _STREAM.where(messages.c.session_id == bindparam("session"))
+_NAMED = select(sessions.c.id).where(
+    sessions.c.owner == bindparam("owner"),
+    sessions.c.client_id == bindparam("name"),
+    sessions.c.id != bindparam("session"),
+)
 _CLIENT_ID = select(messages.c.id).where(
     messages.c.owner == bindparam("owner"), messages.c.client_id == bindparam("client_id")
 )
@@ -93,10 +100,11 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
 
 def _opened(connection: Connection, asked: Beginning, first: Question) -> tuple[Session, Message]:
     """A new session, with its first message."""
-    opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, leaf=asked.answer_id)
+    opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, asked.name, asked.answer_id)
     values = {
         "id": opened.id, "owner": asked.owner, "created": asked.now, "updated": asked.now, "title": asked.title,
-        "prior_updated": asked.now, "auto_title": True, "root_id": first.id, "leaf_id": asked.answer_id,
+        "client_id": asked.name, "prior_updated": asked.now, "auto_title": True, "root_id": first.id,
+        "leaf_id": asked.answer_id,
     }  # fmt: skip
     connection.execute(_OPEN, values)
     return opened, _new(asked, first, None, 0, None)
@@ -186,6 +194,10 @@ def explain(connection: Connection, asked: Beginning) -> None:
         key = {"owner": asked.owner, "key": asked.idempotency_key}
         if stream := connection.execute(_KEY, key).scalar_one_or_none():
             raise KeyInUse(stream)
+    if asked.opens and asked.name is not None:
+        there = {"owner": asked.owner, "name": asked.name, "session": asked.session_id}
+        if connection.execute(_NAMED, there).first() is not None:  # opened by another request in the same moment
+            raise StreamForgeError("session_busy")
     if stream := connection.execute(_HOLDER, {"session": asked.session_id}).scalar_one_or_none():
         raise Busy(stream)
     client_id = asked.question.client_id if asked.question else None

@@ -14,6 +14,7 @@ from domain.messages import (
     Begun,
     Ending,
     Found,
+    LastAnswer,
     Message,
     Page,
     ParentSpec,
@@ -24,7 +25,7 @@ from domain.messages import (
     Window,
 )
 from domain.usage import account, room
-from stores.sql import history, search
+from stores.sql import history, lookup, search
 from stores.sql.begin import Beginning, begin, explain
 from stores.sql.database import Database
 from stores.sql.tables import messages
@@ -81,17 +82,20 @@ class MessageStore:
         now: float,
         title: str | None = None,
         opens: bool = False,
+        name: str | None = None,
     ) -> Begun:
         """Put a question and its running answer into the session, on its active branch.
 
-        `title` is for a session that has none yet. With `opens` the session is made; the question is its first.
+        `title` is for a session that has none yet. With `opens` the session is made, with the owner's own
+        `name` for it where there is one; the question is its first.
 
         `Busy` where an answer is running in it, `KeyInUse` where one is for the same key; `session_not_found`,
         `message_not_found`, `client_id_taken`.
         """
         asked = Beginning(
-            owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now, title, opens
-        )
+            owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now, title, opens,
+            name,
+        )  # fmt: skip
         for _ in range(_TRIES):
             try:
                 return await self._database.write(partial(begin, asked=asked))
@@ -160,6 +164,18 @@ class MessageStore:
                 max_tokens=max_tokens,
             )
         )
+
+    async def recent(self, owner: str, leaf_id: str, most: int) -> list[Message]:
+        """The end of the branch at `leaf_id`: at most so many messages, oldest first, whatever summaries cover."""
+        return await self._database.read(partial(lookup.recent, owner=owner, leaf_id=leaf_id, most=most))
+
+    async def named(self, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
+        """The session's messages that these ids or client ids name, by those names."""
+        return await self._database.read(partial(lookup.named, owner=owner, session_id=session_id, names=names))
+
+    async def last_answer(self, owner: str, session_id: str) -> LastAnswer | None:
+        """The session's newest answer."""
+        return await self._database.read(partial(lookup.last_answer, owner=owner, session_id=session_id))
 
     async def activate(self, owner: str, session_id: str, message_id: str) -> Session:
         """Switch to the branch of this message, on to where that one was left."""

@@ -77,6 +77,12 @@ class SessionStore:
         )
         return session(row) if row is not None else None
 
+    async def named(self, owner: str, client_id: str) -> Session | None:
+        """The owner's session of this client id."""
+        values = {"owner_": owner, "their_id": client_id}
+        row = await self._database.read(lambda connection: connection.execute(_BY_CLIENT_ID, values).one_or_none())
+        return session(row) if row is not None else None
+
     async def list(self, owner: str, after: str | None, limit: int) -> Page[Session]:
         """The owner's sessions, newest `updated` first."""
         values: dict[str, Any] = {"owner_": owner, "most": limit + 1}

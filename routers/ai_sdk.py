@@ -1,0 +1,144 @@
+"""The AI SDK's own routes: what its `useChat` and `DefaultChatTransport` ask for, at the paths where they ask.
+
+A chat is a session under the client's own id. The answer goes on when the client hangs up, for that is what a page
+does that is loaded anew; the stop route is what stops it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
+
+from domain.events import UNWRITABLE, writable
+from domain.messages import MAX_CLIENT_ID, Line
+from domain.models import NOTHING_ASKED, Parameters
+from domain.streams import Ask, Order, digest
+from routers.deps import CallerDep, ChatsDep, StreamingDep, services_of
+from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER
+from routers.given import idempotency_key
+from routers.guard import REFUSALS, caller_of, guarded
+from routers.streaming import StreamResponse
+from routers.texts import STARTING, text_refusals, text_stream
+from services.alignment import Wanted
+from wires import WIRES
+
+MAX_MESSAGES = 2_000
+MAX_PARTS = 1_000
+_MAX_FIELDS = 50
+
+router = APIRouter(prefix="/api/chat", tags=["AI SDK"], route_class=guarded("chat"))
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID)]
+ChatId = Annotated[str, Path(description="The client's own id of the chat")]
+
+
+class _Told(BaseModel):
+    """What a client tells; more than is asked for is no mistake, but has an end."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": _MAX_FIELDS})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > _MAX_FIELDS:
+            raise ValueError(f"This has {len(data)} fields; {_MAX_FIELDS} are the most.")
+        return data
+
+
+class UiPart(_Told):
+    """A part of a message. Those of type `text` are read, all others ignored."""
+
+    type: str = Field(min_length=1, max_length=200)
+    text: str | None = Field(None, max_length=10_000_000)
+
+
+class UiMessage(_Told):
+    """A `UIMessage`."""
+
+    id: str = Field("", max_length=MAX_CLIENT_ID)
+    role: Literal["system", "user", "assistant"]
+    parts: Annotated[list[UiPart], FailFast(), Field(max_length=MAX_PARTS)]
+
+    def text(self) -> str:
+        """What is said in it."""
+        return writable("\n".join(part.text for part in self.parts if part.type == "text" and part.text))
+
+
+class UiChat(_Told):
+    """What the transport posts: the whole of a chat, or its newest `message` alone."""
+
+    id: Name = Field(description="The client's own id of the chat")
+    messages: Annotated[list[UiMessage], FailFast(), Field(max_length=MAX_MESSAGES)] = []
+    message: UiMessage | None = None
+    trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
+    messageId: str | None = Field(None, max_length=MAX_CLIENT_ID)  # noqa: N815 - the client's own word
+    model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
+
+    @field_validator("id")
+    @classmethod
+    def _a_name(cls, name: str) -> str:
+        if not name.strip() or UNWRITABLE.search(name):
+            raise ValueError("This is blank, or holds NUL or half of a surrogate pair.")
+        return name
+
+    def wanted(self) -> Wanted:
+        """What both sides said, and what is to be done."""
+        told = self.messages or ([self.message] if self.message else [])
+        lines = [Line(writable(each.id), each.role, each.text()) for each in told if each.role != "system"]
+        return Wanted(lines, self.trigger == "regenerate-message", self.messageId and writable(self.messageId))
+
+    def ask(self) -> Ask:
+        """How the model is asked; what it is asked follows from the chat."""
+        system = "\n\n".join(message.text() for message in self.messages if message.role == "system")
+        return Ask("", Parameters(system=system) if system else NOTHING_ASKED)
+
+
+@router.post(
+    "",
+    summary="Answer in a chat of the AI SDK",
+    response_class=StreamingResponse,
+    openapi_extra={"parameters": [IDEMPOTENCY_KEY_PARAMETER]},
+    responses=text_stream(*STARTING),
+)
+async def post_chat(chat: UiChat, request: Request) -> Response:
+    """Answers the chat's last message in the parts of a UI message stream.
+
+    Where the chat is known, its history is the one that is kept here. A message that was sent before becomes a branch
+    where it has another text, and is answered anew where it has not.
+    """
+    services = services_of(request)
+    key = idempotency_key(request)
+    about = digest(chat.model_dump_json(exclude_defaults=True)) if key is not None else b""
+    order = Order(chat.ask(), chat.model, idempotency_key=key, digest=about)
+    opened = await services.chats.start(caller_of(request), chat.id, chat.wanted(), order)
+    return StreamResponse(services.streaming, opened.tail, WIRES["ai_sdk"], replayed=opened.replayed)
+
+
+@router.get(
+    "/{chat_id:path}/stream",
+    summary="Come back to a chat of the AI SDK",
+    response_class=StreamingResponse,
+    responses={
+        **text_stream(*REFUSALS, "too_many_readers", "log_unavailable"),
+        204: {"description": "Nothing is answered in it, and nothing was a short while ago"},
+    },
+)
+async def resume_chat(chat_id: ChatId, chats: ChatsDep, streams: StreamingDep, caller: CallerDep) -> Response:
+    """The newest answer of the chat from its beginning, and then live; also if it ended less than 120 s ago."""
+    tail = await chats.stream(caller, chat_id)
+    return Response(status_code=204) if tail is None else StreamResponse(streams, tail, WIRES["ai_sdk"])
+
+
+@router.post(
+    "/{chat_id:path}/stop",
+    summary="Stop the answer in a chat of the AI SDK",
+    status_code=204,
+    responses=text_refusals(
+        *REFUSALS, "session_not_found", "request_timeout", "body_too_large", "log_unavailable", "storage_full"
+    ),
+)
+async def stop_chat(chat_id: ChatId, chats: ChatsDep, caller: CallerDep) -> Response:
+    """Stops the model; what it has said is kept. Where nothing is answered, nothing happens."""
+    await chats.stop(caller, chat_id)
+    return Response(status_code=204)

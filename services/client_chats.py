@@ -1,0 +1,99 @@
+"""Chats of clients that keep the conversation themselves and name it: of the AI SDK, and of AG-UI.
+
+The client's name for a chat is the `client_id` of a session of its owner. A name that is not known opens one; what
+others call so makes no difference.
+"""
+
+from dataclasses import replace
+from time import time
+
+from domain.callers import Caller
+from domain.errors import StreamForgeError
+from domain.events import UNWRITABLE
+from domain.messages import MAX_CLIENT_ID, Session
+from domain.streams import Order, Place
+from services.alignment import Answerable, Branch, Wanted, align
+from services.storage import Storage, Stores
+from services.streaming_service import Opened, StreamingService
+from stores.streams.base import Tail
+
+REPLAY_SECONDS = 120.0
+"""For so long after its end an answer is told to a client that comes back for it."""
+
+_FAR = 2_000  # messages to look back at, where the client is somewhere else than where the session was left
+
+
+class ClientChats:
+    """Starts, finds and stops streams by the names that clients have for their chats."""
+
+    def __init__(self, storage: Storage, streaming: StreamingService) -> None:
+        self._storage = storage
+        self._streaming = streaming
+
+    async def start(self, caller: Caller, chat_id: str, wanted: Wanted, order: Order) -> Opened:
+        """Answer what the client wants in its chat. `order` says how; its message and place come from what is kept.
+
+        Refused as by `StreamingService.start`.
+        """
+        found = await self._find(caller, chat_id, wanted)
+        order = replace(order, ask=replace(order.ask, message=found.message), place=found.place)
+        try:
+            return await self._streaming.start(caller, order)
+        except StreamForgeError as error:
+            if error.code != "client_id_taken":
+                raise
+        # A client may number the messages of each of its chats from 1: then they have no names here.
+        return await self._streaming.start(caller, replace(order, place=replace(found.place, client_id=None)))
+
+    async def stream(self, caller: Caller, chat_id: str) -> Tail | None:
+        """The stream that answers in the chat, or ended a short while ago; nothing where there is none."""
+        stores = await self._storage.open()
+        session = await _session(stores, caller, chat_id)
+        last = await stores.messages.last_answer(caller.id, session.id) if session is not None else None
+        if last is None or (last.state != "running" and time() - last.touched > REPLAY_SECONDS):
+            return None
+        try:
+            return await self._streaming.find(caller, last.stream_id)
+        except StreamForgeError as error:
+            if error.code != "stream_not_found":
+                raise
+            return None
+
+    async def stop(self, caller: Caller, chat_id: str) -> None:
+        """Stop what answers in the chat, if something does; `session_not_found`."""
+        stores = await self._storage.open()
+        session = await _session(stores, caller, chat_id)
+        if session is None:
+            raise StreamForgeError("session_not_found")
+        last = await stores.messages.last_answer(caller.id, session.id)
+        if last is not None and last.state == "running":
+            await self._streaming.stop([last.stream_id])
+
+    async def _find(self, caller: Caller, chat_id: str, wanted: Wanted) -> Answerable:
+        last = wanted.question
+        stores = await self._storage.open()
+        session = await _session(stores, caller, chat_id)
+        if session is None:
+            return Answerable(Place(new=True, name=chat_id, client_id=last.id or None), last.text)
+        return align(session.id, await _branch(stores, caller, session, wanted), wanted)
+
+
+async def _session(stores: Stores, caller: Caller, chat_id: str) -> Session | None:
+    if not 0 < len(chat_id) <= MAX_CLIENT_ID or UNWRITABLE.search(chat_id):
+        return None
+    return await stores.sessions.named(caller.id, chat_id)
+
+
+async def _branch(stores: Stores, caller: Caller, session: Session, wanted: Wanted) -> Branch:
+    """As much of the active branch as the client can mean; the one that it has in view, where that is another."""
+    most = 2 * len(wanted.lines) + 2
+    messages = await stores.messages.recent(caller.id, session.leaf, most) if session.leaf is not None else []
+    here = {message.id for message in messages} | {message.client_id for message in messages}
+    names = {*(line.id for line in wanted.lines), wanted.message_id or ""} - here - {""}
+    others = await stores.messages.named(caller.id, session.id, names) if names else {}
+    answers = [line.id for line in wanted.lines if line.role == "assistant"]
+    seen = others.get(answers[-1]) if answers else None
+    if seen is not None:  # on another branch, or further up
+        leaf = (await stores.messages.activate(caller.id, session.id, seen.id)).leaf
+        messages = await stores.messages.recent(caller.id, leaf, _FAR) if leaf is not None else []
+    return Branch(messages, others)

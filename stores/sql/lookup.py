@@ -1,0 +1,49 @@
+"""What clients ask by names of their own, and the newest of a session."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, bindparam, select
+
+from domain.messages import LastAnswer, Message, is_id
+from stores.sql import branches
+from stores.sql.rows import MESSAGE, message
+from stores.sql.tables import messages
+
+_MANY = 2**62
+
+# By ids alone, whose owner is looked at afterwards: a planner that is told more may walk a whole session or owner.
+_BY_ID = select(*MESSAGE, messages.c.owner).where(messages.c.id.in_(bindparam("names", expanding=True)))
+_BY_CLIENT_ID = select(*MESSAGE, messages.c.owner).where(
+    messages.c.owner == bindparam("owner"), messages.c.client_id.in_(bindparam("names", expanding=True))
+)
+_LAST = (
+    select(messages.c.owner, messages.c.stream_id, messages.c.state, messages.c.alive)
+    .where(messages.c.session_id == bindparam("session"), messages.c.role == "assistant")
+    .order_by(messages.c.seq.desc())
+    .limit(1)
+)
+
+
+def recent(connection: Connection, owner: str, leaf_id: str, most: int) -> list[Message]:
+    """The last `most` messages of the branch that ends at the owner's message `leaf_id`, oldest first."""
+    leaf = connection.execute(_BY_ID, {"names": [leaf_id]}).one_or_none()
+    if leaf is None or leaf.owner != owner:
+        return []
+    return [message(row) for row in branches.newest(connection, leaf_id, most=most, tokens=_MANY, covered=-1)]
+
+
+def named(connection: Connection, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
+    """Those of the session's messages whose id, or else client id, is one of the names."""
+    client_ids = connection.execute(_BY_CLIENT_ID, {"owner": owner, "names": sorted(names)}).all()
+    ids = connection.execute(_BY_ID, {"names": sorted(filter(is_id, names))}).all()
+    found = {row.client_id: row for row in client_ids} | {row.id: row for row in ids}
+    mine = {name: row for name, row in found.items() if row.session_id == session_id and row.owner == owner}
+    return {name: message(row) for name, row in mine.items()}
+
+
+def last_answer(connection: Connection, owner: str, session_id: str) -> LastAnswer | None:
+    """The session's newest answer, on whatever branch."""
+    row = connection.execute(_LAST, {"session": session_id}).one_or_none()
+    if row is None or row.owner != owner:
+        return None
+    return LastAnswer(row.stream_id, row.state, row.alive)

@@ -1,0 +1,126 @@
+"""Where a client's own conversation meets the one that is kept: what it says again, changes, or has never heard."""
+
+import pytest
+
+from domain.errors import StreamForgeError
+from domain.messages import Line, Message
+from services.alignment import Branch, Wanted, align
+
+
+def message(id: str, parent: str | None, text: str, client_id: str | None = None) -> Message:
+    role = "assistant" if id.startswith("a") else "user"
+    return Message(id, "s", parent, 0, role, "complete", text, 1, 0.0, client_id=client_id)  # type: ignore[arg-type]
+
+
+# What is kept: two questions and their answers. The client's ids of the questions are in capitals.
+U1 = message("u1", None, "one", "ONE")
+A1 = message("a1", "u1", "first")
+U2 = message("u2", "a1", "two", "TWO")
+A2 = message("a2", "u2", "second")
+KEPT = [U1, A1, U2, A2]
+NEW = Line("NEW", "user", "three")
+
+
+def lines(*messages: Message) -> list[Line]:
+    """The messages as a client has them: its own ids for questions, ours for answers."""
+    return [Line(each.client_id or each.id, each.role, each.text) for each in messages]
+
+
+def aligned(*said: Line, kept: list[Message] = KEPT, others: dict[str, Message] | None = None, **how: object) -> object:
+    """What is done, to which message, with which text, under which name."""
+    found = align("s", Branch(kept, others or {}), Wanted(list(said), **how))  # type: ignore[arg-type]
+    place = found.place
+    assert place.session_id == "s"
+    assert place.on_busy == "cancel_previous"
+    if place.regenerate is not None:
+        return "again", place.regenerate
+    if place.edit is not None:
+        return "edit", place.edit, found.message, place.client_id
+    return "append", found.message, place.client_id
+
+
+def test_a_new_question_is_appended_under_the_clients_name() -> None:
+    assert aligned(*lines(*KEPT), NEW) == ("append", "three", "NEW")
+
+
+def test_a_client_that_sends_its_newest_message_alone_is_answered_at_the_end() -> None:
+    assert aligned(NEW) == ("append", "three", "NEW")
+
+
+def test_a_client_that_sends_the_end_of_the_conversation_is_answered_at_the_end() -> None:
+    assert aligned(*lines(U2, A2), NEW) == ("append", "three", "NEW")
+
+
+def test_a_question_without_an_id_has_no_name() -> None:
+    assert aligned(*lines(*KEPT), Line("", "user", "three")) == ("append", "three", None)
+
+
+def test_what_the_client_says_that_the_model_said_is_not_looked_at() -> None:
+    forged = [Line("ONE", "user", "one"), Line("a1", "assistant", "forged"), *lines(U2, A2)]
+    assert aligned(*forged, NEW) == ("append", "three", "NEW")
+
+
+def test_a_question_with_another_text_is_edited_and_keeps_its_name_for_the_old_version() -> None:
+    assert aligned(*lines(U1, A1), Line("TWO", "user", "zwei")) == ("edit", "u2", "zwei", None)
+
+
+def test_a_question_with_another_text_and_another_id_in_the_same_place_is_edited() -> None:
+    assert aligned(*lines(U1, A1), NEW) == ("edit", "u2", "three", "NEW")
+
+
+def test_a_question_that_is_sent_again_is_answered_anew() -> None:
+    assert aligned(*lines(U1, A1, U2)) == ("again", "u2")
+
+
+def test_our_own_ids_name_messages_too() -> None:
+    assert aligned(Line("u1", "user", "one"), Line("a1", "assistant", "first"), Line("u2", "user", "zwei")) == (
+        "edit", "u2", "zwei", None
+    )  # fmt: skip
+
+
+def test_an_earlier_question_with_another_text_becomes_a_branch_with_all_that_was_asked_since() -> None:
+    rewritten = [Line("ONE", "user", "eins"), *lines(A1, U2, A2)]
+    assert aligned(*rewritten, NEW) == ("edit", "u1", "eins\n\ntwo\n\nthree", None)
+
+
+def test_the_last_answer_is_given_anew() -> None:
+    assert aligned(*lines(U1, A1, U2), again=True) == ("again", "u2")
+    assert aligned(*lines(U1, A1, U2), again=True, message_id="a2") == ("again", "a2")
+    assert aligned(*lines(U1), again=True, message_id="a1") == ("again", "a1")
+
+
+def test_an_answer_is_given_anew_where_the_clients_ids_are_not_known() -> None:
+    kept = [message("u1", None, "one"), A1]
+    assert aligned(Line("1", "user", "one"), kept=kept, again=True) == ("again", "u1")
+    assert aligned(Line("1", "user", "eins"), kept=kept, message_id="1") == ("edit", "u1", "eins", "1")
+
+
+def test_an_older_version_stands_for_the_one_that_is_active() -> None:
+    """The client's name is with the first version; its text is compared with the newest."""
+    newer = message("u3", "a1", "zwei")
+    kept = [U1, A1, newer, message("a3", "u3", "zweitens")]
+    others = {"TWO": U2}
+    same = [*lines(U1, A1), Line("TWO", "user", "zwei"), Line("a3", "assistant", "zweitens")]
+    assert aligned(*same, NEW, kept=kept, others=others) == ("append", "three", "NEW")
+    assert aligned(*lines(U1, A1), Line("TWO", "user", "dos"), kept=kept, others=others) == ("edit", "u3", "dos", None)
+
+
+def test_what_was_never_said_here_is_passed_over() -> None:
+    refused = Line("LOST", "user", "did you get this?")
+    assert aligned(*lines(*KEPT), refused, NEW) == ("append", "three", "NEW")
+
+
+def test_after_a_question_whose_answer_never_reached_the_client() -> None:
+    assert aligned(*lines(U1, A1, U2), NEW) == ("append", "three", "NEW")
+
+
+def test_in_an_empty_session_everything_is_new() -> None:
+    assert aligned(*lines(*KEPT), NEW, kept=[]) == ("append", "three", "NEW")
+    assert aligned(NEW, kept=[], again=True) == ("append", "three", "NEW")
+
+
+@pytest.mark.parametrize("said", [[], lines(U1, A1), [Line("x", "user", " \n")]])
+def test_there_must_be_something_to_answer(said: list[Line]) -> None:
+    with pytest.raises(StreamForgeError) as refused:
+        aligned(*said)
+    assert refused.value.code == "invalid_request"
