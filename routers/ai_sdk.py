@@ -23,8 +23,8 @@ from routers.texts import STARTING, text_refusals, text_stream
 from services.alignment import Wanted
 from wires import WIRES
 
-MAX_MESSAGES = 2_000
-MAX_PARTS = 1_000
+MAX_MESSAGES = 1_000
+MAX_PARTS = 500
 _MAX_FIELDS = 50
 
 router = APIRouter(prefix="/api/chat", tags=["AI SDK"], route_class=guarded("chat"))
@@ -120,7 +120,7 @@ async def post_chat(chat: UiChat, request: Request) -> Response:
     summary="Come back to a chat of the AI SDK",
     response_class=StreamingResponse,
     responses={
-        **text_stream(*REFUSALS, "too_many_readers", "log_unavailable"),
+        **text_stream(*REFUSALS, "not_found", "too_many_readers", "log_unavailable"),
         204: {"description": "Nothing is answered in it, and nothing was a short while ago"},
     },
 )
