@@ -2,12 +2,20 @@
 
 from fastapi import APIRouter
 
-from routers import ai_sdk, chat, models, openai, sessions, system, usage
+from routers import ag_ui, ai_sdk, chat, models, openai, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
 _ROUTERS = [
-    chat.router, openai.router, ai_sdk.router, sessions.router, models.router, usage.router, chat.public, system.public,
-]  # fmt: skip
+    chat.router,
+    openai.router,
+    ai_sdk.router,
+    ag_ui.router,
+    sessions.router,
+    models.router,
+    usage.router,
+    chat.public,
+    system.public,
+]
 
 
 def routers(*, api_keys: bool) -> list[APIRouter]:

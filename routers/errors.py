@@ -137,14 +137,14 @@ def _allowed(request: Request) -> str:
 async def _on_validation_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    if any(item["loc"] == ("body",) for item in found) and not _is_json(request.headers.get("content-type", "")):
+    if any(item["loc"] == ("body",) for item in found) and not is_json(request.headers.get("content-type", "")):
         return problem("unsupported_media_type")
     if any(item["type"] == "json_invalid" for item in found):
         return problem("malformed_request")
     return problem("invalid_request", errors=[_field_problem(item) for item in found[:100]])
 
 
-def _is_json(content_type: str) -> bool:
+def is_json(content_type: str) -> bool:
     """As FastAPI sees it, which reads no body of another type: a page of any origin could send such a one."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))

@@ -5,6 +5,13 @@ import re
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
+DETACH_PARAMETER = {
+    "name": "X-Stream-Detach",
+    "in": "header",
+    "required": False,
+    "description": "`true`: the stream goes on when the client hangs up",
+    "schema": {"type": "string", "enum": ["true", "false"]},
+}
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 
@@ -14,6 +21,14 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise invalid_parameter("Idempotency-Key", "A key is 1 to 255 printable ASCII characters.")
     return key
+
+
+def wants_to_detach(request: Request) -> bool:
+    """Whether the stream is to go on when the client hangs up, on a route where hanging up stops it otherwise."""
+    given = request.headers.get("x-stream-detach", "false")
+    if given not in ("true", "false"):
+        raise invalid_parameter("X-Stream-Detach", "This is `true` or `false`.")
+    return given == "true"
 
 
 def invalid_parameter(name: str, message: str) -> RequestValidationError:

@@ -99,7 +99,11 @@ def plain_text(refusal: Refusal) -> Shaped:
     return Shaped(refusal.status, "text/plain; charset=utf-8", told[:_MAX_TEXT].encode(), {})
 
 
-SHAPES: tuple[tuple[str, Shape], ...] = (("/v1", openai_error), ("/api/chat", plain_text))
+SHAPES: tuple[tuple[str, Shape], ...] = (
+    ("/v1", openai_error),
+    ("/api/chat", plain_text),
+    ("/ag-ui", plain_text),
+)
 """Paths that begin so are answered so; all others with problem details."""
 
 

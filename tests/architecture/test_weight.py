@@ -10,6 +10,7 @@ import pytest
 from tests.support.server import ROOT
 
 HEAVY = {
+    "ag_ui",
     "genai_prices",
     "langchain",
     "langchain_core",

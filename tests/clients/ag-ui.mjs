@@ -8,6 +8,7 @@ const agents = new Map();
 export async function openAgent({ handle, url, threadId, headers = {} }) {
   const agent = new HttpAgent({ url: `${url}/ag-ui`, threadId, headers });
   agents.set(handle, { agent, events: [], failed: null });
+  return tell(handle);
 }
 
 /** Say something, or nothing, and run; waits for the end unless told not to. */
@@ -33,11 +34,13 @@ export async function runAgent({ handle, message, runId, wait = true }) {
 /** Change what the client has kept. */
 export async function setAgentMessages({ handle, messages }) {
   agents.get(handle).agent.setMessages(messages);
+  return tell(handle);
 }
 
 /** Abort the run. */
 export async function abortRun({ handle }) {
   agents.get(handle).agent.abortRun();
+  return tell(handle);
 }
 
 /** What it has now. */

@@ -57,6 +57,7 @@ JSON = {"accept": "application/json"}
 SESSION = "/sessions/{session_id}"
 HISTORY = "/chat/history/{session_id}"
 UNKNOWN = "session_not_found"
+THREAD = {"threadId": "{id}", "runId": "run", "messages": [{"id": "", "role": "user", "content": "Hi"}]}
 CHAT = {"id": "{id}", "message": {"id": "", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}}
 
 ROWS: dict[tuple[str, str], list[Row]] = {
@@ -78,6 +79,7 @@ ROWS: dict[tuple[str, str], list[Row]] = {
     ("POST", "/api/chat"): [Row("chat", makes="chat", unknown="of-nobody", body=CHAT)],  # opens one
     ("GET", "/api/chat/{chat_id:path}/stream"): [Row("read", makes="chat")],
     ("POST", "/api/chat/{chat_id:path}/stop"): [Row("chat", 204, makes="chat", code="No such session")],
+    ("POST", "/ag-ui"): [Row("chat", makes="chat", unknown="of-nobody-either", body=THREAD)],
     ("POST", "/sessions"): [Row("chat", 201, body={"title": "mine"})],
     ("GET", "/sessions"): [Row("read")],
     ("DELETE", "/sessions"): [Row("chat", 204, params={"everything": "true"})],
@@ -196,7 +198,7 @@ def ask(cast: Cast, verb: str, path: str, row: Row, *, key: MadeKey | None, thin
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     """All that an answer says, but for what differs with every request."""
     left = {"date", "x-request-id", "x-stream-id", "x-session-id"}
-    said = re.sub(rb'"messageId":"[0-9a-f]{32}"', b"", answer.content)
+    said = re.sub(rb'"(messageId|threadId)":"[0-9a-z-]+"', b"", answer.content)
     return answer.status_code, {k: v for k, v in answer.headers.items() if k not in left}, said
 
 
