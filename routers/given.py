@@ -9,7 +9,7 @@ DETACH_PARAMETER = {
     "name": "X-Stream-Detach",
     "in": "header",
     "required": False,
-    "description": "`true`: the stream goes on when the client hangs up",
+    "description": "`true`: the answer goes on when its last reader leaves, to be resumed by its `X-Stream-Id`",
     "schema": {"type": "string", "enum": ["true", "false"]},
 }
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
@@ -25,7 +25,7 @@ def idempotency_key(request: Request) -> str | None:
 
 def wants_to_detach(request: Request) -> bool:
     """Whether the stream is to go on when the client hangs up, on a route where hanging up stops it otherwise."""
-    given = request.headers.get("x-stream-detach", "false")
+    given = request.headers.get("x-stream-detach", "false").lower()
     if given not in ("true", "false"):
         raise invalid_parameter("X-Stream-Detach", "This is `true` or `false`.")
     return given == "true"

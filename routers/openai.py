@@ -18,7 +18,7 @@ from routers.completion_request import CompletionRequest
 from routers.deps import CallerDep, ModelsDep, services_of
 from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
 from routers.errors import PROVIDER_ERRORS
-from routers.given import idempotency_key, invalid_parameter
+from routers.given import DETACH_PARAMETER, idempotency_key, wants_to_detach
 from routers.guard import REFUSALS, caller_of, guarded
 from routers.openai_answers import CONTENT, refused
 from routers.streaming import StreamResponse
@@ -32,14 +32,6 @@ _WIRE = WIRES["openai"]
 _WITH_USAGE = replace(_WIRE, encoder=partial(OpenAIEncoder, usage=True))
 _LEFT = 499
 """The status in the log of a request whose client has left; nobody reads it."""
-
-_DETACH_PARAMETER = {
-    "name": "X-Stream-Detach",
-    "in": "header",
-    "required": False,
-    "description": "`true`: the answer goes on when its last reader leaves, to be resumed by its `X-Stream-Id`",
-    "schema": {"type": "string", "enum": ["true", "false"]},
-}
 
 
 class OpenAIModel(BaseModel):
@@ -62,7 +54,7 @@ class OpenAIModels(BaseModel):
     "/chat/completions",
     summary="Answer a conversation",
     response_class=StreamingResponse,
-    openapi_extra={"parameters": [_DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]},
+    openapi_extra={"parameters": [DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]},
     responses={
         200: {"description": "The answer", "content": CONTENT, "headers": STREAM_HEADERS},
         **refused(
@@ -112,15 +104,12 @@ def _shown(entry: ModelEntry) -> OpenAIModel:
 
 
 def _order(wanted: CompletionRequest, request: Request) -> Order:
-    detach = request.headers.get("x-stream-detach", "false").lower()
-    if detach not in ("true", "false"):
-        raise invalid_parameter("X-Stream-Detach", "Input should be 'true' or 'false'.")
     key = idempotency_key(request)
     asked = wanted.model_dump_json(exclude_defaults=True, exclude={"stream", "stream_options"}) if key else ""
     return Order(
         wanted.ask(),
         wanted.model,
-        "detach" if detach == "true" else "cancel",
+        "detach" if wants_to_detach(request) else "cancel",
         idempotency_key=key,
         digest=digest(f"openai {asked}") if key else b"",
     )
