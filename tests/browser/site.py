@@ -17,9 +17,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def site(ports: Sequence[int]) -> Iterator[str]:
-    """The page on the first of these ports that is free; yields its origin."""
-    server = _listen(ports)
+def site(ports: Sequence[int], folder: Path = FOLDER) -> Iterator[str]:
+    """The page in the folder, on the first of these ports that is free; yields its origin."""
+    server = _listen(ports, folder)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -30,11 +30,11 @@ def site(ports: Sequence[int]) -> Iterator[str]:
         server.server_close()
 
 
-def _listen(ports: Sequence[int]) -> ThreadingHTTPServer:
+def _listen(ports: Sequence[int], folder: Path) -> ThreadingHTTPServer:
     taken: list[str] = []
     for port in ports:
         try:
-            return ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(FOLDER)))
+            return ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
         except OSError as error:
             taken.append(f"{port}: {error.strerror}")
     raise AssertionError(f"no port for the page ({', '.join(taken)})")

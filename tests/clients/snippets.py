@@ -1,0 +1,50 @@
+"""The documents' snippets for clients, as they stand there but for the server's address."""
+
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.clients.node import HERE, program
+from tests.support.server import ROOT
+
+_ADDRESS = "http://127.0.0.1:8001"
+_PAGE = '<!doctype html><html lang="en"><body><div id="root"></div><script type="module" src="./page.jsx"></script>'
+
+
+def snippet(name: str, url: str) -> str:
+    """The snippet of docs/clients.md that is marked with this name, for the server at `url`."""
+    text = (ROOT / "docs" / "clients.md").read_text()
+    found = re.search(rf"<!-- run: {re.escape(name)} -->\n```\w+\n(.*?)```\n", text, re.DOTALL)
+    assert found, f"docs/clients.md has no snippet {name}"
+    assert _ADDRESS in found[1]
+    return found[1].replace(_ADDRESS, url)
+
+
+def run(name: str, url: str) -> str:
+    """Run a snippet in Node.js, beside the installed clients; what it prints."""
+    command = [str(program()), "--input-type=module"]
+    ended = subprocess.run(
+        command, cwd=HERE, input=snippet(name, url), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@contextmanager
+def built_page(name: str, url: str) -> Iterator[Path]:
+    """A snippet that is a page, built with Vite; the folder to serve. Gone at the end."""
+    folder = HERE / "node_modules" / f".page-{secrets.token_hex(4)}"  # where imports find what is installed
+    folder.mkdir()
+    try:
+        (folder / "page.jsx").write_text(snippet(name, url))
+        (folder / "index.html").write_text(_PAGE)
+        command = [str(program()), "build.mjs", str(folder)]
+        ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode == 0, ended.stderr
+        yield folder / "dist"
+    finally:
+        shutil.rmtree(folder)
