@@ -12,7 +12,7 @@ export async function openAgent({ handle, url, threadId, headers = {} }) {
 }
 
 /** Say something, or nothing, and run; waits for the end unless told not to. */
-export async function runAgent({ handle, message, runId, wait = true }) {
+export async function runAgent({ handle, message, runId, tools = [], forwardedProps = {}, wait = true }) {
   const kept = agents.get(handle);
   kept.events = [];
   kept.failed = null;
@@ -22,7 +22,7 @@ export async function runAgent({ handle, message, runId, wait = true }) {
   const onEvent = ({ event }) => {
     kept.events.push(event);
   };
-  const running = kept.agent.runAgent({ runId }, { onEvent }).catch((error) => {
+  const running = kept.agent.runAgent({ runId, tools, forwardedProps }, { onEvent }).catch((error) => {
     kept.failed = { message: error.message, status: error.status ?? null };
   });
   if (wait) {

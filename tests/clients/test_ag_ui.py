@@ -11,6 +11,9 @@ from domain.errors import ERRORS
 from domain.messages import new_id
 from tests.clients.node import Node
 from tests.clients.test_ai_sdk import House, house  # noqa: F401 - the fixture
+from tests.journeys.conftest import Play, ServeModels
+from tests.support.catalogue import row
+from tests.support.provider import Answer, Provider
 from tests.support.scripts import refuse, words_then
 from tests.support.server import live_server, make_settings, wait_for
 from tests.support.stage import Part
@@ -26,9 +29,9 @@ class Agent:
         self._handle = new_id()
         node.ask("openAgent", handle=self._handle, url=url, threadId=self.thread)
 
-    def run(self, text: str | None = None, *, wait: bool = True, run_id: str = "run") -> None:
+    def run(self, text: str | list[Any] | None = None, *, wait: bool = True, run_id: str = "run", **more: Any) -> None:
         message = {"message": {"id": new_id(), "role": "user", "content": text}} if text is not None else {}
-        self._node.ask("runAgent", handle=self._handle, runId=run_id, wait=wait, **message)
+        self._node.ask("runAgent", handle=self._handle, runId=run_id, wait=wait, **message, **more)
 
     def keep(self, messages: list[dict[str, Any]]) -> None:
         self._node.ask("setAgentMessages", handle=self._handle, messages=messages)
@@ -144,6 +147,91 @@ def test_a_run_that_may_go_on_is_read_again_from_its_stream(house: House) -> Non
     events = [json.loads(block.removeprefix("data: ")) for block in again.split("\n\n") if block]
     assert "".join(event.get("delta", "") for event in events) == part.text
     assert events[-1]["type"] == "RUN_FINISHED"
+
+
+TOOL = {
+    "name": "get_weather",
+    "description": "The weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+IMAGE = {"type": "image", "source": {"type": "data", "value": "aGVsbG8=", "mimeType": "image/png"}}
+
+
+def weather(answer: Answer) -> None:
+    """Asks for the weather of two cities at once, and tells what it got."""
+    if answer.request["messages"][-1]["role"] == "tool":
+        answer.say("It is ", "sunny.")
+        return
+    answer.chunk("Let me see. ")
+    answer.call("get_weather", '{"ci', 'ty": "Z\u00fcrich"}', id="call-1")
+    answer.call("get_weather", '{"city": "Bern"}', id="call-2")
+    answer.finish("tool_calls")
+
+
+@pytest.fixture
+def caller_of_tools(play: Play, serve_models: ServeModels, node: Node) -> tuple[Agent, Provider]:
+    model = play(weather)
+    return Agent(node, serve_models(row("openai_compatible", model.url, capabilities=["vision"])).url), model
+
+
+def test_a_tool_is_called_by_the_model_run_by_the_client_and_its_result_goes_back(
+    caller_of_tools: tuple[Agent, Provider],
+) -> None:
+    agent, model = caller_of_tools
+    agent.run("Is it sunny?", tools=[TOOL])
+    _, answer = agent.messages
+    assert answer["content"] == "Let me see. "
+    calls = answer["toolCalls"]
+    assert [(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls] == [
+        ("call-1", "get_weather", {"city": "Z\u00fcrich"}),
+        ("call-2", "get_weather", {"city": "Bern"}),
+    ]
+    assert agent.kinds[-1] == "RUN_FINISHED"
+    (offered,) = model.seen.requests[-1]["body"]["tools"]
+    assert offered["function"] == TOOL
+
+    results = [
+        {"id": new_id(), "role": "tool", "toolCallId": "call-1", "content": "22 degrees"},
+        {"id": new_id(), "role": "tool", "toolCallId": "call-2", "content": "", "error": "No such city."},
+    ]
+    agent.keep([*agent.messages, *results])
+    agent.run(tools=[TOOL])
+    assert agent.messages[-1]["content"] == "It is sunny."
+    told = model.seen.requests[-1]["body"]["messages"]
+    assert [message["role"] for message in told] == ["user", "assistant", "tool", "tool"]
+    assert [call["id"] for call in told[1]["tool_calls"]] == ["call-1", "call-2"]
+    assert [(message["tool_call_id"], message["content"]) for message in told[2:]] == [
+        ("call-1", "22 degrees"),
+        ("call-2", "No such city."),
+    ]
+
+
+def test_a_picture_is_shown_to_a_model_that_can_see(caller_of_tools: tuple[Agent, Provider]) -> None:
+    agent, model = caller_of_tools
+    agent.run([{"type": "text", "text": "What is this?"}, IMAGE])
+    assert model.seen.requests[-1]["body"]["messages"][0]["content"] == [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}},
+    ]
+
+
+def test_a_picture_that_the_server_would_have_to_fetch_is_refused(caller_of_tools: tuple[Agent, Provider]) -> None:
+    agent, model = caller_of_tools
+    agent.run([{"type": "image", "source": {"type": "url", "value": "https://pictures.example/1.png"}}])
+    assert agent.now["failed"]["status"] == 422
+    assert "Send images as data URLs" in agent.now["failed"]["message"]
+    assert model.seen.requests == []
+
+
+def test_the_application_chooses_the_model(play: Play, serve_models: ServeModels, node: Node) -> None:
+    model = play(lambda answer: answer.say("Here."))
+    rows = [row("openai_compatible", model.url, id=name, model=f"{name}-large") for name in ("m", "other")]
+    agent = Agent(node, serve_models(*rows).url)
+    agent.run("why", forwardedProps={"model": "nobody"})
+    assert agent.now["failed"]["status"] == 404
+    agent.run(forwardedProps={"model": "other"})
+    assert agent.said[-1] == ("assistant", "Here.")
+    assert model.seen.requests[-1]["body"]["model"] == "other-large"
 
 
 @settings(deadline=None, max_examples=10)
