@@ -15,6 +15,7 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Self, cast
+from uuid import uuid4
 
 import uvloop
 
@@ -22,12 +23,19 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _BLOCKS = {
     "text": re.compile(rb"data: ([^\r\n]*)\r?\n\r?\n"),
     "events": re.compile(rb'event: delta\ndata: \{"text":"([^"]*)"\}\nid: [^\n]*\n\n'),
+    "openai": re.compile(rb'data: \{"id":[^\n]*,"delta":\{"content":"([^"]+)"\},"finish_reason":null\}\]\}\n\n'),
+    "ai_sdk": re.compile(rb'data: \{"type":"text-delta","id":"[^"]*","delta":"([^"]*)"\}\n\n'),
+    "ag_ui": re.compile(rb'data: \{"type":"TEXT_MESSAGE_CONTENT","messageId":"[^"]*","delta":"([^"]*)"\}\n\n'),
 }
+_OWN_ID = b"{id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`streams` opened evenly over `opening` seconds; with `hold`, dropped so many seconds after the last."""
+    """`streams` opened evenly over `opening` seconds; with `hold`, dropped so many seconds after the last.
+
+    `{id}` in the `body` is another text of 32 characters for every stream.
+    """
 
     port: int
     path: str
@@ -62,7 +70,7 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # a class of uvloop's own
-        self.transport.write(self.load.request)
+        self.transport.write(self.load.request())
 
     def data_received(self, data: bytes) -> None:
         times = self.times
@@ -94,10 +102,15 @@ class Load:
         self._all_live = asyncio.Event()
         self._all_ended = asyncio.Event()
         body = plan.body.encode()
-        self.request = (
+        length = len(body.replace(_OWN_ID, b"0" * 32))
+        self._request = (
             f"POST {plan.path} HTTP/1.1\r\nhost: 127.0.0.1:{plan.port}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         ).encode() + body
+
+    def request(self) -> bytes:
+        """What a stream is opened with."""
+        return self._request.replace(_OWN_ID, uuid4().hex.encode())
 
     def one_live(self) -> None:
         self._live += 1

@@ -67,8 +67,8 @@ class Target:
         return mine / theirs if self.how == "ratio" else mine - theirs
 
 
-def _cpu(who: str, against: str, limit: float) -> Target:
-    return Target("paced", f"CPU per event, {who}, against {against}", "us_per_event", who, limit, against)
+def _cpu(who: str, against: str, limit: float, load: str = "paced") -> Target:
+    return Target(load, f"CPU per event, {who}, against {against}", "us_per_event", who, limit, against)
 
 
 TARGETS = (
@@ -83,6 +83,8 @@ TARGETS = (
     Target("paced", "first byte p99, events, ms", "first_ms", "events", 30),
     Target("paced", "lateness of a word p99, text, ms", "late_ms", "text", 50),
     Target("paced", "lateness of a word p99, events, ms", "late_ms", "events", 50),
+    _cpu("openai", "raw", 1.60, "wires"),
+    _cpu("ai_sdk", "raw", 1.60, "wires"),
     Target("fast", "events a second, text, against seed", "events_per_second", "text", 2.5, "seed", at_least=True),
     Target("fast", "events a second, events, against seed", "events_per_second", "events", 2.5, "seed", at_least=True),
     Target("idle", "memory an idle stream, text, KiB", "kib_per_stream", "text", 20),

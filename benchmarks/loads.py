@@ -12,12 +12,28 @@ Figures = dict[str, float]
 
 TEXT = Contender("text", "StreamForge, text")
 EVENTS = Contender("events", "StreamForge, events", path="/chat?format=events", wire="events")
+OPENAI = Contender(
+    "openai",
+    "StreamForge, OpenAI",
+    path="/v1/chat/completions",
+    wire="openai",
+    body='{"messages":[{"role":"user","content":"Tell me about streaming"}],"stream":true}',
+)
+AI_SDK = Contender("ai_sdk", "StreamForge, AI SDK", path="/chat?format=ai_sdk", wire="ai_sdk")
+AG_UI = Contender("ag_ui", "StreamForge, AG-UI", path="/chat?format=ag_ui", wire="ag_ui")
 RAW = Contender("raw", "raw ASGI", "raw")
 SEED = Contender("seed", "the seed's code", "seed")
 SSE_STARLETTE = Contender("sse-starlette", "sse-starlette", "sse_starlette_peer")
 FASTAPI_SSE = Contender("fastapi.sse", "fastapi.sse", "fastapi_sse_peer")
 SESSION = Contender(
     "session", "StreamForge, in sessions", body='{"message":"Tell me about streaming","new_session":true}'
+)
+CHAT = Contender(
+    "chat",
+    "StreamForge, chats of the AI SDK",
+    path="/api/chat",
+    wire="ai_sdk",
+    body='{"id":"{id}","messages":[{"role":"user","parts":[{"type":"text","text":"Tell me about streaming"}]}]}',
 )
 REDIS = Contender("redis", "StreamForge, its log in Valkey", redis=True)
 HELLO = Contender("hello", "bare FastAPI hello", "hello")
@@ -164,6 +180,11 @@ LOADS = {
         paced,
         (TEXT, EVENTS, RAW, SEED, SSE_STARLETTE, FASTAPI_SSE),
     ),
+    "wires": Load(
+        "The same on every wire",
+        paced,
+        (TEXT, EVENTS, OPENAI, AI_SDK, AG_UI, RAW),
+    ),
     "fast": Load("64 streams of 2,000 words, no delay", fast, (TEXT, EVENTS, RAW, SEED)),
     "idle": Load("10,000 idle streams", idle, (TEXT, EVENTS, RAW, SEED)),
     "model": Load(
@@ -172,7 +193,7 @@ LOADS = {
         (models.MODEL, models.LANGCHAIN, models.DIRECT),
     ),
     "tokens": Load("30 answers of 1,000 tokens, one after the other, no delay", tokens, models.WAYS),
-    "kept": Load("1,000 streams of 60 words at 0.1 s, opened over 10 s", kept, (TEXT, SESSION, REDIS)),
+    "kept": Load("1,000 streams of 60 words at 0.1 s, opened over 10 s", kept, (TEXT, SESSION, CHAT, REDIS)),
     "elsewhere": Load("200 streams of one server, resumed on another", elsewhere, (REDIS,)),
     "conversation": Load("100 answers, one after the other, in a conversation", conversation, conversations.LENGTHS),
     "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
