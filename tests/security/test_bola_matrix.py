@@ -59,6 +59,7 @@ HISTORY = "/chat/history/{session_id}"
 UNKNOWN = "session_not_found"
 THREAD = {"threadId": "{id}", "runId": "run", "messages": [{"id": "", "role": "user", "content": "Hi"}]}
 CHAT = {"id": "{id}", "message": {"id": "", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}}
+COMPLETION = {"messages": [{"role": "user", "content": "Hi"}]}
 
 ROWS: dict[tuple[str, str], list[Row]] = {
     ("POST", "/chat"): [
@@ -80,6 +81,9 @@ ROWS: dict[tuple[str, str], list[Row]] = {
     ("GET", "/api/chat/{chat_id:path}/stream"): [Row("read", makes="chat")],
     ("POST", "/api/chat/{chat_id:path}/stop"): [Row("chat", 204, makes="chat", code="No such session")],
     ("POST", "/ag-ui"): [Row("chat", makes="chat", unknown="of-nobody-either", body=THREAD)],
+    ("POST", "/v1/chat/completions"): [Row("chat", body=COMPLETION), Row("chat", body={**COMPLETION, "stream": True})],
+    ("GET", "/v1/models"): [Row("read")],
+    ("GET", "/v1/models/{model_id:path}"): [Row("read", makes="model", unknown="nothing", code="model_not_found")],
     ("POST", "/sessions"): [Row("chat", 201, body={"title": "mine"})],
     ("GET", "/sessions"): [Row("read")],
     ("DELETE", "/sessions"): [Row("chat", 204, params={"everything": "true"})],
