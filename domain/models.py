@@ -45,7 +45,9 @@ class Ability:
 ABILITIES: Mapping[Provider, Ability] = {
     "openai": Ability(),
     "openai_compatible": Ability(),
-    "local": Ability(frozenset(PARAMETERS) - {"reasoning_effort"}),
+    "local": Ability(
+        frozenset(PARAMETERS) - {"parallel_tool_calls", "reasoning_effort"}, choices=frozenset({"none", "auto"})
+    ),
     "ollama": Ability(
         frozenset(PARAMETERS) - {"parallel_tool_calls"},
         choices=frozenset({"none", "auto"}),

@@ -2,6 +2,10 @@
 
 import os
 import sys
+from pathlib import Path
+
+# The file's own says nothing of tools, so that they would be dropped without a word.
+TEMPLATE = Path(__file__).with_name("local_template.jinja")
 
 
 def main(path: str, name: str, port: int = 0) -> None:
@@ -23,6 +27,7 @@ def main(path: str, name: str, port: int = 0) -> None:
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     params.use_jinja = True
+    params.chat_template = TEMPLATE.read_text()
     params.ui = False
     params.cors_origins = "http://127.0.0.1"
     server = xllamacpp.Server(params)

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from chains.core.local_server import local_models
+from tests.conftest import missing
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import ask, heard
 from tests.support.catalogue import PROVIDERS, row
@@ -356,3 +358,25 @@ def test_calls_are_held_to_the_limit_of_size(play: Play, serve_models: ServeMode
     assert answer.error is not None
     assert answer.error["code"] == "log_limit"
     assert len(answer.calls[0]["arguments"]) <= 1000
+
+
+LOCAL = {"id": "local", "provider": "local", "model": "smollm2", "timeouts": {"first_token": 120}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [({"tool_choice": "required"}, "tool_choice"), ({"parallel_tool_calls": False}, "parallel_tool_calls")],
+)
+def test_what_the_embedded_model_cannot_be_made_to_do_is_refused(
+    serve_models: ServeModels, fields: dict[str, Any], param: str
+) -> None:
+    answer = post(serve_models(LOCAL), tools=[WEATHER], **fields)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_the_embedded_model_is_told_of_the_tools(serve_models: ServeModels) -> None:
+    if not local_models():
+        missing("the local model")
+    server = serve_models(LOCAL)
+    alone, armed = (post(server, max_tokens=1, tools=tools).json()["usage"] for tools in (None, [WEATHER]))
+    assert armed["prompt_tokens"] > alone["prompt_tokens"] + 100
