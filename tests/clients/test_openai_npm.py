@@ -11,7 +11,7 @@ from tests.clients.test_openai_python import agent
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.catalogue import row
 from tests.support.completions import WEATHER
-from tests.support.scripts import COMMIT, asked, refuse, words_then
+from tests.support.scripts import COMMIT, asked, gaps, refuse, words_then
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.wires.samples import TEXTS, TROUBLE
 
@@ -88,8 +88,8 @@ def test_any_text_is_read_exactly(node: Node, text: str) -> None:
 
 
 FAILURES: dict[str, tuple[Any, str, str, int]] = {
-    "busy": (refuse(429), "RateLimitError", "provider_rate_limited", 3),
-    "overloaded": (refuse(503), "InternalServerError", "provider_overloaded", 3),
+    "busy": (refuse(429, retry_after="1"), "RateLimitError", "provider_rate_limited", 2),
+    "overloaded": (refuse(503, retry_after="1"), "InternalServerError", "provider_overloaded", 2),
     "refuses the request": (refuse(400), "InternalServerError", "provider_refused", 1),
     "falls silent with the prompt": (lambda answer: answer.stall(20), "InternalServerError", "provider_timeout", 1),
 }
@@ -102,9 +102,10 @@ def test_an_early_failure_is_thrown_and_asked_again_only_where_that_costs_nothin
     script, kind, code, times = FAILURES[what]
     model = play(script)
     entry = row("openai", model.url, timeouts={"first_token": 0.3})
-    answer = ask(node, serve_models(entry, **COMMIT), retries=2, model="m", stream=True)
+    answer = ask(node, serve_models(entry, **COMMIT), retries=1, model="m", stream=True)
     assert (answer["error"]["kind"], answer["error"]["code"]) == (kind, code)
     assert (answer["requests"], asked(model)) == (times, times)
+    assert all(gap >= 1 for gap in gaps(model)), "it waits as long as it was told, not half a second"
 
 
 def test_a_failure_in_mid_stream_is_thrown(node: Node, play: Play, serve_models: ServeModels) -> None:

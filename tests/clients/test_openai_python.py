@@ -18,7 +18,7 @@ from tests.support.catalogue import row
 from tests.support.completions import WEATHER
 from tests.support.keys import KeyRing
 from tests.support.provider import Answer
-from tests.support.scripts import COMMIT, asked, refuse, words_then
+from tests.support.scripts import COMMIT, asked, gaps, refuse, words_then
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.wires.samples import TEXTS, TROUBLE
 
@@ -172,10 +172,10 @@ def test_an_answer_by_schema_is_parsed(play: Play, serve_models: ServeModels) ->
             assert stream.get_final_completion().choices[0].message.parsed == Place(city="Paris", country="France")
 
 
-# What the model's server does; the class of exception, the code, and how often the package asks with two retries.
+# What the model's server does; the class of exception, the code, and how often the package asks with one retry.
 FAILURES: dict[str, tuple[Any, type[openai.APIStatusError], str, int]] = {
-    "busy": (refuse(429), openai.RateLimitError, "provider_rate_limited", 3),
-    "overloaded": (refuse(503), openai.InternalServerError, "provider_overloaded", 3),
+    "busy": (refuse(429, retry_after="1"), openai.RateLimitError, "provider_rate_limited", 2),
+    "overloaded": (refuse(503, retry_after="1"), openai.InternalServerError, "provider_overloaded", 2),
     "refuses our key": (refuse(401), openai.InternalServerError, "provider_auth", 1),
     "refuses the request": (refuse(400), openai.InternalServerError, "provider_refused", 1),
     "falls silent with the prompt": (
@@ -196,11 +196,12 @@ def test_an_early_failure_is_raised_and_asked_again_only_where_that_costs_nothin
     model = play(script)
     quick = {"MODEL_RETRY_AFTER_MAX": 0.01, **COMMIT}
     server = serve_models(row("openai", model.url, timeouts={"first_token": 0.3}), **quick)
-    with client_of(server, retries=2) as client, pytest.raises(openai.APIStatusError) as raised:
-        client.with_options(max_retries=2).chat.completions.create(model="m", messages=USER, stream=stream)
+    with client_of(server, retries=1) as client, pytest.raises(openai.APIStatusError) as raised:
+        client.chat.completions.create(model="m", messages=USER, stream=stream)
     assert type(raised.value) is kind
     assert raised.value.code == code
     assert asked(model) == times
+    assert all(gap >= 1 for gap in gaps(model)), "it waits as long as it was told, not half a second"
 
 
 def test_a_failure_in_mid_stream_is_raised(play: Play, serve_models: ServeModels) -> None:
