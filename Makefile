@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
+LLM := .venv-llm
 BIN := $(VENV)/bin
 CODE := main.py config domain wires routers services chains stores cli demo tests benchmarks
 
@@ -20,7 +21,7 @@ dev: $(VENV)/.runtime
 # The packages of Anthropic, Cohere and Ollama; OpenAI's, which most endpoints speak, is always there.
 providers: $(VENV)/.providers
 
-test: $(VENV)/.dev tests/clients/node_modules/.installed
+test: $(VENV)/.dev tests/clients/node_modules/.installed $(LLM)/.installed
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -39,7 +40,7 @@ lock: $(VENV)/.dev
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) $(BENCH) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(LLM) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("StreamForge needs Python 3.11 or newer; name one with make PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -72,3 +73,9 @@ $(BENCH)/.installed: requirements-bench.txt
 tests/clients/node_modules/.installed: tests/clients/package-lock.json $(VENV)/.dev
 	$(BIN)/python tools/npm_ci.py || [ "$$CI" != true ]
 	@[ ! -d $(@D) ] || touch $@
+
+# The command line tool `llm`, one of the tests' clients.
+$(LLM)/.installed: requirements-llm.txt $(VENV)/.dev
+	$(PYTHON) -m venv $(LLM)
+	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-llm.txt
+	@touch $@

