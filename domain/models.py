@@ -258,7 +258,7 @@ class Catalogue:
         A model that the caller may not use is as unknown as any other, and no hint names it. `pointer` is where in a
         body the id stands, if it came in one.
         """
-        entry = self.entries.get(model_id or self.default)
+        entry = self.entries.get(self.default if model_id is None else model_id)
         if entry is None or not entry.open_to(caller):
             names = [each.id for each in self.open_to(caller)]
             near = get_close_matches((model_id or "")[:200], names, n=3, cutoff=0.5)
