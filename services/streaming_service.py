@@ -212,11 +212,15 @@ class StreamingService:
             await self._log.left(tail)
 
     def _admit(self, ask: Ask) -> None:
-        """Refuse what cannot be started now, or at all."""
+        """Refuse what cannot be started now, or at all.
+
+        Of a client's dialogue only what people write is short: an answer of ours that comes back may be of any length.
+        """
         most = self._limits.max_message_chars
         said = [("message", "message", ask.message), ("system", "system", ask.parameters.system or "")]
         if ask.dialogue is not None:
-            said = [("message", f"messages/{at}/content", turn.text) for at, turn in enumerate(ask.dialogue)]
+            written = [(at, turn.text) for at, turn in enumerate(ask.dialogue) if turn.role in ("user", "system")]
+            said = [("message", f"messages/{at}/content", text) for at, text in written]
         for name, place, text in said:
             if len(text) > most:
                 detail = f"The {name} has {len(text)} characters; this server takes at most {most}."

@@ -199,6 +199,12 @@ def test_unknown_fields_and_null_are_as_good_as_nothing(server: LiveServer) -> N
     assert post(server, n=1, stop=[], stream=None, stream_options=None).status_code == 200
 
 
+def test_what_a_model_or_a_tool_has_said_may_be_longer_than_what_people_write(server: LiveServer) -> None:
+    said = [{"role": "assistant", "content": "x" * 101, "tool_calls": [CALL]}]
+    result = {"role": "tool", "tool_call_id": "c", "content": "x" * 101}
+    assert complete(server, messages=[*USER, *said, result]).finish_reason == "stop"
+
+
 PART = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 DEEP: dict[str, Any] = {}
@@ -222,6 +228,7 @@ INVALID: list[tuple[dict[str, Any], str | None]] = [
     (said("user", []), "messages[1].content"),
     (said("user", 5), "messages[1].content"),
     (said("user", "x" * 101), "messages[1].content"),
+    (said("system", "x" * 101), "messages[1].content"),
     (said("user", [{"type": "text"}]), "messages[1].content[0]"),
     (said("user", [{"type": "input_audio", "input_audio": {}}]), "messages[1].content[0].type"),
     (said("user", [{"type": "text", "text": "see"}, PART]), "messages[1].content[1].image_url"),
@@ -284,6 +291,7 @@ def test_what_is_invalid_is_named_by_param(server: LiveServer, fields: dict[str,
         (404, "GET", "/v1", {}),
         (404, "POST", "/v1/embeddings", {"json": {}}),
         (404, "GET", "/v1/models/gpt-9", {}),
+        (404, "GET", "/v1/models/", {}),
         (405, "GET", "/v1/chat/completions", {}),
         (400, "POST", "/v1/chat/completions", {"content": b"{", "headers": {"content-type": "application/json"}}),
         (400, "POST", "/v1/chat/completions", {"json": {"messages": USER}, "headers": {"x-stream-detach": "perhaps"}}),
