@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -59,6 +60,11 @@ def test_calls_of_tools_read_as_in_their_golden_file(format: Format) -> None:
     blocks = encoded(format, [begun, *said, *CALLS, Done("tool_calls", "small", Spent(USED, COST))])
     written = re.sub(rb"(?m)^retry: [0-9]{4}$", b"retry: 1731", b"".join(blocks))
     assert written == (GOLDEN / f"{format}-calls.sse").read_bytes()
+
+
+def test_every_kind_of_event_is_in_a_golden_file() -> None:
+    recorded = [*stream(DELTAS), *ENDS.values(), *ON_THE_WAY, *CALLS]
+    assert {type(event) for event in recorded} == set(get_args(Event))
 
 
 def test_usage_at_the_end_of_openais_wire_reads_as_in_its_golden_file() -> None:
