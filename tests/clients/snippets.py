@@ -1,13 +1,17 @@
 """The documents' snippets for clients, as they stand there but for the server's address."""
 
+import os
 import re
 import secrets
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.clients.llm import SCRIPTS
 from tests.clients.node import HERE, program
 from tests.support.server import ROOT
 
@@ -20,15 +24,24 @@ def snippet(name: str, url: str) -> str:
     text = (ROOT / "docs" / "clients.md").read_text()
     found = re.search(rf"<!-- run: {re.escape(name)} -->\n```\w+\n(.*?)```\n", text, re.DOTALL)
     assert found, f"docs/clients.md has no snippet {name}"
-    assert _ADDRESS in found[1]
     return found[1].replace(_ADDRESS, url)
 
 
 def run(name: str, url: str) -> str:
-    """Run a snippet in Node.js, beside the installed clients; what it prints."""
-    command = [str(program()), "--input-type=module"]
+    """Run a snippet in Node.js, beside the installed clients, or in Python; what it prints."""
+    command = [str(program()), "--input-type=module"] if name.endswith(".mjs") else [sys.executable, "-"]
+    return _run(command, snippet(name, url))
+
+
+def run_shell(text: str, **env: str) -> str:
+    """Run lines of a shell, with the tests' own Python and `llm` among the commands; what they print."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), str(SCRIPTS), os.environ["PATH"]])
+    return _run(["bash", "-euo", "pipefail", "-c", text], "", {"PATH": path, **env})
+
+
+def _run(command: list[str], text: str, env: dict[str, str] | None = None) -> str:
     ended = subprocess.run(
-        command, cwd=HERE, input=snippet(name, url), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=HERE, env=env, input=text, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

@@ -1,24 +1,60 @@
 """docs/clients.md tells what works: its snippets are run as they stand there. The page has its test in a browser."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.clients.snippets import run
-from tests.support.server import ROOT, live_server, make_settings
+from tests.clients.llm import SCRIPTS
+from tests.clients.snippets import run, run_shell, snippet
+from tests.clients.test_openai_python import agent
+from tests.conftest import missing
+from tests.journeys.conftest import Play, ServeModels
+from tests.support.catalogue import row
+from tests.support.server import ROOT, LiveServer, live_server, make_settings
 
-ANSWER = "This is a simulated streaming response"
+ANSWER = "This is a simulated streaming response\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LiveServer]:
+    with live_server(make_settings(STREAM_DELAY=0)) as started:
+        yield started
 
 
 @pytest.mark.usefixtures("node")  # or the clients are not installed
-@pytest.mark.parametrize("name", ["ai-sdk.mjs", "ag-ui.mjs"])
-def test_a_snippet_prints_the_answer(name: str) -> None:
-    with live_server(make_settings(STREAM_DELAY=0)) as server:
-        assert run(name, server.url) == f"{ANSWER}\n"
+@pytest.mark.parametrize("name", ["openai.mjs", "ai-sdk.mjs", "ag-ui.mjs"])
+def test_a_snippet_in_javascript_prints_the_answer(server: LiveServer, name: str) -> None:
+    assert run(name, server.url) == ANSWER
 
 
-def test_every_snippet_in_javascript_is_one_that_is_run() -> None:
+def test_openais_package_finds_the_server_by_the_environment(server: LiveServer) -> None:
+    exports, program = (snippet(name, server.url) for name in ("openai.sh", "openai.py"))
+    assert run_shell(f"{exports}python - <<'END'\n{program}END\n") == ANSWER
+
+
+def test_the_snippet_for_langchain_prints_the_answer(server: LiveServer) -> None:
+    assert run("langchain.py", server.url) == ANSWER
+
+
+def test_the_snippet_of_an_agent_runs_its_tool(play: Play, serve_models: ServeModels) -> None:
+    server = serve_models(row("openai", play(agent).url, id="gpt-5-mini"))
+    assert run("agent.py", server.url) == "It is sunny in Paris\n"
+
+
+def test_the_lines_for_llm_set_it_up_and_ask_twice(server: LiveServer, tmp_path: Path) -> None:
+    if not SCRIPTS.exists():
+        missing("llm (make test installs it)")
+    lines = snippet("llm.sh", server.url)
+    assert run_shell(lines, HOME=str(tmp_path), LLM_USER_PATH=str(tmp_path)) == ANSWER * 2
+
+
+def test_every_snippet_is_one_that_is_run() -> None:
     text = (ROOT / "docs" / "clients.md").read_text()
-    marked = re.findall(r"<!-- run: (\S+) -->\n```(?:js|jsx)\n", text)
-    assert len(marked) == len(re.findall(r"(?m)^```jsx?$", text))
-    assert {"page.jsx", "ai-sdk.mjs", "ag-ui.mjs"} <= set(marked)
+    marked = re.findall(r"<!-- run: (\S+) -->\n```(?:js|jsx|python|sh)\n", text)
+    assert len(marked) == len(re.findall(r"(?m)^```\w+$", text))
+    assert set(marked) == {
+        *("openai.sh", "openai.py", "openai.mjs", "langchain.py", "agent.py", "llm.sh"),
+        *("page.jsx", "ai-sdk.mjs", "ag-ui.mjs"),
+    }
