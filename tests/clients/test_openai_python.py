@@ -253,7 +253,7 @@ def test_a_refusal_is_raised_as_its_class(
 
 def test_the_api_key_is_the_owners(serve: Any, tmp_path: Path) -> None:
     ring = KeyRing(tmp_path)
-    server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, RATE_LIMIT="3/minute")
+    server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, RATE_LIMIT="3/day")
     with client_of(server, key="sk-wrong") as client, pytest.raises(openai.AuthenticationError):
         client.models.list()
     reader = ring.make("ann", frozenset({"read"})).text

@@ -315,7 +315,7 @@ def test_a_path_that_only_begins_alike_keeps_its_own_shape(server: LiveServer) -
 
 def test_the_guard_refuses_in_openais_shape_too(serve: Serve, tmp_path: Path) -> None:
     ring = KeyRing(tmp_path)
-    server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, RATE_LIMIT="2/minute")
+    server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, RATE_LIMIT="2/day")
     nobody = post(server)
     assert (nobody.status_code, nobody.json()["error"]["code"]) == (401, "invalid_api_key")
     assert nobody.json()["error"]["type"] == "authentication_error"
