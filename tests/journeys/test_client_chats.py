@@ -125,15 +125,6 @@ def test_a_refusal_is_one_short_sentence(
     assert "\n" not in refused.text
 
 
-@pytest.mark.parametrize("start", [chat, run])
-def test_the_servers_limits_hold_on_every_wire(serve: Serve, start: Callable[..., httpx.Response]) -> None:
-    server = serve(MAX_STREAMS=1, STREAM_DELAY=60, DRAIN_TIMEOUT=0)
-    with httpx.stream("POST", f"{server.url}/chat", json={"message": "Hi"}):
-        refused = start(server)
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-        assert refused.text == "The server is at its limit of live streams. Try again shortly."
-
-
 @pytest.mark.parametrize("path", ["/api/chat", "/ag-ui"])
 def test_the_same_key_and_request_start_one_stream(serve: Serve, path: str) -> None:
     server = serve()

@@ -22,6 +22,7 @@ from services.api_keys import MadeKey
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer
 from tests.support.sse import parse
+from wires import WIRES
 
 PUBLIC = {
     ("GET", "/"),
@@ -75,8 +76,12 @@ ROWS: dict[tuple[str, str], list[Row]] = {
         Row("read", makes="stream", code="stream_not_found", headers=JSON),
         Row("read", makes="stream", code="stream_not_found", headers={"last-event-id": "{id}-1"}),
         Row("read", makes="stream", code="stream_not_found", params={"last_event_id": "{id}-1", "format": "text"}),
+        *(Row("read", makes="completion", code="stream_not_found", params={"format": wire}) for wire in WIRES),
+        Row("read", makes="run", code="stream_not_found", params={"format": "openai"}),
     ],
-    ("POST", CANCEL): [Row("chat", 202, makes="stream", code="stream_not_found")],
+    ("POST", CANCEL): [
+        Row("chat", 202, makes=thing, code="stream_not_found") for thing in ("stream", "completion", "run")
+    ],
     ("POST", "/api/chat"): [Row("chat", makes="chat", unknown="of-nobody", body=CHAT)],  # opens one
     ("GET", "/api/chat/{chat_id:path}/stream"): [Row("read", makes="chat")],
     ("POST", "/api/chat/{chat_id:path}/stop"): [Row("chat", 204, makes="chat", code="No such session")],
@@ -139,6 +144,16 @@ def make_stream(cast: Cast) -> str:
     return str(answer.headers["x-stream-id"])
 
 
+def make_completion(cast: Cast) -> str:
+    answer = httpx.post(f"{cast.server.url}/v1/chat/completions", json=COMPLETION, headers=bearer(cast.owner))
+    return str(answer.headers["x-stream-id"])
+
+
+def make_run(cast: Cast) -> str:
+    answer = httpx.post(f"{cast.server.url}/ag-ui", json=filled(THREAD, id=new_id()), headers=bearer(cast.owner))
+    return str(answer.headers["x-stream-id"])
+
+
 def make_chat(cast: Cast) -> str:
     chat_id = new_id()
     body = filled(CHAT, id=chat_id)
@@ -148,6 +163,8 @@ def make_chat(cast: Cast) -> str:
 
 MAKERS: dict[str, Callable[[Cast], str]] = {
     "stream": make_stream,
+    "completion": make_completion,
+    "run": make_run,
     "session": make_session,
     "chat": make_chat,
     "model": lambda cast: "simulated",
