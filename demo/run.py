@@ -17,6 +17,8 @@ Three models: smollm2 (a llama.cpp server at port {port}), local (one inside Str
   curl -N {url}/chat?format=events -H 'Content-Type: application/json' \\
        -d '{{"message": "What is the capital of France?", "model": "smollm2"}}'
 
+Or with whatever speaks OpenAI's API, as docs/clients.md shows: OPENAI_BASE_URL={url}/v1
+
 Name another model, or none; or stop smollm2's server and ask it again: local answers in its place, and says so.
 
   kill {pid}
