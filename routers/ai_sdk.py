@@ -86,7 +86,9 @@ class UiChat(_Told):
         """What both sides said, and what is to be done."""
         told = self.messages or ([self.message] if self.message else [])
         lines = [Line(writable(each.id), each.role, each.text()) for each in told if each.role != "system"]
-        return Wanted(lines, self.trigger == "regenerate-message", self.messageId and writable(self.messageId))
+        again = self.trigger == "regenerate-message"
+        once = not again and self.messageId is None
+        return Wanted(lines, again, self.messageId and writable(self.messageId), once)
 
     def ask(self) -> Ask:
         """How the model is asked; what it is asked follows from the chat."""
@@ -105,7 +107,8 @@ async def post_chat(chat: UiChat, request: Request) -> Response:
     """Answers the chat's last message in the parts of a UI message stream.
 
     Where the chat is known, its history is the one that is kept here. A message that was sent before becomes a branch
-    where it has another text, and is answered anew where it has not.
+    where it has another text. Where it has not, it is the same request, and gets the answer that there is; unless that
+    came to nothing, or a new one is asked for.
     """
     services = services_of(request)
     key = idempotency_key(request)

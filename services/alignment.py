@@ -17,11 +17,14 @@ class Wanted:
     """What a client asks for: its messages, oldest first.
 
     `again` is whether the last answer is to be given anew; `message_id` the message that is meant, where one is named.
+    `once` is whether a question that comes a second time under its name is the same request, sent again by a client
+    that did not hear the answer to the first.
     """
 
     lines: Sequence[Line]
     again: bool = False
     message_id: str | None = None
+    once: bool = False
 
     @property
     def question(self) -> Line:
@@ -36,10 +39,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Answerable:
-    """A place in a session, and what is asked there."""
+    """A place in a session, and what is asked there; its `answer`, where it is the same request that has one."""
 
     place: Place
     message: str
+    answer: Message | None = None
 
 
 class Branch:
@@ -78,6 +82,11 @@ class Branch:
             after += 1  # beyond its answer
         return self._messages[after] if after < len(self._messages) else None
 
+    def answer_to(self, question: Message) -> Message | None:
+        """The answer that the question has on this branch."""
+        index = self._under.get(question.id)
+        return self._messages[index] if index is not None else None
+
     def first_question(self) -> Message | None:
         """The session's first message, if the branch reaches as far."""
         first = self._messages[0] if self._messages else None
@@ -102,7 +111,9 @@ def align(session_id: str, branch: Branch, wanted: Wanted) -> Answerable:
     if asked is None or asked.role != "user":
         return Answerable(_place(session_id, client_id=last.id or None), last.text)
     if asked.text == last.text:
-        return Answerable(_place(session_id, regenerate=asked.id), last.text)
+        same = wanted.once and branch.get(last.id) is asked
+        answer = branch.answer_to(asked) if same else None
+        return Answerable(_place(session_id, regenerate=asked.id), last.text, answer)
     new_name = last.id if last.id and branch.get(last.id) is None else None  # an older version keeps its name
     return Answerable(_place(session_id, edit=asked.id, client_id=new_name), last.text)
 

@@ -9,7 +9,7 @@ from time import time
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE
+from domain.events import UNWRITABLE, Done
 from domain.messages import MAX_CLIENT_ID, Session
 from domain.streams import Order, Place
 from services.alignment import Answerable, Branch, Wanted, align
@@ -36,6 +36,31 @@ class ClientChats:
         Refused as by `StreamingService.start`.
         """
         found = await self._find(caller, chat_id, wanted)
+        try:
+            return await self._heard(caller, found, order) or await self._begin(caller, found, order)
+        except StreamForgeError as error:
+            if error.code != "session_busy" or not found.place.new:
+                raise
+        # Another request has opened the chat in this moment: then it is known by now.
+        found = await self._find(caller, chat_id, wanted)
+        return await self._heard(caller, found, order) or await self._begin(caller, found, order)
+
+    async def _heard(self, caller: Caller, found: Answerable, order: Order) -> Opened | None:
+        """What the same request is answered with already, if that goes on or has come to its end: nobody pays twice.
+
+        Who has an idempotency key says with that which requests are the same.
+        """
+        answer = found.answer
+        if answer is None or answer.stream_id is None or order.idempotency_key is not None:
+            return None
+        if answer.state not in ("running", "complete") or order.model not in (None, answer.model):
+            return None
+        tail = await self._tail(caller, answer.stream_id)
+        if tail is None or not (tail.outcome is None or isinstance(tail.outcome, Done)):
+            return None
+        return await self._streaming.again(tail)
+
+    async def _begin(self, caller: Caller, found: Answerable, order: Order) -> Opened:
         order = replace(order, ask=replace(order.ask, message=found.message), place=found.place)
         try:
             return await self._streaming.start(caller, order)
@@ -52,8 +77,12 @@ class ClientChats:
         last = await stores.messages.last_answer(caller.id, session.id) if session is not None else None
         if last is None or (last.state != "running" and time() - last.touched > REPLAY_SECONDS):
             return None
+        return await self._tail(caller, last.stream_id)
+
+    async def _tail(self, caller: Caller, stream_id: str) -> Tail | None:
+        """The stream, unless it is gone."""
         try:
-            return await self._streaming.find(caller, last.stream_id)
+            return await self._streaming.find(caller, stream_id)
         except StreamForgeError as error:
             if error.code != "stream_not_found":
                 raise

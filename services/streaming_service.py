@@ -72,7 +72,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stream to follow. `replayed` says that an earlier request with the same idempotency key has started it."""
+    """A stream to follow. `replayed` says that it was started before, by the same request."""
 
     tail: Tail
     replayed: bool = False
@@ -151,6 +151,11 @@ class StreamingService:
             raise StreamForgeError("stream_not_found")
         bind_contextvars(stream_id=stream_id)
         return tail
+
+    async def again(self, tail: Tail) -> Opened:
+        """The stream for a request that has come a second time, as its first coming got it: refused or answered."""
+        await self._commit(tail)
+        return Opened(tail, replayed=True)
 
     async def state(self, caller: Caller, stream_id: str) -> Snapshot:
         """What the stream has said so far; asking counts as reading."""
@@ -241,8 +246,7 @@ class StreamingService:
         if bound.digest != order.digest:
             raise StreamForgeError("idempotency_mismatch")
         bind_contextvars(stream_id=bound.stream_id)
-        await self._commit(tail)
-        return Opened(tail, replayed=True)
+        return await self.again(tail)
 
     async def _join(self, order: Order, stream_id: str) -> Opened:
         """The stream that answers the same key in a session, when the log has forgotten that: the database has not."""
@@ -252,8 +256,7 @@ class StreamingService:
         if tail.info.message_digest != digest(order.ask.message):  # of the rest nothing is known any more
             raise StreamForgeError("idempotency_mismatch")
         bind_contextvars(stream_id=stream_id)
-        await self._commit(tail)
-        return Opened(tail, replayed=True)
+        return await self.again(tail)
 
     async def _claim(self, info: StreamInfo, order: Order) -> bool:
         """Whether the stream is the one of the order's idempotency key; the key of one that is gone is free."""

@@ -191,6 +191,47 @@ def test_of_many_first_messages_at_once_one_opens_the_chat(serve: Serve) -> None
     assert len([each for each in said if each["role"] == "user"]) == sum(a.status_code == 200 for a in answers) >= 1
 
 
+def test_a_chat_that_is_posted_twice_is_answered_once(serve: Serve) -> None:
+    """A page that renders twice, or a client that sends again what it had no answer to."""
+    server = serve(STREAM_DELAY=0.05)
+    body = {"id": "mine", "messages": [ui()], "trigger": "submit-message"}
+    with httpx.stream("POST", f"{server.url}/api/chat", json=body) as first:
+        second = httpx.post(f"{server.url}/api/chat", json=body)
+        assert first.read() == second.content
+    late = httpx.post(f"{server.url}/api/chat", json=body)
+    assert late.content == second.content
+    assert [answer.headers.get("idempotent-replayed") for answer in (first, second, late)] == [None, "true", "true"]
+    assert len(history(server, "mine", all=True)) == 2
+    httpx.post(f"{server.url}/api/chat", json={**body, "messageId": "1"})
+    httpx.post(f"{server.url}/api/chat", json={**body, "trigger": "regenerate-message"})
+    assert len(history(server, "mine", all=True)) == 4, "what is asked for is done"
+
+
+def test_what_came_to_nothing_is_answered_anew_when_it_is_sent_again(serve: Serve) -> None:
+    server = serve(STREAM_DELAY=0.05)
+    body = {"id": "mine", "messages": [ui()]}
+    with httpx.stream("POST", f"{server.url}/api/chat", json=body) as first:
+        httpx.post(f"{server.url}/api/chat/mine/stop")
+        first.read()
+    assert read(httpx.post(f"{server.url}/api/chat", json=body).content) == ANSWER
+    assert [each["state"] for each in history(server, "mine", all=True)] == ["complete", "cancelled", "complete"]
+
+
+def test_one_new_chat_posted_many_times_at_once_has_one_answer(serve: Serve) -> None:
+    server = serve(STREAM_DELAY=0.05)
+    answers: list[httpx.Response] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(chat(server, ui("Hi"), chat_id="mine"))) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert len({answer.content for answer in answers}) == 1
+    assert len(history(server, "mine", all=True)) == 2
+
+
 @pytest.mark.parametrize("chat_id", ["a/b/stream", "é ü?", "%2F", "x" * 200])
 def test_a_chat_may_have_any_name(serve: Serve, chat_id: str) -> None:
     server = serve()

@@ -72,6 +72,20 @@ def test_a_question_that_is_sent_again_is_answered_anew() -> None:
     assert aligned(*lines(U1, A1, U2)) == ("again", "u2")
 
 
+def test_what_is_sent_once_more_has_the_answer_that_it_has() -> None:
+    def answer(*said: Line, **how: object) -> object:
+        return align("s", Branch(KEPT, {}), Wanted(list(said), **how)).answer  # type: ignore[arg-type]
+
+    assert answer(*lines(U1, A1, U2), once=True) is A2
+    assert answer(*lines(U1), once=True) is A1
+    assert answer(*lines(U1, A1, U2)) is None
+    assert answer(*lines(U1, A1), Line("TWO", "user", "zwei"), once=True) is None
+    assert answer(*lines(U1, A1), Line("NEW", "user", "two"), once=True) is None, (
+        "asked again, in other words: a new id"
+    )
+    assert answer(*lines(*KEPT), NEW, once=True) is None
+
+
 def test_our_own_ids_name_messages_too() -> None:
     assert aligned(Line("u1", "user", "one"), Line("a1", "assistant", "first"), Line("u2", "user", "zwei")) == (
         "edit", "u2", "zwei", None
