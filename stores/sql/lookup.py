@@ -9,7 +9,7 @@ from stores.sql import branches
 from stores.sql.rows import MESSAGE, message
 from stores.sql.tables import messages
 
-_MANY = 2**62
+_MANY = 2**31 - 2  # more than any branch has, and what PostgreSQL takes for an integer
 
 # By ids alone, whose owner is looked at afterwards: a planner that is told more may walk a whole session or owner.
 _BY_ID = select(*MESSAGE, messages.c.owner).where(messages.c.id.in_(bindparam("names", expanding=True)))
