@@ -102,7 +102,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """A question goes under the last message of the active branch."""
+    """A question goes under the last message of the active branch, or under the one that is named."""
+
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class Place:
 
     `edit` names a message of the user that this one replaces, on a branch of its own; `regenerate` an answer that is
     to be given anew, or the question to it: then there is no new message. `name` is the owner's own id for a session
-    that is `new`, `client_id` the one for the message.
+    that is `new`, `client_id` the one for the message. `after` is the message to go on from, where that is not the last
+    one of the active branch.
     """
 
     session_id: str | None = None
@@ -86,6 +87,7 @@ class Place:
     client_id: str | None = None
     on_busy: OnBusy = "reject"
     name: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,14 @@ class Answerable:
 
 
 class Branch:
-    """The end of a session's active branch, oldest first, under all names that a client may have for its messages.
+    """The end of a branch of a session, oldest first, under all names that a client may have for its messages.
 
     `others` are messages of the session that are not in it, by what the client calls them: earlier versions of those
-    that are, or what lies further up.
+    that are, or what lies further up. `leaf` is its last message, where it may not be the active branch.
     """
 
-    def __init__(self, messages: Sequence[Message], others: Mapping[str, Message]) -> None:
+    def __init__(self, messages: Sequence[Message], others: Mapping[str, Message], leaf: str | None = None) -> None:
+        self.leaf = leaf
         self._messages = messages
         self._others = others
         self._at = {message.client_id: index for index, message in enumerate(messages) if message.client_id}
@@ -109,7 +110,7 @@ def align(session_id: str, branch: Branch, wanted: Wanted) -> Answerable:
     if asked is None and not earlier and (wanted.again or wanted.message_id is not None):
         asked = branch.first_question()
     if asked is None or asked.role != "user":
-        return Answerable(_place(session_id, client_id=last.id or None), last.text)
+        return Answerable(_place(session_id, after=branch.leaf, client_id=last.id or None), last.text)
     if asked.text == last.text:
         same = wanted.once and branch.get(last.id) is asked
         answer = branch.answer_to(asked) if same else None
@@ -129,7 +130,12 @@ def _rewritten(branch: Branch, earlier: Sequence[Line]) -> tuple[int, Message] |
 
 
 def _place(
-    session_id: str, *, edit: str | None = None, regenerate: str | None = None, client_id: str | None = None
+    session_id: str,
+    *,
+    edit: str | None = None,
+    regenerate: str | None = None,
+    after: str | None = None,
+    client_id: str | None = None,
 ) -> Place:
     # Whoever speaks again wants what runs no longer: these clients leave a stream by hanging up, which stops nothing.
-    return Place(session_id, False, edit, regenerate, client_id, "cancel_previous")
+    return Place(session_id, False, edit, regenerate, client_id, "cancel_previous", after=after)

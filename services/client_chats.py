@@ -123,6 +123,6 @@ async def _branch(stores: Stores, caller: Caller, session: Session, wanted: Want
     answers = [line.id for line in wanted.lines if line.role == "assistant"]
     seen = others.get(answers[-1]) if answers else None
     if seen is not None:  # on another branch, or further up
-        leaf = (await stores.messages.activate(caller.id, session.id, seen.id)).leaf
-        messages = await stores.messages.recent(caller.id, leaf, _FAR) if leaf is not None else []
+        messages = await stores.messages.through(caller.id, seen.id, _FAR)
+        return Branch(messages, others, messages[-1].id if messages else None)
     return Branch(messages, others)

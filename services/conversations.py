@@ -218,4 +218,4 @@ def _parent(place: Place) -> ParentSpec:
         return Edit(place.edit)
     if place.regenerate is not None:
         return Regenerate(place.regenerate)
-    return Append()
+    return Append(place.after)

@@ -92,7 +92,7 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
     if asked.question is None:
         question, changes = _again(connection, asked, taken)
     elif isinstance(asked.parent, Append):
-        question = _appended(connection, asked, asked.question, taken.prior_leaf_id)
+        question, changes = _appended(connection, asked, asked.question, asked.parent.message_id, taken)
     else:
         question, changes = _edited(connection, asked, asked.question, taken)
     return _put(connection, asked, session(taken), question, changes)
@@ -137,11 +137,18 @@ def _new(asked: Beginning, question: Question, parent: str | None, depth: int, s
     )  # fmt: skip
 
 
-def _appended(connection: Connection, asked: Beginning, question: Question, leaf: str | None) -> Message:
-    if leaf is None:
-        return _new(asked, question, None, 0, None)
-    above = connection.execute(_APPEND, {"leaf": leaf, "child": question.id}).one()
-    return _new(asked, question, above.id, above.depth + 1, above.summary_id)
+def _appended(
+    connection: Connection, asked: Beginning, question: Question, after: str | None, taken: AnyRow
+) -> tuple[Message, list[Change] | None]:
+    leaf, changes = taken.prior_leaf_id, None
+    if after is not None and after != leaf:
+        above = _row_of(connection, asked, after)
+        changes = _branch_off(connection, taken, above, question.id)
+    elif leaf is None:
+        return _new(asked, question, None, 0, None), None
+    else:
+        above = connection.execute(_APPEND, {"leaf": leaf, "child": question.id}).one()
+    return _new(asked, question, above.id, above.depth + 1, above.summary_id), changes
 
 
 def _edited(

@@ -32,6 +32,14 @@ def recent(connection: Connection, owner: str, leaf_id: str, most: int) -> list[
     return [message(row) for row in branches.newest(connection, leaf_id, most=most, tokens=_MANY, covered=-1)]
 
 
+def through(connection: Connection, owner: str, message_id: str, most: int) -> list[Message]:
+    """The last `most` messages of the branch of the owner's message, on to where that was left; oldest first."""
+    asked = connection.execute(_BY_ID, {"names": [message_id]}).one_or_none()
+    if asked is None or asked.owner != owner:
+        return []
+    return recent(connection, owner, branches.leaf_below(connection, message_id), most)
+
+
 def named(connection: Connection, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
     """Those of the session's messages whose id, or else client id, is one of the names."""
     client_ids = connection.execute(_BY_CLIENT_ID, {"owner": owner, "names": sorted(names)}).all()

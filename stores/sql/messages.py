@@ -169,6 +169,10 @@ class MessageStore:
         """The end of the branch at `leaf_id`: at most so many messages, oldest first, whatever summaries cover."""
         return await self._database.read(partial(lookup.recent, owner=owner, leaf_id=leaf_id, most=most))
 
+    async def through(self, owner: str, message_id: str, most: int) -> list[Message]:
+        """The end of the branch that leads through the message, as `recent`; it need not be the active one."""
+        return await self._database.read(partial(lookup.through, owner=owner, message_id=message_id, most=most))
+
     async def named(self, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
         """The session's messages that these ids or client ids name, by those names."""
         return await self._database.read(partial(lookup.named, owner=owner, session_id=session_id, names=names))

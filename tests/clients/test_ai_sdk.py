@@ -353,6 +353,20 @@ def test_a_chat_goes_on_where_another_page_has_left_off(node: Node, house: House
     assert talk.texts() == [text for _, text in stale.said]
 
 
+def test_a_question_that_is_refused_switches_to_no_other_branch(node: Node, house: House) -> None:
+    first, second, third = house.part(), house.part(), house.part(trouble=refuse(503))
+    page = Page(node, 7, house.server.url)
+    page.say(f"one {first.tag}")
+    stale = Page(node, 7, house.server.url, page.id, page.messages)
+    page.say(f"uno {second.tag}", messageId=page.messages[0]["id"])
+    talk = house.kept(page.id)
+    stale.say(f"two {third.tag}")
+    assert stale.status == "error"
+    assert talk.texts() == [text for _, text in page.said]
+    stale.do("regenerate")
+    assert talk.texts() == [text for _, text in stale.said]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(deadline=None, max_examples=20)
 @given(deltas=DELTAS)

@@ -192,6 +192,26 @@ async def test_an_edit_on_a_branch_that_was_left_switches_to_it_and_its_withdraw
     assert await texts(messages, session_id) == ["one", "re: one", "two", "re: two"]
 
 
+async def test_a_question_under_a_message_of_a_branch_that_was_left_switches_there_and_its_withdrawal_back(
+    messages: MessageStore, session_id: str
+) -> None:
+    first, second = await talk(messages, session_id, "one", "two")
+    edited = await ask(messages, "ann", session_id, "one!", parent=Edit(first.question.id))
+    await messages.finish(edited.answer.id, ending("complete", "re: one!"), 2.0)
+    seen = await messages.through("ann", first.answer.id, 3)
+    assert [message.text for message in seen] == ["re: one", "two", "re: two"]
+    assert await messages.through("bob", first.answer.id, 3) == []
+    below = await ask(messages, "ann", session_id, "three", parent=Append(seen[-1].id))
+    assert below.question.depth == 4
+    assert await texts(messages, session_id) == ["one", "re: one", "two", "re: two", "three", ""]
+    assert await messages.withdraw("ann", below.answer.id)
+    assert await texts(messages, session_id) == ["one!", "re: one!"]
+    await messages.activate("ann", session_id, second.answer.id)
+    assert await texts(messages, session_id) == ["one", "re: one", "two", "re: two"]
+    with pytest.raises(StreamForgeError, match="No such message"):
+        await ask(messages, "ann", session_id, "four", parent=Append(new_id()))
+
+
 async def test_a_withdrawal_leaves_be_what_was_switched_meanwhile(messages: MessageStore, session_id: str) -> None:
     _, second = await talk(messages, session_id, "one", "two")
     for text in ("two?", "two!"):
