@@ -163,6 +163,7 @@ class Running:
 class LastAnswer:
     """The newest answer of a session. `touched` is when it ended or, while it runs, was last known to."""
 
+    id: str
     stream_id: str
     state: MessageState
     touched: float

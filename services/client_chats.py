@@ -13,6 +13,7 @@ from domain.events import UNWRITABLE, Done
 from domain.messages import MAX_CLIENT_ID, Session
 from domain.streams import Order, Place
 from services.alignment import Answerable, Branch, Wanted, align
+from services.retelling import retold
 from services.storage import Storage, Stores
 from services.streaming_service import Opened, StreamingService
 from stores.streams.base import Tail
@@ -71,13 +72,19 @@ class ClientChats:
         return await self._streaming.start(caller, replace(order, place=replace(found.place, client_id=None)))
 
     async def stream(self, caller: Caller, chat_id: str) -> Tail | None:
-        """The stream that answers in the chat, or ended a short while ago; nothing where there is none."""
+        """The stream that answers in the chat, or ended a short while ago; nothing where there is none.
+
+        Logs go sooner, with the process or for want of room: then it is told from what was stored.
+        """
         stores = await self._storage.open()
         session = await _session(stores, caller, chat_id)
         last = await stores.messages.last_answer(caller.id, session.id) if session is not None else None
-        if last is None or (last.state != "running" and time() - last.touched > REPLAY_SECONDS):
+        if session is None or last is None or (last.state != "running" and time() - last.touched > REPLAY_SECONDS):
             return None
-        return await self._tail(caller, last.stream_id)
+        if tail := await self._tail(caller, last.stream_id):
+            return tail
+        answer = await stores.messages.get(caller.id, session.id, last.id)
+        return retold(caller.id, answer) if answer is not None else None
 
     async def _tail(self, caller: Caller, stream_id: str) -> Tail | None:
         """The stream, unless it is gone."""

@@ -17,7 +17,7 @@ _BY_CLIENT_ID = select(*MESSAGE, messages.c.owner).where(
     messages.c.owner == bindparam("owner"), messages.c.client_id.in_(bindparam("names", expanding=True))
 )
 _LAST = (
-    select(messages.c.owner, messages.c.stream_id, messages.c.state, messages.c.alive)
+    select(messages.c.owner, messages.c.id, messages.c.stream_id, messages.c.state, messages.c.alive)
     .where(messages.c.session_id == bindparam("session"), messages.c.role == "assistant")
     .order_by(messages.c.seq.desc())
     .limit(1)
@@ -54,4 +54,4 @@ def last_answer(connection: Connection, owner: str, session_id: str) -> LastAnsw
     row = connection.execute(_LAST, {"session": session_id}).one_or_none()
     if row is None or row.owner != owner:
         return None
-    return LastAnswer(row.stream_id, row.state, row.alive)
+    return LastAnswer(row.id, row.stream_id, row.state, row.alive)

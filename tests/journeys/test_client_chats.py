@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -230,6 +231,26 @@ def test_one_new_chat_posted_many_times_at_once_has_one_answer(serve: Serve) -> 
     assert [answer.status_code for answer in answers] == [200] * 6
     assert len({answer.content for answer in answers}) == 1
     assert len(history(server, "mine", all=True)) == 2
+
+
+def test_an_answer_is_told_again_by_a_server_that_has_started_anew(serve: Serve, tmp_path: Path) -> None:
+    """A page may come back after that for the whole of an answer of which it has half."""
+    server = serve(DATA_DIR=tmp_path / "data", STREAM_DELAY=0.05)
+    whole = chat(server, ui("one", "1"), chat_id="whole")
+    body = {"id": "half", "messages": [ui("two", "2")]}
+    with httpx.stream("POST", f"{server.url}/api/chat", json=body) as stopped:
+        blocks = stopped.iter_lines()
+        said = next(json.loads(line[6:])["delta"] for line in blocks if "text-delta" in line)
+        httpx.post(f"{server.url}/api/chat/half/stop")
+        said += "".join(json.loads(line[6:])["delta"] for line in blocks if "text-delta" in line)
+    anew = serve(DATA_DIR=tmp_path / "data")
+    again = httpx.get(f"{anew.url}/api/chat/whole/stream")
+    assert read(again.content) == ANSWER
+    before, now = ([parse(answer.content)[at].data for at in (0, -2)] for answer in (whole, again))
+    assert before == now, "the same message, ended in the same way"
+    half = httpx.get(f"{anew.url}/api/chat/half/stream")
+    assert read(half.content) == said
+    assert [json.loads(message.data)["type"] for message in parse(half.content)[-3:-1]] == ["abort", "finish"]
 
 
 @pytest.mark.parametrize("chat_id", ["a/b/stream", "é ü?", "%2F", "x" * 200])

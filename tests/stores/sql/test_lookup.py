@@ -51,10 +51,10 @@ async def test_the_newest_answer_is_told_on_whatever_branch_it_is(database: Data
     edited = await ask(messages, "ann", talk, "uno", parent=Edit(first.question.id))
     await messages.activate("ann", talk, first.answer.id)
     last = await messages.last_answer("ann", talk)
-    assert last == LastAnswer(edited.answer.stream_id or "", "running", edited.answer.created)
+    assert last == LastAnswer(edited.answer.id, edited.answer.stream_id or "", "running", edited.answer.created)
     await messages.finish(edited.answer.id, ending("complete", "re: uno"), 3.0)
     last = await messages.last_answer("ann", talk)
-    assert last == LastAnswer(edited.answer.stream_id or "", "complete", 3.0)
+    assert last == LastAnswer(edited.answer.id, edited.answer.stream_id or "", "complete", 3.0)
     assert await messages.last_answer("bob", talk) is None
 
 
