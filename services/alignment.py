@@ -88,6 +88,10 @@ class Branch:
         index = self._under.get(question.id)
         return self._messages[index] if index is not None else None
 
+    def last_question(self) -> Message | None:
+        """What was asked last."""
+        return next((message for message in reversed(self._messages) if message.role == "user"), None)
+
     def first_question(self) -> Message | None:
         """The session's first message, if the branch reaches as far."""
         first = self._messages[0] if self._messages else None
@@ -109,6 +113,9 @@ def align(session_id: str, branch: Branch, wanted: Wanted) -> Answerable:
     asked = branch.get(last.id) or branch.question_after(earlier)
     if asked is None and not earlier and (wanted.again or wanted.message_id is not None):
         asked = branch.first_question()
+    if asked is None and wanted.again:  # its names are all unknown here: what it shows last is what was asked last
+        newest = branch.last_question()
+        asked = newest if newest is not None and newest.text == last.text else None
     if asked is None or asked.role != "user":
         return Answerable(_place(session_id, after=branch.leaf, client_id=last.id or None), last.text)
     if asked.text == last.text:

@@ -109,6 +109,13 @@ def test_an_answer_is_given_anew_where_the_clients_ids_are_not_known() -> None:
     assert aligned(Line("1", "user", "eins"), kept=kept, message_id="1") == ("edit", "u1", "eins", "1")
 
 
+def test_the_last_answer_is_given_anew_where_none_of_the_clients_ids_is_known() -> None:
+    numbered = [Line("1", "user", "one"), Line("2", "assistant", "first"), Line("3", "user", "two")]
+    kept = [message("u1", None, "one"), A1, message("u2", "a1", "two"), A2]
+    assert aligned(*numbered, kept=kept, again=True, message_id="4") == ("again", "u2")
+    assert aligned(*numbered[:2], Line("3", "user", "zwei"), kept=kept, again=True) == ("append", "zwei", "3")
+
+
 def test_an_older_version_stands_for_the_one_that_is_active() -> None:
     """The client's name is with the first version; its text is compared with the newest."""
     newer = message("u3", "a1", "zwei")
