@@ -101,6 +101,13 @@ def test_calls_come_side_by_side_and_end_before_the_run() -> None:
     ]
 
 
+def test_text_after_a_call_is_another_message_than_the_one_that_the_call_is_in() -> None:
+    """The client would take it for the beginning of a message that it has."""
+    told = events_of([Started(STREAM_ID, "m", 0), ToolCall("a", "f", "{}"), Delta("So."), DONE])
+    assert [each["parentMessageId"] for each in told if each["type"] == "TOOL_CALL_START"] == [STREAM_ID]
+    assert [each["messageId"] for each in told if each["type"] == "TEXT_MESSAGE_START"] == [f"{STREAM_ID}-2"]
+
+
 def test_half_a_call_is_never_ended() -> None:
     *_, call, end = events_of([Started(STREAM_ID, "m", 0), ToolCall("a", "f", '{"x'), CANCELLED])
     assert call["type"] == "TOOL_CALL_ARGS"
