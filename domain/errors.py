@@ -36,6 +36,7 @@ ERRORS: dict[str, ErrorKind] = {
     "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
     "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
     "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
+    "probe_not_found": ErrorKind(404, True, "No such probe: another server has it, or it was a while ago. Ask again."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
     "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
     "cursor_ahead": ErrorKind(409, False, "The cursor lies beyond the stream's newest event."),
@@ -62,6 +63,7 @@ ERRORS: dict[str, ErrorKind] = {
     "too_many_readers": ErrorKind(
         503, True, "This stream has as many readers as the server allows. Try again shortly."
     ),
+    "too_many_probes": ErrorKind(503, True, "As many probes run as the server allows. Try again shortly."),
     "server_draining": ErrorKind(
         503, True, "The server is shutting down. Send the message again in a moment.", "interrupted"
     ),

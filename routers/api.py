@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from routers import ag_ui, ai_sdk, chat, models, openai, sessions, system, usage
+from routers import ag_ui, ai_sdk, chat, doctor, models, openai, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
 _ROUTERS = [
@@ -14,6 +14,7 @@ _ROUTERS = [
     models.router,
     usage.router,
     chat.public,
+    doctor.public,
     system.public,
 ]
 

@@ -15,6 +15,7 @@ from services.client_chats import ClientChats
 from services.container import Services
 from services.drain import Drain
 from services.model_service import ModelService
+from services.probes import Probes
 from services.session_service import SessionService
 from services.streaming_service import StreamingService
 from services.usage_service import UsageService
@@ -61,6 +62,11 @@ async def get_usage(request: Request) -> UsageService:
     return services_of(request).usage
 
 
+async def get_probes(request: Request) -> Probes:
+    """The service of probes."""
+    return services_of(request).probes
+
+
 async def get_caller(request: Request) -> Caller:
     """Whose request this is."""
     return caller_of(request)
@@ -78,4 +84,5 @@ UsageDep = Annotated[UsageService, Depends(get_usage)]
 ChatsDep = Annotated[ClientChats, Depends(get_chats)]
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
 ModelsDep = Annotated[ModelService, Depends(get_models)]
+ProbesDep = Annotated[Probes, Depends(get_probes)]
 DrainDep = Annotated[Drain, Depends(get_drain)]

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from domain.callers import LOCAL, Caller
 from routers.errors import problem, problems
 from services.container import Services
-from services.rate_limits import Quota
+from services.rate_limits import Quota, RateLimits
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -50,16 +50,24 @@ class GuardedRoute(APIRoute):
             if services.auth is None and services.limits is None:
                 request.scope["caller"] = LOCAL
                 return await handler(request)
-            quota = await _admit(request, services, needs)
-            if quota is not None and not quota.passes:
-                return problem("rate_limited", headers=_quota_headers(quota), retry_after=quota.reset)
-            response = await handler(request)
-            if quota is not None:
-                for name, value in _quota_headers(quota).items():
-                    response.raw_headers.append((name.encode(), value.encode()))
-            return response
+            return await _within(await _admit(request, services, needs), handler, request)
 
         return guarded
+
+
+class CountedRoute(APIRoute):
+    """A public route that costs more than a glance: it counts against its address's rate."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's own handler, for addresses that have not asked too often."""
+        handler = super().get_route_handler()
+
+        async def counted(request: Request) -> Response:
+            services: Services = request.scope["state"]["services"]
+            quota = await _of_address(request, services.limits) if services.limits is not None else None
+            return await _within(quota, handler, request)
+
+        return counted
 
 
 def guarded(changes: str) -> type[GuardedRoute]:
@@ -77,8 +85,7 @@ async def _admit(request: Request, services: Services, needs: str) -> Quota | No
     limits = services.limits
     quota: Quota | None = None
     if limits is not None:
-        client = request.scope.get("client")
-        quota = await limits.of_address(client[0] if client else "")
+        quota = await _of_address(request, limits)
         if quota is not None and not quota.passes:
             return quota
     caller = LOCAL
@@ -92,6 +99,23 @@ async def _admit(request: Request, services: Services, needs: str) -> Quota | No
     caller.require(needs)
     request.scope["caller"] = caller
     return quota
+
+
+async def _of_address(request: Request, limits: RateLimits) -> Quota | None:
+    client = request.scope.get("client")
+    return await limits.of_address(client[0] if client else "")
+
+
+async def _within(quota: Quota | None, handler: Handler, request: Request) -> Response:
+    """The handler's answer, with where the request stands, or a refusal."""
+    if quota is None:
+        return await handler(request)
+    if not quota.passes:
+        return problem("rate_limited", headers=_quota_headers(quota), retry_after=quota.reset)
+    response = await handler(request)
+    for name, value in _quota_headers(quota).items():
+        response.raw_headers.append((name.encode(), value.encode()))
+    return response
 
 
 def _quota_headers(quota: Quota) -> dict[str, str]:

@@ -15,11 +15,12 @@ from services.streaming_service import StreamingService
 from stores.streams.base import Tail
 from wires import Wire
 
-_HEADERS = [
+HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+"""What every event stream says of itself."""
 
 
 class StreamResponse(Response):
@@ -31,7 +32,7 @@ class StreamResponse(Response):
         streams.admit(tail)
         self.status_code = 200
         self.background = None
-        self.raw_headers = [*_HEADERS, *wire.headers, (b"x-stream-id", tail.info.id.encode())]
+        self.raw_headers = [*HEADERS, *wire.headers, (b"x-stream-id", tail.info.id.encode())]
         if tail.info.session_id:
             self.raw_headers.append((b"x-session-id", tail.info.session_id.encode()))
         if replayed:
@@ -44,7 +45,7 @@ class StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._key_id = scope["caller"].key_id
-        _keep_alive(scope, self.raw_headers)
+        keep_alive(scope, self.raw_headers)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         scope["streams"].append(self)
 
@@ -58,10 +59,10 @@ class StaticStreamResponse(Response):
 
     def __init__(self, body: bytes, stream_id: str) -> None:
         super().__init__(body)
-        self.raw_headers += [*_HEADERS, (b"x-stream-id", stream_id.encode())]
+        self.raw_headers += [*HEADERS, (b"x-stream-id", stream_id.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _keep_alive(scope, self.raw_headers)
+        keep_alive(scope, self.raw_headers)
         await super().__call__(scope, receive, send)
 
 
@@ -88,7 +89,7 @@ class StreamingApp(FastAPI):
             await handed.pop().reader(send).run(receive)
 
 
-def _keep_alive(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+def keep_alive(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
     """HTTP/1.1 alone has this header, and not where the client asked for the opposite."""
     if scope["http_version"] == "1.1":
         for name, value in scope["headers"]:

@@ -26,6 +26,7 @@ from services.failover import RetryPolicy
 from services.metering import Estimator
 from services.model_service import ModelService
 from services.prices import Prices
+from services.probes import Probes
 from services.rate_limits import RateLimits
 from services.readers import Readers
 from services.recovery import Recovery
@@ -58,6 +59,7 @@ class Services:
     readers: Readers
     drain: Drain
     chats: ClientChats
+    probes: Probes
     auth: AuthService | None = None
     limits: RateLimits | None = None
     keys: ApiKeys | None = None
@@ -146,8 +148,9 @@ async def open_services(
         )
         sessions = SessionService(storage, streaming.stop)
         chats = ClientChats(storage, streaming)
+        probes = Probes(lambda: drain.draining, heartbeat=settings.STREAM_HEARTBEAT)
         rates = await _open_limits(settings, stack)
-        yield Services(streaming, sessions, usage, models, readers, drain, chats, auth, rates, keys)
+        yield Services(streaming, sessions, usage, models, readers, drain, chats, probes, auth, rates, keys)
 
 
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:

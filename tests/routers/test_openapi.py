@@ -20,13 +20,16 @@ from tests.support.sse import Message, parse
 schema = schemathesis.openapi.from_dict(create_app(make_settings()).openapi())
 ask = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
+PROBES = "^/chat/doctor$"
+"""A probe takes seconds, so it has a test of its own, in which it is short."""
+
 STREAMING = [("post", "/chat"), ("get", "/chat/streams/{stream_id}")]
 KINDS = {"string": "maxLength", "array": "maxItems", "integer": "maximum", "number": "maximum"}
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LiveServer]:
-    with live_server(make_settings(STREAM_DELAY=0, MAX_BODY_BYTES=10_000)) as started:
+    with live_server(make_settings(STREAM_DELAY=0, MAX_BODY_BYTES=10_000, STREAM_HEARTBEAT=0.05)) as started:
         yield started
 
 
@@ -51,7 +54,7 @@ def check(case: Case[Any], server: LiveServer) -> None:
     case.validate_response(answer, excluded_checks=[positive_data_acceptance, *too_large])
 
 
-@schema.parametrize()
+@schema.exclude(path_regex=PROBES).parametrize()
 @ask
 def test_every_route_answers_as_documented_whatever_it_is_sent(case: Case[Any], server: LiveServer) -> None:
     check(case, server)
@@ -65,6 +68,15 @@ def test_the_routes_of_a_stream_that_exists_answer_as_documented(
     path = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
     assume(path is None or not path.mode.is_negative)  # what was wrong with the request is replaced here
     case.path_parameters["stream_id"] = ended_stream
+    check(case, server)
+
+
+@schema.include(path_regex=PROBES).parametrize()
+@ask
+def test_probes_answer_as_documented_whatever_they_are_asked_for(case: Case[Any], server: LiveServer) -> None:
+    query = case.meta.components.get(ParameterLocation.QUERY) if case.meta else None
+    if query is None or query.mode.is_positive:
+        case.query["frames"] = 1
     check(case, server)
 
 

@@ -29,6 +29,8 @@ PUBLIC = {
     ("GET", "/health"),
     ("GET", "/ready"),
     ("GET", "/chat/health"),
+    ("GET", "/chat/doctor"),
+    ("GET", "/chat/doctor/{probe}"),
     ("GET", "/docs"),
     ("MOUNT", "/docs/assets"),
     ("GET", "/openapi.json"),

@@ -1,0 +1,208 @@
+"""Probes for `python main.py doctor`: frames at known times, over the way that streams take.
+
+No model is asked and nothing is kept, so nobody needs a key. A probe follows from its parameters, and one that is cut
+can be resumed; only the clock in its frames is the server's own.
+"""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field, WithJsonSchema
+from starlette.types import Receive, Scope, Send
+
+from domain.errors import StreamForgeError
+from domain.streams import parse_event_id
+from routers.deps import ProbesDep
+from routers.descriptions import EXAMPLE_ID, LAST_EVENT_ID, STREAM_HEADERS
+from routers.errors import problems
+from routers.guard import CountedRoute
+from routers.streaming import HEADERS, keep_alive
+from services.probes import Probes, State
+from wires.events import HEARTBEAT
+from wires.frames import frame
+
+MAX_FRAMES = 50
+MAX_INTERVAL = 0.5
+"""Seconds. A probe so takes 25 at most, and a silent one a heartbeat longer."""
+
+_ASKED_FOR = (b"authorization", b"idempotency-key", b"last-event-id")  # which of the doctor's headers have come through
+
+public = APIRouter(prefix="/chat/doctor", tags=["system"], route_class=CountedRoute)
+
+_PATTERN = "^[0-9a-f]{32}$"
+_EXAMPLE = (
+    f'event: start\ndata: {{"probe":"{EXAMPLE_ID}","frames":2,"interval":0.1,"heartbeat":15.0,"silence":16.5,'
+    '"http_version":"1.1","received":[]}\n\n'
+    f'event: frame\ndata: {{"number":1,"at":0.0002}}\nid: {EXAMPLE_ID}-1\n\n'
+    f'event: frame\ndata: {{"number":2,"at":0.1004}}\nid: {EXAMPLE_ID}-2\n\n'
+    'event: done\ndata: {"frames":2}\n\n'
+)
+_STREAM: dict[str, Any] = {
+    "description": "The frames",
+    "content": {
+        "text/event-stream": {
+            "itemSchema": {
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {
+                    "event": {"type": "string", "enum": ["start", "frame", "done"]},
+                    "data": {"type": "string", "description": "A JSON object"},
+                    "id": {"type": "string", "description": "Of a frame: what to send as `Last-Event-ID`"},
+                },
+            },
+            "examples": {"events": {"summary": "Two frames", "value": _EXAMPLE}},
+        }
+    },
+    "headers": {name: STREAM_HEADERS[name] for name in ("X-Stream-Id", "X-Request-Id")},
+}
+
+# Told, but not enforced, as for real streams: a cursor that is too long is as malformed as any other.
+Cursor = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a probe says, and after which frame; whether it is silent behind the first. Seconds."""
+
+    probe_id: str
+    frames: int
+    interval: float
+    silent: bool
+    after: int
+
+
+class ProbeState(BaseModel):
+    """What became of a probe: `left` where the server saw its client hang up."""
+
+    probe: str = Field(pattern=_PATTERN, max_length=32)
+    state: State
+
+
+class ProbeResponse(Response):
+    """Sends the frames, each at its time, until the client leaves."""
+
+    def __init__(self, probes: Probes, script: Script, received: list[str]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [*HEADERS, (b"x-stream-id", script.probe_id.encode())]
+        self._probes = probes
+        self._script = script
+        self._received = received
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        probe = self._probes.begin(self._script.probe_id)  # refused here it is still a status
+        pump = asyncio.create_task(self._pump(scope, send), name="probe")
+        leaving = asyncio.create_task(_leaving(receive), name="probe's client")
+        complete = False
+        try:
+            await asyncio.wait((pump, leaving), return_when=asyncio.FIRST_COMPLETED)
+            complete = pump.done()
+            if complete:
+                pump.result()
+        finally:
+            self._probes.end(probe, left=not complete)
+            pump.cancel()
+            leaving.cancel()
+
+    async def _pump(self, scope: Scope, send: Send) -> None:
+        keep_alive(scope, self.raw_headers)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        script, loop = self._script, asyncio.get_running_loop()
+        begun = due = loop.time()
+        await self._send(send, self._start(scope))
+        for number in range(script.after + 1, script.frames + 1):
+            await asyncio.sleep(due - loop.time())
+            data = {"number": number, "at": round(loop.time() - begun, 4)}
+            await self._send(send, frame("frame", data, f"{script.probe_id}-{number}"))
+            if number == 1 and script.silent:
+                await asyncio.sleep(self._probes.silence)
+                await self._send(send, HEARTBEAT)
+                due = loop.time()
+            due += script.interval
+        await self._send(send, frame("done", {"frames": script.frames}), last=True)
+
+    async def _send(self, send: Send, body: bytes, *, last: bool = False) -> None:
+        await send({"type": "http.response.body", "body": body, "more_body": not last})
+
+    def _start(self, scope: Scope) -> bytes:
+        script = self._script
+        data = {
+            "probe": script.probe_id,
+            "frames": script.frames,
+            "interval": script.interval,
+            "heartbeat": self._probes.heartbeat,
+            "silence": self._probes.silence,
+            "http_version": scope["http_version"],
+            "received": self._received,
+        }
+        return frame("start", data)
+
+
+@public.get(
+    "",
+    summary="Frames at known times",
+    response_class=StreamingResponse,
+    responses={
+        200: _STREAM,
+        204: {"description": "The last frame was already read"},
+        **problems(
+            "foreign_host", "malformed_cursor", "cursor_ahead", "invalid_request", "rate_limited", "too_many_probes",
+            "server_draining",
+        ),
+    },
+)  # fmt: skip
+async def probe_the_way(
+    request: Request,
+    probes: ProbesDep,
+    probe: Annotated[str | None, Query(pattern=_PATTERN, max_length=32, description="An id of your own")] = None,
+    frames: Annotated[int, Query(ge=1, le=MAX_FRAMES)] = 20,
+    interval: Annotated[float, Query(ge=0.01, le=MAX_INTERVAL, description="Seconds between frames")] = 0.1,
+    silent: Annotated[
+        bool, Query(description="Say nothing behind the first frame for a little longer than `STREAM_HEARTBEAT`")
+    ] = False,
+    last_event_id_query: Annotated[Cursor | None, Query(alias="last_event_id", description="As the header")] = None,
+    last_event_id: Annotated[Cursor | None, Header(alias="Last-Event-ID", description=LAST_EVENT_ID)] = None,
+) -> Response:
+    """What `python main.py doctor` reads to see what becomes of a stream on its way. No model is asked.
+
+    A probe that comes back with the id of its last frame gets those behind it.
+    """
+    cursor = last_event_id if last_event_id is not None else last_event_id_query
+    probe_id, after = _resumed(probe, cursor) if cursor is not None else (probe or secrets.token_hex(16), 0)
+    if after > frames:
+        raise StreamForgeError("cursor_ahead")
+    if after == frames:
+        return Response(status_code=204)
+    script = Script(probe_id, frames, interval, silent and not after, after)
+    names = {name for name, _ in request.scope["headers"]}
+    return ProbeResponse(probes, script, [name.decode() for name in _ASKED_FOR if name in names])
+
+
+@public.get(
+    "/{probe}",
+    summary="Has the server seen a probe's client hang up?",
+    responses=problems("foreign_host", "invalid_request", "probe_not_found", "rate_limited"),
+)
+async def look_after_a_probe(
+    probe: Annotated[str, Path(pattern=_PATTERN, max_length=32)], probes: ProbesDep, response: Response
+) -> ProbeState:
+    """Answered by the process that has sent the probe alone, for a minute or two: with several, ask until it is it."""
+    response.headers["cache-control"] = "no-store"
+    return ProbeState(probe=probe, state=probes.state(probe))
+
+
+async def _leaving(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _resumed(probe: str | None, cursor: str) -> tuple[str, int]:
+    """The probe that the cursor names, and the number of its last frame that was read."""
+    probe_id, after = parse_event_id(cursor)
+    if probe not in (None, probe_id):
+        raise StreamForgeError("malformed_cursor")
+    return probe_id, after
