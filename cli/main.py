@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import click
 
+from cli.doctor.command import doctor
 from cli.keys import keys
 from config.settings import Settings
 
@@ -51,6 +52,7 @@ def migrate(settings: Settings) -> None:
         click.echo(f"The schema was at version {before or 'none'}, and is at {VERSIONS[-1]} now.")
 
 
+commands.add_command(doctor)
 commands.add_command(keys)
 
 

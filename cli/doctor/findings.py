@@ -38,7 +38,7 @@ def buffering(timed: Recording) -> Finding:
     sent = (frames[-1].data["at"] - frames[0].data["at"]) / (len(frames) - 1)
     lumps = 1 + sum(not _together(*pair) for pair in pairwise(frames))
     held = max(_held(frames))
-    measured: Measured = {"frames": len(frames), "lumps": lumps, "interval": sent, "held": rounded(held)}
+    measured: Measured = {"frames": len(frames), "lumps": lumps, "interval": rounded(sent), "held": rounded(held)}
     apart = f"{len(frames)} frames, sent {time_of(sent)} apart,"
     if len(frames) - lumps > LUMPED * (len(frames) - 1):
         arrived = "arrived all at once" if lumps == 1 else f"arrived in {lumps} lumps"
