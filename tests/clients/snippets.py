@@ -19,12 +19,17 @@ _ADDRESS = "http://127.0.0.1:8001"
 _PAGE = '<!doctype html><html lang="en"><body><div id="root"></div><script type="module" src="./page.jsx"></script>'
 
 
-def snippet(name: str, url: str) -> str:
-    """The snippet of docs/clients.md that is marked with this name, for the server at `url`."""
-    text = (ROOT / "docs" / "clients.md").read_text()
+def marked(document: str, name: str) -> str:
+    """What stands in the document under this mark."""
+    text = (ROOT / "docs" / document).read_text()
     found = re.search(rf"<!-- run: {re.escape(name)} -->\n```\w+\n(.*?)```\n", text, re.DOTALL)
-    assert found, f"docs/clients.md has no snippet {name}"
-    return found[1].replace(_ADDRESS, url)
+    assert found, f"docs/{document} has no snippet {name}"
+    return found[1]
+
+
+def snippet(name: str, url: str, document: str = "clients.md") -> str:
+    """The snippet of the document that is marked with this name, for the server at `url`."""
+    return marked(document, name).replace(_ADDRESS, url)
 
 
 def run(name: str, url: str) -> str:

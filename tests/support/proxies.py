@@ -1,4 +1,4 @@
-"""Caddy and nginx, from their wheels, with the files under deploy/; a test only says the ports."""
+"""Caddy and nginx, from their wheels: with the files under deploy/, or with what a test writes."""
 
 import contextlib
 import re
@@ -25,10 +25,17 @@ def _command(kind: str, folder: Path, config: Path) -> list[str]:
 
 @contextlib.contextmanager
 def reverse_proxy(kind: str, port: int, targets: tuple[int, int]) -> Iterator[str]:
-    """The proxy's URL, once it answers; before the servers on these two ports. Gone at the end."""
+    """The proxy's URL, with the file under deploy/, before the servers on these two ports. Gone at the end."""
     shipped = (ROOT / "deploy" / {"caddy": "Caddyfile", "nginx": "nginx.conf"}[kind]).read_text()
     ports = {"8080": port, "8001": targets[0], "8002": targets[1]}
     text = re.sub(r"(?<=127\.0\.0\.1:)(\d+)", lambda match: str(ports[match[1]]), shipped)
+    with configured_proxy(kind, text, f"http://127.0.0.1:{port}") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def configured_proxy(kind: str, text: str, url: str, health: str = "/health") -> Iterator[str]:
+    """A proxy with this configuration, once it answers at this URL. Gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix=kind))
     try:
         config = folder / "config"
@@ -37,8 +44,7 @@ def reverse_proxy(kind: str, port: int, targets: tuple[int, int]) -> Iterator[st
         log = (folder / "log").open("wb")
         with log, subprocess.Popen(_command(kind, folder, config), env=env, stderr=log, stdout=log) as process:
             try:
-                url = f"http://127.0.0.1:{port}"
-                wait_for(lambda: process.poll() is not None or _answers(url))
+                wait_for(lambda: process.poll() is not None or _answers(f"{url}{health}"))
                 assert process.poll() is None, (folder / "log").read_text()
                 yield url
             finally:
@@ -52,5 +58,5 @@ def reverse_proxy(kind: str, port: int, targets: tuple[int, int]) -> Iterator[st
 
 def _answers(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
+        return httpx.get(url, trust_env=False, verify=False).status_code == 200
     return False
