@@ -67,6 +67,13 @@ def test_only_so_many_are_remembered() -> None:
         probes.state(named(0))
 
 
+def test_one_that_was_asked_for_again_is_as_young_as_its_last_run() -> None:
+    probes = Probes(not_draining, heartbeat=15)
+    for number in [*range(REMEMBERED), 0, REMEMBERED]:
+        probes.end(probes.begin(named(number)), left=True)
+    assert probes.state(named(0)) == "left"
+
+
 @pytest.mark.parametrize(("heartbeat", "silence"), [(15, 16.5), (0.1, 0.11), (86_400, MAX_SILENCE)])
 def test_a_silence_is_a_little_longer_than_a_streams_and_bounded(heartbeat: float, silence: float) -> None:
     assert Probes(not_draining, heartbeat=heartbeat).silence == silence
