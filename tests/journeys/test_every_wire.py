@@ -4,7 +4,7 @@ import json
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from domain.errors import ERRORS
+from domain.messages import new_id
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer, live_server, make_settings, process_server, wait_for
 from tests.support.sse import parse, text_of
@@ -67,6 +68,10 @@ class Way:
     refused: Callable[[httpx.Response], str]
     failed: Callable[[bytes], str]
     said: Callable[[bytes], str]
+
+    def elsewhere(self) -> "Way":
+        """The same in another chat, where there is one: in its own, it would be the same request again."""
+        return replace(self, body={**self.body, **{name: new_id() for name in ("id", "threadId") if name in self.body}})
 
     def ask(self, server: LiveServer | str, headers: dict[str, str] | None = None) -> httpx.Response:
         url = server if isinstance(server, str) else server.url
@@ -164,7 +169,7 @@ def test_a_shutdown_refuses_and_breaks_off_in_every_wires_own_words() -> None:
         process.popen.send_signal(signal.SIGTERM)
         wait_for(lambda: httpx.get(f"{url}/ready").status_code == 503)
         for way in WAYS.values():
-            refused = way.ask(url)
+            refused = way.elsewhere().ask(url)
             assert (refused.status_code, way.refused(refused)) == (503, "server_draining")
             assert int(refused.headers["retry-after"]) > 0
         for name, (way, pieces, begun) in running.items():
