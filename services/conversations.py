@@ -121,8 +121,7 @@ class Conversations:
             stores = await self._storage.open()
             if await stores.messages.get(info.owner, session_id, answer_id) is None:  # a look waits for nobody
                 return
-            if await stores.messages.withdraw(info.owner, answer_id) and opened:
-                await stores.sessions.delete(info.owner, session_id)
+            await stores.messages.withdraw(info.owner, answer_id, opened=opened)
         except Exception as error:
             log.warning("a refused answer could not be withdrawn", stream_id=info.id, exc_info=error)
 

@@ -103,12 +103,13 @@ class MessageStore:
                 await self._database.read(partial(explain, asked=asked))
         raise StreamForgeError("session_busy")  # it was each time, and each time no more when we looked
 
-    async def withdraw(self, owner: str, answer_id: str) -> bool:
+    async def withdraw(self, owner: str, answer_id: str, *, opened: bool = False) -> bool:
         """Undo a beginning, so that nothing is left of it: a new question goes, and what was active is so again.
 
-        Only the newest answer of a session can be withdrawn, while it has no words; false for others.
+        A session that was `opened` for it goes as a whole. Only the newest answer of a session can be withdrawn,
+        while it has no words; false for others.
         """
-        return await self._database.write(partial(withdraw, owner=owner, answer_id=answer_id))
+        return await self._database.write(partial(withdraw, owner=owner, answer_id=answer_id, opened=opened))
 
     async def finish(self, answer_id: str, ending: Ending, now: float) -> bool:
         """Store what became of a running answer; false where it no longer runs, or is gone."""

@@ -15,6 +15,7 @@ _NEWEST = (
 )
 _CHILD = select(messages.c.id).where(messages.c.parent_id == bindparam("parent"))
 _DELETE = delete(messages).where(messages.c.id == bindparam("message"))
+_DELETE_SESSION = delete(sessions).where(sessions.c.id == bindparam("session"))
 _RESTORE = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"))
@@ -26,8 +27,11 @@ _RESTORE = (
 )
 
 
-def withdraw(connection: Connection, owner: str, answer_id: str) -> bool:
-    """Undo the beginning. Only for the newest message of its session, while it has no words."""
+def withdraw(connection: Connection, owner: str, answer_id: str, *, opened: bool) -> bool:
+    """Undo the beginning, with the session where that was `opened` for it.
+
+    Only for the newest message of its session, while it has no words.
+    """
     session_id = connection.execute(_SESSION, {"message": answer_id, "owner": owner}).scalar_one_or_none()
     if session_id is None:
         return False
@@ -36,6 +40,9 @@ def withdraw(connection: Connection, owner: str, answer_id: str) -> bool:
     newest = connection.execute(_NEWEST, {"session": session_id}).scalar_one_or_none()
     if answer is None or newest != answer_id or answer.text or answer.role != "assistant":
         return False
+    if opened:
+        connection.execute(_DELETE_SESSION, {"session": session_id})
+        return True
     question = row_of(connection, owner, session_id, answer.parent_id)
     assert question is not None
     changes: list[Change] = answer.undo or [(question.parent_id, question.id, None)]

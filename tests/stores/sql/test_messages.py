@@ -338,6 +338,27 @@ async def test_a_session_is_opened_with_its_first_question_and_named_by_it(
     assert (await ask(messages, "ann", (await sessions.create("ann", client_id=None, title=None, now=4.0)).id)).session
 
 
+async def test_a_session_goes_with_the_beginning_that_opened_it_unless_it_is_used(
+    messages: MessageStore, database: Database
+) -> None:
+    sessions = SessionStore(database)
+
+    async def opened() -> Begun:
+        return await messages.begin(
+            "ann", new_id(), question=Question(new_id(), "Why?", 5), parent=Append(), answer_id=new_id(),
+            stream_id=new_id(), model="m", idempotency_key=None, now=3.0, opens=True,
+        )  # fmt: skip
+
+    refused, used = await opened(), await opened()
+    assert await messages.withdraw("ann", refused.answer.id, opened=True)
+    assert await sessions.get("ann", refused.session.id) is None
+    assert await messages.get("ann", refused.session.id, refused.question.id) is None
+    await messages.finish(used.answer.id, ending("failed", ""), 4.0)
+    await ask(messages, "ann", used.session.id, "And?")
+    assert not await messages.withdraw("ann", used.answer.id, opened=True)
+    assert await texts(messages, used.session.id) == ["Why?", "", "And?", ""]
+
+
 async def test_a_title_is_taken_once_and_goes_with_what_is_withdrawn(
     messages: MessageStore, database: Database
 ) -> None:
