@@ -9,7 +9,7 @@ Moments are in seconds since the Unix epoch.
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -98,6 +98,27 @@ class Question:
     text: str
     tokens: int
     client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A message from before its session was opened, as the owner's client has it.
+
+    As an answer it has no `stream_id` and no `model`: that is how it is known for the client's word.
+    """
+
+    role: Role
+    text: str
+    tokens: int
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """That a session is made, for its first question: the owner's own `name` for it, and what was said `earlier`."""
+
+    name: str | None = None
+    earlier: Sequence[Earlier] = ()
 
 
 @dataclass(frozen=True, slots=True)

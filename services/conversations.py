@@ -21,6 +21,7 @@ from domain.messages import (
     Edit,
     Ending,
     Message,
+    Opening,
     ParentSpec,
     Question,
     Regenerate,
@@ -170,8 +171,7 @@ class Conversations:
                     idempotency_key=info.idempotency_key,
                     now=time(),
                     title=first_words(question.text) if question else None,
-                    opens=place.new,
-                    name=place.name,
+                    opening=Opening(place.name) if place.new else None,
                 )
             except Busy as busy:
                 holder = busy.stream_id

@@ -5,15 +5,14 @@ put in: a look beforehand would be out of date. The session's row is changed fir
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, String, bindparam, case, func, insert, select, update
 
 from domain.errors import StreamForgeError
-from domain.messages import Append, Begun, Busy, KeyInUse, Message, ParentSpec, Question, Session
-from stores.sql import branches
+from domain.messages import Append, Begun, Busy, KeyInUse, Message, Opening, ParentSpec, Question, Session
+from stores.sql import adopt, branches
 from stores.sql.branches import Change
-from stores.sql.rows import MESSAGE, SESSION, AnyRow, message, row_of, session
+from stores.sql.rows import SESSION, AnyRow, message, new_row, row_of, session
 from stores.sql.tables import messages, sessions
 
 
@@ -21,8 +20,7 @@ from stores.sql.tables import messages, sessions
 class Beginning:
     """What is asked for. There is a question, except for a `Regenerate`.
 
-    `title` is for a session that has none; `opens` says that there is no session of this id yet, and `name` is the
-    owner's own id for it.
+    `title` is for a session that has none; `opening` says that there is no session of this id yet.
     """
 
     owner: str
@@ -35,8 +33,7 @@ class Beginning:
     idempotency_key: str | None
     now: float
     title: str | None = None
-    opens: bool = False
-    name: str | None = None
+    opening: Opening | None = None
 
 
 _OPEN = insert(sessions)
@@ -77,8 +74,8 @@ _CLIENT_ID = select(messages.c.id).where(
 
 def begin(connection: Connection, asked: Beginning) -> Begun:
     """Put question and answer in their place, which becomes the active branch. `IntegrityError` where one is taken."""
-    if asked.opens and asked.question is not None:
-        opened, question = _opened(connection, asked, asked.question)
+    if asked.opening is not None and asked.question is not None:
+        opened, question = _opened(connection, asked, asked.question, asked.opening)
         return _put(connection, asked, opened, question, None)
     root = asked.question.id if isinstance(asked.parent, Append) and asked.question else None
     values = {
@@ -98,16 +95,20 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
     return _put(connection, asked, session(taken), question, changes)
 
 
-def _opened(connection: Connection, asked: Beginning, first: Question) -> tuple[Session, Message]:
-    """A new session, with its first message."""
-    opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, asked.name, asked.answer_id)
+def _opened(connection: Connection, asked: Beginning, first: Question, opening: Opening) -> tuple[Session, Message]:
+    """A new session, with its first question, and what was said earlier."""
+    opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, opening.name, asked.answer_id)
+    before = adopt.messages_of(opened, opening.earlier)
     values = {
         "id": opened.id, "owner": asked.owner, "created": asked.now, "updated": asked.now, "title": asked.title,
-        "client_id": asked.name, "prior_updated": asked.now, "auto_title": True, "root_id": first.id,
-        "leaf_id": asked.answer_id,
+        "client_id": opening.name, "prior_updated": asked.now, "auto_title": True,
+        "root_id": before[0].id if before else first.id, "leaf_id": asked.answer_id,
     }  # fmt: skip
     connection.execute(_OPEN, values)
-    return opened, _new(asked, first, None, 0, None)
+    if not before:
+        return opened, _new(asked, first, None, 0, None)
+    adopt.put(connection, asked.owner, before, first.id)
+    return opened, _new(asked, first, before[-1].id, len(before), None)
 
 
 def _put(
@@ -118,16 +119,13 @@ def _put(
         asked.answer_id, asked.session_id, question.id, question.depth + 1, "assistant", "running", "", 0, asked.now,
         summary_id=question.summary_id, stream_id=asked.stream_id, model=asked.model,
     )  # fmt: skip
-    rows = [_row(answer, asked.owner) | {"idempotency_key": asked.idempotency_key, "alive": asked.now, "undo": changes}]
+    rows = [
+        new_row(answer, asked.owner) | {"idempotency_key": asked.idempotency_key, "alive": asked.now, "undo": changes}
+    ]
     if asked.question is not None:
-        rows.insert(0, _row(question, asked.owner) | {"active_child_id": answer.id})
+        rows.insert(0, new_row(question, asked.owner) | {"active_child_id": answer.id})
     connection.execute(_INSERT, rows)
     return Begun(taken, question, answer)
-
-
-def _row(new: Message, owner: str) -> dict[str, Any]:
-    row = {column.name: getattr(new, column.name) for column in MESSAGE}
-    return row | {"owner": owner, "active_child_id": None, "idempotency_key": None, "alive": None, "undo": None}
 
 
 def _new(asked: Beginning, question: Question, parent: str | None, depth: int, summary: str | None) -> Message:
@@ -169,6 +167,8 @@ def _edited(
 def _again(connection: Connection, asked: Beginning, taken: AnyRow) -> tuple[Message, list[Change]]:
     target = _target(connection, asked)
     if target.role == "assistant":
+        if target.parent_id is None:  # a client's page may begin with a greeting
+            raise StreamForgeError("message_not_found", "That message answers no question.")
         target = _row_of(connection, asked, target.parent_id)
     return message(target), _branch_off(connection, taken, target, asked.answer_id)
 
@@ -201,8 +201,8 @@ def explain(connection: Connection, asked: Beginning) -> None:
         key = {"owner": asked.owner, "key": asked.idempotency_key}
         if stream := connection.execute(_KEY, key).scalar_one_or_none():
             raise KeyInUse(stream)
-    if asked.opens and asked.name is not None:
-        there = {"owner": asked.owner, "name": asked.name, "session": asked.session_id}
+    if asked.opening is not None and asked.opening.name is not None:
+        there = {"owner": asked.owner, "name": asked.opening.name, "session": asked.session_id}
         if connection.execute(_NAMED, there).first() is not None:  # opened by another request in the same moment
             raise StreamForgeError("session_busy")
     if stream := connection.execute(_HOLDER, {"session": asked.session_id}).scalar_one_or_none():

@@ -44,8 +44,8 @@ def named(connection: Connection, owner: str, session_id: str, names: Collection
     """Those of the session's messages whose id, or else client id, is one of the names."""
     client_ids = connection.execute(_BY_CLIENT_ID, {"owner": owner, "names": sorted(names)}).all()
     ids = connection.execute(_BY_ID, {"names": sorted(filter(is_id, names))}).all()
-    found = {row.client_id: row for row in client_ids} | {row.id: row for row in ids}
-    mine = {name: row for name, row in found.items() if row.session_id == session_id and row.owner == owner}
+    found = [*((row.client_id, row) for row in client_ids), *((row.id, row) for row in ids)]  # ids go first
+    mine = {name: row for name, row in found if row.session_id == session_id and row.owner == owner}
     return {name: message(row) for name, row in mine.items()}
 
 

@@ -16,6 +16,7 @@ from domain.messages import (
     Found,
     LastAnswer,
     Message,
+    Opening,
     Page,
     ParentSpec,
     Question,
@@ -81,21 +82,19 @@ class MessageStore:
         idempotency_key: str | None,
         now: float,
         title: str | None = None,
-        opens: bool = False,
-        name: str | None = None,
+        opening: Opening | None = None,
     ) -> Begun:
         """Put a question and its running answer into the session, on its active branch.
 
-        `title` is for a session that has none yet. With `opens` the session is made, with the owner's own
-        `name` for it where there is one; the question is its first.
+        `title` is for a session that has none yet. With an `opening` the session is made; the question is the first
+        that is asked in it.
 
         `Busy` where an answer is running in it, `KeyInUse` where one is for the same key; `session_not_found`,
         `message_not_found`, `client_id_taken`.
         """
         asked = Beginning(
-            owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now, title, opens,
-            name,
-        )  # fmt: skip
+            owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now, title, opening
+        )
         for _ in range(_TRIES):
             try:
                 return await self._database.write(partial(begin, asked=asked))

@@ -66,6 +66,12 @@ def message(row: AnyRow) -> Message:
     return Message(*row[: len(MESSAGE)])
 
 
+def new_row(new: Message, owner: str) -> dict[str, Any]:
+    """The row of a message that nothing follows yet."""
+    row = {column.name: getattr(new, column.name) for column in MESSAGE}
+    return row | {"owner": owner, "active_child_id": None, "idempotency_key": None, "alive": None, "undo": None}
+
+
 def row_of(connection: Connection, owner: str, session_id: str, message_id: str) -> AnyRow | None:
     """A message of the owner's session: `MESSAGE`, `active_child_id`, `undo` and `owner`.
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from domain.errors import StreamForgeError
-from domain.messages import Append, Begun, Busy, Edit, Ending, KeyInUse, Question, Regenerate, Summary, new_id
+from domain.messages import Append, Begun, Busy, Edit, Ending, KeyInUse, Opening, Question, Regenerate, Summary, new_id
 from domain.usage import Attempt, Cost, Spent, Usage
 from stores.sql.database import Database
 from stores.sql.messages import MessageStore
@@ -329,7 +329,7 @@ async def test_a_session_is_opened_with_its_first_question_and_named_by_it(
     session_id, question = new_id(), Question(new_id(), "Why?", 5)
     begun = await messages.begin(
         "ann", session_id, question=question, parent=Append(), answer_id=new_id(), stream_id=new_id(), model="m",
-        idempotency_key=None, now=3.0, title="Why?", opens=True,
+        idempotency_key=None, now=3.0, title="Why?", opening=Opening(),
     )  # fmt: skip
     assert begun.session == await sessions.get("ann", session_id)
     assert begun.session.title == "Why?"
@@ -346,7 +346,7 @@ async def test_a_session_goes_with_the_beginning_that_opened_it_unless_it_is_use
     async def opened() -> Begun:
         return await messages.begin(
             "ann", new_id(), question=Question(new_id(), "Why?", 5), parent=Append(), answer_id=new_id(),
-            stream_id=new_id(), model="m", idempotency_key=None, now=3.0, opens=True,
+            stream_id=new_id(), model="m", idempotency_key=None, now=3.0, opening=Opening(),
         )  # fmt: skip
 
     refused, used = await opened(), await opened()
