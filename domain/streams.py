@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import SAID, Cancelled, Delta, Done, Event, Failed, Said, Started, Terminal, ToolCall
+from domain.messages import Earlier
 from domain.models import NOTHING_ASKED, Parameters
 from domain.usage import spent_any
 
@@ -76,8 +77,8 @@ class Place:
 
     `edit` names a message of the user that this one replaces, on a branch of its own; `regenerate` an answer that is
     to be given anew, or the question to it: then there is no new message. `name` is the owner's own id for a session
-    that is `new`, `client_id` the one for the message. `after` is the message to go on from, where that is not the last
-    one of the active branch.
+    that is `new`, `earlier` what their client has from before, and `client_id` their own id for the message. `after` is
+    the message to go on from, where that is not the last one of the active branch.
     """
 
     session_id: str | None = None
@@ -88,6 +89,7 @@ class Place:
     on_busy: OnBusy = "reject"
     name: str | None = None
     after: str | None = None
+    earlier: Sequence[Earlier] = ()
 
 
 @dataclass(frozen=True, slots=True)

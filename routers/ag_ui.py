@@ -40,7 +40,8 @@ router = APIRouter(tags=["AG-UI"], route_class=guarded("chat"))
 async def run_agent(request: Request) -> Response:
     """Answers the last message of the thread, as a run.
 
-    Where the thread is known, its history is the one that is kept here, as in a chat of the AI SDK. A run that offers
+    Where the thread is known, its history is the one that is kept here, and where it is not, it begins with the
+    client's, as in a chat of the AI SDK. A run that offers
     tools, or goes on with what they returned, is asked with the messages that the client sends. Hanging up stops the
     model, for that is how these clients abort a run.
     """

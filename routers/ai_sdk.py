@@ -106,9 +106,9 @@ class UiChat(_Told):
 async def post_chat(chat: UiChat, request: Request) -> Response:
     """Answers the chat's last message in the parts of a UI message stream.
 
-    Where the chat is known, its history is the one that is kept here. A message that was sent before becomes a branch
-    where it has another text. Where it has not, it is the same request, and gets the answer that there is; unless that
-    came to nothing, or a new one is asked for.
+    Where the chat is known, its history is the one that is kept here; where it is not, it begins with the client's
+    messages. A message that was sent before becomes a branch where it has another text. Where it has not, it is the
+    same request, and gets the answer that there is; unless that came to nothing, or a new one is asked for.
     """
     services = services_of(request)
     key = idempotency_key(request)

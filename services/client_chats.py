@@ -1,9 +1,10 @@
 """Chats of clients that keep the conversation themselves and name it: of the AI SDK, and of AG-UI.
 
-The client's name for a chat is the `client_id` of a session of its owner. A name that is not known opens one; what
-others call so makes no difference.
+The client's name for a chat is the `client_id` of a session of its owner. A name that is not known opens one, which
+begins with what the client has of it; what others call so makes no difference.
 """
 
+import asyncio
 from dataclasses import replace
 from time import time
 
@@ -12,6 +13,7 @@ from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, Done
 from domain.messages import MAX_CLIENT_ID, Session
 from domain.streams import Order, Place
+from services.adoption import adopted, distinct
 from services.alignment import Answerable, Branch, Wanted, align
 from services.retelling import retold
 from services.storage import Storage, Stores
@@ -106,11 +108,14 @@ class ClientChats:
             await self._streaming.stop([last.stream_id])
 
     async def _find(self, caller: Caller, chat_id: str, wanted: Wanted) -> Answerable:
-        last = wanted.question
+        _ = wanted.question  # there must be one
         stores = await self._storage.open()
         session = await _session(stores, caller, chat_id)
         if session is None:
-            return Answerable(Place(new=True, name=chat_id, client_id=last.id or None), last.text)
+            *before, last = distinct(wanted.lines)
+            earlier = await asyncio.to_thread(adopted, before) if before else []
+            place = Place(new=True, name=chat_id, client_id=last.id or None, earlier=earlier)
+            return Answerable(place, last.text)
         return align(session.id, await _branch(stores, caller, session, wanted), wanted)
 
 

@@ -52,10 +52,11 @@ class Release(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question, and the tokens that there were for what was said before it."""
+    """A question, the tokens that there were for what was said before it, and whether it is the first one here."""
 
     question: Message
     tokens: int
+    first: bool
 
 
 class Conversations:
@@ -88,20 +89,28 @@ class Conversations:
                 await self.withdraw(info, opened=place.new)
             raise
         try:
-            return await self._recall(stores, info, question, replace(ask, message=question.text), candidates)
+            asked = replace(ask, message=question.text)
+            return await self._recall(stores, info, question, asked, candidates, first=place.new)
         except BaseException:
             await self.withdraw(info, opened=place.new)
             raise
 
     async def _recall(
-        self, stores: Stores, info: StreamInfo, question: Message, ask: Ask, candidates: Sequence[ModelEntry]
+        self,
+        stores: Stores,
+        info: StreamInfo,
+        question: Message,
+        ask: Ask,
+        candidates: Sequence[ModelEntry],
+        *,
+        first: bool,
     ) -> Ask:
         """What to ask, with what was said before the question."""
         session_id, _ = _in_session(info)
         if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
             return ask
         tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens)
-        self._asked[info] = _Asked(question, tokens)
+        self._asked[info] = _Asked(question, tokens, first or question.parent_id is None)
         if question.parent_id is None:
             return ask
         window = await stores.messages.window(
@@ -150,7 +159,7 @@ class Conversations:
                 await asyncio.sleep(pause)
         asked = self._asked.pop(info, None)
         if asked is not None and isinstance(sealed, Done):
-            self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens))
+            self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens, asked.first))
         return sealed
 
     async def _take(
@@ -170,8 +179,8 @@ class Conversations:
                     model=info.model,
                     idempotency_key=info.idempotency_key,
                     now=time(),
-                    title=first_words(question.text) if question else None,
-                    opening=Opening(place.name) if place.new else None,
+                    title=_title(place, question),
+                    opening=Opening(place.name, place.earlier) if place.new else None,
                 )
             except Busy as busy:
                 holder = busy.stream_id
@@ -203,6 +212,12 @@ def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: i
         first_word_ms=first_word_ms,
         total_ms=total_ms,
     )
+
+
+def _title(place: Place, question: Question | None) -> str | None:
+    """The first words that were said by the user."""
+    said = (earlier.text for earlier in place.earlier if earlier.role == "user" and earlier.text.strip())
+    return first_words(next(said, question.text)) if question else None
 
 
 def _in_session(info: StreamInfo) -> tuple[str, str]:

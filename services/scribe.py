@@ -45,12 +45,13 @@ Choose = Callable[[str], ModelEntry | None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An exchange that has ended. `tokens` is the budget that the conversation had."""
+    """An exchange that has ended. `tokens` is the budget that the conversation had; of the `first` it has its title."""
 
     info: StreamInfo
     question: Message
     answer_id: str
     tokens: int
+    first: bool
 
 
 def first_words(question: str) -> str:
@@ -102,7 +103,7 @@ class Scribe:
         if entry is None:
             return
         stores = await self._storage.open()
-        if job.question.depth == 0:
+        if job.first:
             window = await stores.messages.window(
                 job.info.owner,
                 job.question.session_id,

@@ -119,7 +119,7 @@ class StreamingService:
         """
         if replayed := await self._replay(caller, order):
             return replayed
-        self._admit(order.ask)
+        self._admit(order)
         candidates = self._models.choose(order.model, order.ask, caller)
         tail = await self._log.open(_info(caller, order, candidates[0]))
         try:
@@ -216,13 +216,15 @@ class StreamingService:
         elif not self._drain.draining:  # or it is we who have sent it away, and it comes back somewhere else
             await self._log.left(tail)
 
-    def _admit(self, ask: Ask) -> None:
+    def _admit(self, order: Order) -> None:
         """Refuse what cannot be started now, or at all.
 
-        Of a client's dialogue only what people write is short: an answer of ours that comes back may be of any length.
+        Of what a client says was said only what people write is short: an answer that comes back may be of any length.
         """
-        most = self._limits.max_message_chars
+        ask, most = order.ask, self._limits.max_message_chars
         said = [("message", "message", ask.message), ("system", "system", ask.parameters.system or "")]
+        if order.place is not None:
+            said += [("message", "messages", each.text) for each in order.place.earlier if each.role == "user"]
         if ask.dialogue is not None:
             written = [(at, turn.text) for at, turn in enumerate(ask.dialogue) if turn.role in ("user", "system")]
             said = [("message", f"messages/{at}/content", text) for at, text in written]
