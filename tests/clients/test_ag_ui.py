@@ -94,6 +94,28 @@ def test_a_thread_goes_on_with_what_was_really_said(agent: Agent, house: House) 
     assert len(house.kept(agent.thread).history(all=True)) == 6
 
 
+def test_a_thread_that_is_not_known_begins_with_what_the_client_has(agent: Agent, house: House) -> None:  # noqa: F811
+    first, second = house.part(), house.part()
+    agent.keep(
+        [
+            {"id": new_id(), "role": role, "content": text}
+            for role, text in (("user", "I am Ada."), ("assistant", "Hello"), ("assistant", "Ada!"), ("user", "lost"))
+        ]
+    )
+    agent.run(f"one {first.tag}")
+    assert house.told() == [
+        ("user", "I am Ada."), ("assistant", "Hello\n\nAda!"), ("user", f"lost\n\none {first.tag}")
+    ]  # fmt: skip
+    agent.run(f"two {second.tag}")
+    assert house.told()[2:] == [
+        ("user", f"lost\n\none {first.tag}"), ("assistant", first.text), ("user", f"two {second.tag}")
+    ]  # fmt: skip
+    kept = house.kept(agent.thread).history()
+    assert [each.get("client_id") or each["id"] for each in kept if each["text"]][::2] == [
+        agent.messages[at]["id"] for at in (0, 3, 5, 7)
+    ]  # fmt: skip
+
+
 def test_a_run_that_fails_on_the_way_says_why(agent: Agent, house: House) -> None:  # noqa: F811
     part = house.part(trouble=words_then(lambda answer: answer.reset()))
     agent.run(f"why {part.tag}")

@@ -333,6 +333,31 @@ def test_a_client_cannot_rewrite_what_was_said(node: Node, house: House, version
 
 
 @each_version
+def test_a_chat_that_is_not_known_begins_with_what_the_page_shows(node: Node, house: House, version: int) -> None:
+    first, second, third, fourth = (house.part() for _ in range(4))
+    page = Page(node, version, house.server.url)
+    kept = [
+        {"id": new_id(), "role": role, "parts": [{"type": "step-start"}, {"type": "text", "text": text}]}
+        for role, text in (("assistant", "Hello!"), ("user", "I am Ada."), ("assistant", "Hello Ada!"))
+    ]
+    page.keep(kept)
+    page.say(f"one {first.tag}")
+    assert house.told() == page.said[1:4], "from the user's first words on"
+    talk = house.kept(page.id)
+    assert [each.get("client_id") for each in talk.history()[:4]] == [each["id"] for each in page.messages[:4]]
+    page.say(f"two {second.tag}")
+    assert house.told() == page.said[1:6]
+    assert talk.texts() == [text for _, text in page.said]
+    page.say(f"I am Bob. {third.tag}", messageId=kept[1]["id"])
+    assert house.told() == [("user", f"I am Bob. {third.tag}")]
+    assert talk.texts() == ["Hello!", f"I am Bob. {third.tag}", third.text]
+    assert httpx.delete(f"{house.server.url}/sessions/{talk.id}").status_code == 204
+    page.say(f"three {fourth.tag}")
+    assert house.told() == page.said[1:4]
+    assert house.kept(page.id).texts() == [text for _, text in page.said]
+
+
+@each_version
 def test_a_chat_goes_on_where_another_page_has_left_off(node: Node, house: House, version: int) -> None:
     """Ids from /chat/history are as good as the client's own, and an old branch is gone on with."""
     first, second, third = (house.part() for _ in range(3))

@@ -105,6 +105,27 @@ async def test_a_chat_goes_on_on_another_replica_and_on_the_other_wire(pair: Pai
     assert [each["content"] for each in window] == [message["content"] for message in messages]
 
 
+async def test_a_chat_that_is_not_known_is_taken_over_by_one_of_the_replicas(
+    pair: Pair, client: httpx.AsyncClient
+) -> None:
+    part, other = pair.stage.cast(Part(words=4, held=2)), pair.stage.cast(Part(words=2))
+    chat = Chat(pair, client)
+    for role, text in (("user", "I am Ada."), ("assistant", "Hello Ada!")):
+        chat.messages.append({"id": new_id(), "role": role, "parts": [{"type": "text", "text": text}]})
+    first = chat.post(pair.here.url, part.tag)  # the same is posted everywhere
+    posts = [asyncio.create_task(post) for post in (first, *(chat.post(each.url) for each in (pair.there, pair.here)))]
+    await asked(part)
+    part.go.set()
+    answers = [await post for post in posts]
+    assert len({answer.content for answer in answers}) == 1
+    assert chat.hear(answers[0]) == part.text
+    chat.hear(await chat.post(pair.there.url, other.tag))
+    told = [request["body"]["messages"] for request in pair.stage.provider.seen.requests]
+    (window,) = [each for each in told if each[-1]["content"] == other.tag]
+    assert [each["content"] for each in window] == [each["parts"][0]["text"] for each in chat.messages[:-1]]
+    assert part.asked == 1
+
+
 async def test_what_is_anothers_chat_is_unknown_and_its_id_is_free(pair: Pair, client: httpx.AsyncClient) -> None:
     part, other = pair.stage.cast(Part(words=4, held=2)), pair.stage.cast(Part(words=2))
     chat = Chat(pair, client)
