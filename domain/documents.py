@@ -1,0 +1,107 @@
+"""Documents: what an owner has given us to know, the pieces that it is cut into, and what is found in them."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+DocumentState = Literal["queued", "parsing", "splitting", "embedding", "ready", "failed"]
+STATES: tuple[DocumentState, ...] = get_args(DocumentState)
+
+MAX_NAME = 255
+MAX_COLLECTIONS = 20
+"""Of one document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document of `owner`. Moments are in seconds since the Unix epoch, `size` in bytes.
+
+    `digest` is the SHA-256 of its bytes, in hexadecimal: an owner has the same bytes once. `media_type` and `title` are
+    what the content says, known once it was parsed; `code` is why it `failed`. `stream_id` is the log of its progress.
+    """
+
+    id: str
+    owner: str
+    name: str
+    digest: str
+    size: int
+    state: DocumentState
+    created: float
+    updated: float
+    collections: tuple[str, ...] = ()
+    media_type: str | None = None
+    title: str | None = None
+    pages: int | None = None
+    chunks: int | None = None
+    code: str | None = None
+    stream_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of a document's text, in reading order, that has one page (from 1) and one heading over it."""
+
+    text: str
+    page: int | None = None
+    heading: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What is in a document. Its whole text is that of its sections, with an empty line between them."""
+
+    media_type: str
+    sections: tuple[Section, ...]
+    title: str | None = None
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Piece `number` (from 0) of a document; `start` and `end` are where it stands in the whole text, in characters."""
+
+    number: int
+    text: str
+    start: int
+    end: int
+    page: int | None = None
+    heading: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which piece of which document."""
+
+    document_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A piece that is near a question; `score` is the cosine of their angle, -1 to 1."""
+
+    key: Key
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece as it is quoted. `title` is the document's own or else its name; `score` as in `Hit`."""
+
+    key: Key
+    title: str
+    text: str
+    page: int | None = None
+    heading: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Vectors of one model, all of one length. Those of different indexes must never be compared."""
+
+    model: str
+    dimension: int
+
+
+Vector = bytes
+"""Float32, little-endian, of length 1 as a vector: the scalar product of two is their cosine."""

@@ -1,0 +1,1 @@
+"""Where the vectors of documents' pieces are kept, and searched."""
