@@ -3,11 +3,14 @@
 A log reads, in this order:
 
 - `Started`   once, first: which stream this is
+- `Retrieving` an answer is looked for in documents, `Quoted` a passage that was found there; before the first word
 - `Retrying`, `Switched`   before the first word: the model is asked again, or another one is
 - `Reasoning` a piece of what the model thinks, `Delta` a piece of the answer, `ToolCall` a piece of a call that it
   wants the client to make; none is empty, any number
 - `Stalled`   wherever the model has been silent for a while
 - one terminal event, last: `Done`, `Failed` or `Cancelled`
+
+The log of a document that is taken in reads `Started`, any number of `Progress`, and `Done` or `Failed`.
 
 A wire that does not say what it does with one of them fails the type check.
 """
@@ -73,6 +76,40 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Quoted:
+    """A passage that the answer may lean on; in the text `[number]` refers to it. `number` counts from 1.
+
+    `id` names the piece of the document. `score` is a cosine, where it is known.
+    """
+
+    number: int
+    id: str
+    document_id: str
+    title: str
+    text: str
+    page: int | None = None
+    heading: str | None = None
+    score: float | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieving:
+    """Passages are looked for. `question` is what with, where that is not simply the message."""
+
+    question: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a document is: so many pages or pieces are `done`, of so many in all where that is known."""
+
+    phase: Literal["parsing", "splitting", "embedding"]
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stalled:
     """The model has said nothing for `seconds`; it may go on, or its clock will end the stream."""
 
@@ -101,13 +138,16 @@ class Switched:
 class Done:
     """The model said that it has finished, and why. `model` is the one that answered.
 
-    `message_id` is the stored message that the answer has become, in a session.
+    `message_id` is the stored message that the answer has become, in a session. Where it was to lean on documents,
+    `sources` are the numbers of the passages that it refers to, and `unknown_marks` how often it refers to none.
     """
 
     finish_reason: FinishReason
     model: str
     spent: Spent
     message_id: str | None = None
+    sources: tuple[int, ...] | None = None
+    unknown_marks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +168,9 @@ class Cancelled:
 
 
 Said = Delta | Reasoning | ToolCall
-Status = Stalled | Retrying | Switched
+Status = Retrieving | Progress | Stalled | Retrying | Switched
 Terminal = Done | Failed | Cancelled
-Event = Started | Said | Status | Terminal
+Event = Started | Said | Quoted | Status | Terminal
 
 SAID: tuple[type[Said], ...] = get_args(Said)
 TERMINAL: tuple[type[Terminal], ...] = get_args(Terminal)

@@ -4,6 +4,7 @@ import asyncio
 
 from structlog.contextvars import get_contextvars
 
+from domain.citations import cited
 from domain.events import Cancelled, CancelReason, Done, Failed
 from domain.models import Finished
 from services.metering import Meter
@@ -52,7 +53,8 @@ class Production:
     def done(self, finished: Finished) -> Done:
         """The outcome, when the model says that it has finished."""
         spent = self.meter.spent(self.tail.events, whole=True)
-        return Done(finished.reason, self.meter.model, spent, self.tail.info.message_id)
+        sources, unknown = cited(self.tail.events)
+        return Done(finished.reason, self.meter.model, spent, self.tail.info.message_id, sources, unknown)
 
     def failed(self, code: str, retry_after: int | None = None) -> Failed:
         """The outcome, when something goes wrong now."""

@@ -12,7 +12,10 @@ from domain.events import (
     Done,
     Event,
     Failed,
+    Progress,
+    Quoted,
     Reasoning,
+    Retrieving,
     Retrying,
     Stalled,
     Started,
@@ -21,7 +24,7 @@ from domain.events import (
     Terminal,
     ToolCall,
 )
-from wires.frames import block, progress, quote
+from wires.frames import block, progress, quote, quoted
 
 HEARTBEAT = b": hb\n"
 
@@ -54,7 +57,7 @@ class AgUiEncoder:
             return self._said("TEXT", event.text)
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
         match event:
             case Started():
                 self._message_id = event.message_id or self._stream_id
@@ -64,7 +67,9 @@ class AgUiEncoder:
                 return self._said("REASONING", text)
             case ToolCall():
                 return self._close() + self._called(event)
-            case Stalled() | Retrying() | Switched():
+            case Quoted():
+                return block({"type": "CUSTOM", "name": "source", "value": quoted(event)})
+            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
                 return block({"type": "CUSTOM", "name": "status", "value": progress(event)})
             case Done() | Failed() | Cancelled():
                 return self._close() + self._ended(event)

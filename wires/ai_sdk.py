@@ -15,7 +15,10 @@ from domain.events import (
     Event,
     Failed,
     FinishReason,
+    Progress,
+    Quoted,
     Reasoning,
+    Retrieving,
     Retrying,
     Stalled,
     Started,
@@ -24,7 +27,7 @@ from domain.events import (
     Terminal,
     ToolCall,
 )
-from wires.frames import block, progress, quote
+from wires.frames import block, progress, quote, quoted
 
 HEADERS = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
 # One LF, as on the events wire: a blank line after it would be an empty event in some parsers.
@@ -59,7 +62,7 @@ class AiSdkEncoder:
             return self._said("text", event.text)
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
         match event:
             case Started(message_id=message_id):
                 # The same on every reading: the client replaces what it has of the message when it reads it again.
@@ -68,7 +71,9 @@ class AiSdkEncoder:
                 return self._said("reasoning", text)
             case ToolCall():
                 return self._close() + self._called(event)
-            case Stalled() | Retrying() | Switched():
+            case Quoted():
+                return block(_source(event))
+            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
                 # Transient: told to the page's `onData`, and never a part of the message.
                 return block({"type": "data-status", "data": progress(event), "transient": True})
             case Done() | Failed() | Cancelled():
@@ -115,6 +120,17 @@ class AiSdkEncoder:
             return b""
         kind, self._open = self._open, ""
         return block({"type": f"{kind}-end", "id": f"{kind}-{self._number}"})
+
+
+def _source(event: Quoted) -> dict[str, object]:
+    """A document as a source; what is quoted of it stands beside, for pages that show it."""
+    return {
+        "type": "source-document",
+        "sourceId": event.id,
+        "mediaType": event.media_type or "text/plain",
+        "title": event.title,
+        "providerMetadata": {"streamforge": quoted(event)},
+    }
 
 
 def _whole_call(call_id: str, name: str, *pieces: str) -> bytes:

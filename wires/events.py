@@ -12,7 +12,10 @@ from domain.events import (
     Done,
     Event,
     Failed,
+    Progress,
+    Quoted,
     Reasoning,
+    Retrieving,
     Retrying,
     Stalled,
     Started,
@@ -22,7 +25,7 @@ from domain.events import (
     ToolCall,
 )
 from domain.usage import account
-from wires.frames import ending, failure, frame, progress, quote
+from wires.frames import ending, failure, frame, present, progress, quote, quoted
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"
@@ -42,25 +45,27 @@ class EventsEncoder:
             return f'event: delta\ndata: {{"text":{quote(event.text)}}}\nid: {self._id}-{seq}\n\n'.encode("ascii")
         return self._encode_rare(f"{self._id}-{seq}", event)
 
-    def _encode_rare(self, event_id: str, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
+    def _encode_rare(self, event_id: str, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
+        name: str
+        data: dict[str, object]
         match event:
             case Started():
                 return _start(event, event_id)
             case Reasoning(text):
-                return frame("reasoning", {"text": text}, event_id)
-            case ToolCall(call_id, name, arguments):
-                named = {"name": name} if name is not None else {}
-                return frame("tool_call", {"id": call_id, **named, "arguments": arguments}, event_id)
-            case Stalled() | Retrying() | Switched():
-                return frame("status", progress(event), event_id)
-            case Done(finish_reason, model, spent, message_id):
-                stored = {"message_id": message_id} if message_id else {}
-                data = {"finish_reason": finish_reason, "model": model, **account(spent), **stored}
-                return frame("done", data, event_id)
+                name, data = "reasoning", {"text": text}
+            case ToolCall(call_id, tool, arguments):
+                name, data = "tool_call", present(id=call_id, name=tool, arguments=arguments)
+            case Quoted():
+                name, data = "source", quoted(event)
+            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
+                name, data = "status", progress(event)
+            case Done():
+                name, data = "done", _done(event)
             case Failed() | Cancelled():
-                return frame(*ending(event), event_id)
+                name, data = ending(event)
             case _:
                 assert_never(event)
+        return frame(name, data, event_id)
 
 
 def _start(event: Started, event_id: str) -> bytes:
@@ -77,6 +82,15 @@ def _start(event: Started, event_id: str) -> bytes:
     # Random, so that the clients of a restarted server do not all come back in the same moment.
     retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
     return frame("start", data, event_id, retry=retry)
+
+
+def _done(event: Done) -> dict[str, object]:
+    leaning = present(
+        message_id=event.message_id,
+        sources=list(event.sources) if event.sources is not None else None,
+        unknown_marks=event.unknown_marks or None,
+    )
+    return {"finish_reason": event.finish_reason, "model": event.model, **account(event.spent), **leaning}
 
 
 def gone() -> bytes:

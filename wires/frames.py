@@ -11,10 +11,10 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import assert_never
 
 from domain.errors import ERRORS
-from domain.events import Cancelled, Failed, Retrying, Stalled, Status, Switched
+from domain.events import Cancelled, Failed, Progress, Quoted, Retrieving, Retrying, Stalled, Status, Switched
 from domain.usage import account
 
-__all__ = ["block", "ending", "failure", "frame", "progress", "quote"]
+__all__ = ["block", "ending", "failure", "frame", "present", "progress", "quote", "quoted"]
 
 
 def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *, retry: int | None = None) -> bytes:
@@ -35,6 +35,10 @@ def block(part: Mapping[str, object]) -> bytes:
 def progress(event: Status) -> dict[str, object]:
     """What happens on the way to an answer, as all wires show it that do."""
     match event:
+        case Retrieving(question):
+            return present(phase="retrieving", question=question)
+        case Progress(phase, done, total):
+            return present(phase=phase, done=done, total=total)
         case Stalled(seconds):
             return {"phase": "stalled", "seconds": seconds}
         case Retrying(reason, attempt, delay):
@@ -43,6 +47,25 @@ def progress(event: Status) -> dict[str, object]:
             return {"phase": "model_switched", "from": from_model, "to": to_model, "reason": reason}
         case _:
             assert_never(event)
+
+
+def quoted(event: Quoted) -> dict[str, object]:
+    """A passage, as all wires show it that have no words of their own for it."""
+    return present(
+        number=event.number,
+        id=event.id,
+        document_id=event.document_id,
+        title=event.title,
+        page=event.page,
+        heading=event.heading,
+        score=event.score,
+        text=event.text,
+    )
+
+
+def present(**fields: object) -> dict[str, object]:
+    """Those of the fields that there are."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, assert_never
 
+from domain.citations import marks
 from domain.errors import ERRORS
 from domain.events import (
     Cancelled,
@@ -16,7 +17,10 @@ from domain.events import (
     Done,
     Event,
     Failed,
+    Progress,
+    Quoted,
     Reasoning,
+    Retrieving,
     Retrying,
     Stalled,
     Started,
@@ -48,7 +52,7 @@ class OpenAIEncoder:
     With `usage` a last chunk tells what the stream took, and every other one has the field too, empty.
     """
 
-    __slots__ = ("_after", "_before", "_calls", "_content", "_empty", "_head", "_usage")
+    __slots__ = ("_after", "_before", "_calls", "_content", "_empty", "_head", "_quoted", "_said", "_usage")
 
     def __init__(self, stream_id: str, *, usage: bool = False) -> None:
         self._head = f'data: {{"id":"{completion_id(stream_id)}","object":"chat.completion.chunk"'
@@ -56,14 +60,18 @@ class OpenAIEncoder:
         self._empty = ',"usage":null' if usage else ""
         self._before = self._content = self._after = ""  # known with the first event
         self._calls: dict[str, int] = {}
+        self._quoted: list[Quoted] = []
+        self._said: list[str] = []  # only where it may refer to what is quoted
 
     def encode(self, seq: int, event: Event) -> bytes:
         """What event number `seq` adds to the body."""
         if isinstance(event, Delta):  # nearly every event: spelled out, for speed
+            if self._quoted:
+                self._said.append(event.text)
             return (self._content + quote(event.text) + self._after).encode("ascii")
         return self._encode_rare(event).encode("ascii")
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> str:
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> str:
         match event:
             case Started():
                 blocks = self._start(event)
@@ -71,7 +79,10 @@ class OpenAIEncoder:
                 blocks = f'{self._before}"reasoning_content":{quote(text)}{self._after}'
             case ToolCall():
                 blocks = f'{self._before}"tool_calls":[{_json(self._call(event))}]{self._after}'
-            case Stalled() | Retrying() | Switched():
+            case Quoted():
+                self._quoted.append(event)
+                blocks = ""
+            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
                 blocks = ""
             case Done():
                 blocks = self._end(event)
@@ -97,7 +108,10 @@ class OpenAIEncoder:
 
     def _end(self, event: Done) -> str:
         choice = f'{{"index":0,"delta":{{}},"finish_reason":"{event.finish_reason}"}}'
-        blocks = f'{self._head},"choices":[{choice}]{self._empty}}}\n\n'
+        blocks = ""
+        if cited := annotations("".join(self._said), self._quoted):
+            blocks = f'{self._before}"annotations":{_json(cited)}{self._after}'
+        blocks += f'{self._head},"choices":[{choice}]{self._empty}}}\n\n'
         if self._usage:
             blocks += f'{self._head},"choices":[],"usage":{_json(_used(event.spent.usage))}}}\n\n'
         return blocks + _DONE
@@ -117,6 +131,8 @@ def completion(info: StreamInfo, events: Sequence[Event], end: Done) -> bytes:
     text = said(events)
     thoughts = "".join([event.text for event in events if isinstance(event, Reasoning)])
     message: dict[str, Any] = {"role": "assistant", "content": None if calls and not text else text, "refusal": None}
+    if cited := annotations(text, [event for event in events if isinstance(event, Quoted)]):
+        message["annotations"] = cited
     if thoughts:
         message["reasoning_content"] = thoughts
     if calls:
@@ -131,6 +147,31 @@ def completion(info: StreamInfo, events: Sequence[Event], end: Done) -> bytes:
         "usage": _used(end.spent.usage),
     }
     return _json(answer).encode("ascii")
+
+
+def annotations(text: str, quoted: Sequence[Quoted]) -> list[dict[str, Any]]:
+    """Where the text refers to which document, with a path of this server as its address."""
+    passages = {event.number: event for event in quoted}
+    if not passages:
+        return []
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "start_index": mark.start,
+                "end_index": mark.end,
+                "title": passages[mark.number].title,
+                "url": _address(passages[mark.number]),
+            },
+        }
+        for mark in marks(text)
+        if mark.number in passages
+    ]
+
+
+def _address(event: Quoted) -> str:
+    page = f"#page={event.page}" if event.page is not None else ""
+    return f"/documents/{event.document_id}/content{page}"
 
 
 def failure(

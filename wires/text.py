@@ -14,7 +14,10 @@ from domain.events import (
     Done,
     Event,
     Failed,
+    Progress,
+    Quoted,
     Reasoning,
+    Retrieving,
     Retrying,
     Stalled,
     Started,
@@ -47,12 +50,14 @@ class TextEncoder:
             return _block(self._normalise(text))
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
         match event:
-            case Started() | Reasoning() | ToolCall() | Stalled() | Retrying() | Switched() | Done():
-                return b""
             case Failed() | Cancelled():
                 return frame(*ending(event))
+            case Started() | Reasoning() | ToolCall() | Quoted() | Done():
+                return b""
+            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
+                return b""
             case _:
                 assert_never(event)
 

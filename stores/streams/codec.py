@@ -18,7 +18,10 @@ from domain.events import (
     Done,
     Event,
     Failed,
+    Progress,
+    Quoted,
     Reasoning,
+    Retrieving,
     Retrying,
     Stalled,
     Started,
@@ -36,6 +39,9 @@ _KINDS: Final[dict[type[Event], bytes]] = {
     Reasoning: b"reasoning",
     ToolCall: b"tool_call",
     Started: b"started",
+    Retrieving: b"retrieving",
+    Quoted: b"quoted",
+    Progress: b"progress",
     Stalled: b"stalled",
     Retrying: b"retrying",
     Switched: b"switched",
@@ -70,6 +76,8 @@ def decode(kind: bytes, fields: bytes) -> Event:
         not event.id or event.name == "" or UNWRITABLE.search(f"{event.id}{event.name}{event.arguments}")
     ):
         raise Unreadable("a call that no model can have made")
+    if isinstance(event, Quoted) and UNWRITABLE.search(f"{event.id}{event.title}{event.heading}{event.text}"):
+        raise Unreadable("a passage that no document can hold")
     if isinstance(event, Failed) and event.code not in ERRORS:
         raise Unreadable("an error of an unknown code")
     return event

@@ -7,7 +7,19 @@ from typing import get_args
 
 import pytest
 
-from domain.events import Done, Event, Failed, Reasoning, Retrying, Stalled, Switched, Terminal, ToolCall
+from domain.events import (
+    Done,
+    Event,
+    Failed,
+    Quoted,
+    Reasoning,
+    Retrieving,
+    Retrying,
+    Stalled,
+    Switched,
+    Terminal,
+    ToolCall,
+)
 from domain.usage import NOTHING_USED, Attempt, Cost, Spent, Usage
 from tests.wires.samples import CANCELLED, DONE, FAILED, STREAM_ID, body, encoded, stream
 from wires import WIRES, Format
@@ -62,9 +74,22 @@ def test_calls_of_tools_read_as_in_their_golden_file(format: Format) -> None:
     assert written == (GOLDEN / f"{format}-calls.sse").read_bytes()
 
 
-def test_every_kind_of_event_is_in_a_golden_file() -> None:
-    recorded = [*stream(DELTAS), *ENDS.values(), *ON_THE_WAY, *CALLS]
-    assert {type(event) for event in recorded} == set(get_args(Event))
+QUOTED: list[Event] = [
+    Retrieving("Which colour has the ship?"),
+    Quoted(
+        1, f"{STREAM_ID}-0", STREAM_ID, "Ships", "The ship is \u201cred\u201d.", 3, "Colours", 0.5312, "application/pdf"
+    ),
+    Quoted(2, f"{STREAM_ID}-7", STREAM_ID, "notes.txt", "Blue?"),
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_sources_read_as_in_their_golden_file(format: Format) -> None:
+    begun, *said = stream(["It is \U0001f6a2 red ", "[1], not ", "blue [2, 9]."])
+    *said, _ = said
+    end = Done("stop", "small", Spent(USED, COST), sources=(1, 2), unknown_marks=1)
+    written = re.sub(rb"(?m)^retry: [0-9]{4}$", b"retry: 1731", b"".join(encoded(format, [begun, *QUOTED, *said, end])))
+    assert written == (GOLDEN / f"{format}-sources.sse").read_bytes()
 
 
 def test_usage_at_the_end_of_openais_wire_reads_as_in_its_golden_file() -> None:

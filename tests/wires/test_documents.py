@@ -1,0 +1,30 @@
+"""The wire of a document's progress to the letter."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from domain.events import Done, Event, Failed, Progress, Started
+from domain.usage import NOTHING_USED, Spent
+from tests.wires.samples import STREAM_ID
+from wires.documents import DocumentEncoder
+
+GOLDEN = Path(__file__).parent / "golden"
+NOTHING = Spent(NOTHING_USED, None)
+ON_THE_WAY: list[Event] = [
+    Started(STREAM_ID, "documents", 1763800000),
+    Progress("parsing"),
+    Progress("parsing", 2, 5),
+    Progress("splitting"),
+    Progress("embedding", 64, 640),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("ready", Done("stop", "", NOTHING)), ("failed", Failed("log_limit", NOTHING))]
+)
+def test_a_documents_way_reads_as_in_its_golden_file(name: str, end: Event) -> None:
+    encoder = DocumentEncoder(STREAM_ID, document_id="d" * 32)
+    written = b"".join(encoder.encode(seq, event) for seq, event in enumerate([*ON_THE_WAY, end], 1))
+    assert re.sub(rb"retry: [0-9]{4}", b"retry: 1731", written) == (GOLDEN / f"documents-{name}.sse").read_bytes()
