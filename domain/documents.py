@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 DocumentState = Literal["queued", "parsing", "splitting", "embedding", "ready", "failed"]
 STATES: tuple[DocumentState, ...] = get_args(DocumentState)
+Work = Literal["parsing", "splitting", "embedding"]
+"""The states of a document that somebody works on."""
 
 MAX_NAME = 255
 MAX_COLLECTIONS = 20
@@ -34,6 +36,15 @@ class Document:
     chunks: int | None = None
     code: str | None = None
     stream_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A document to be read, by whoever has claimed it. `attempt` counts from 1."""
+
+    document: Document
+    content: bytes
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)

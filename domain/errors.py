@@ -36,7 +36,7 @@ ERRORS: dict[str, ErrorKind] = {
     "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
     "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
     "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
-    "probe_not_found": ErrorKind(404, True, "No such probe: another server has it, or it was a while ago. Ask again."),
+    "document_not_found": ErrorKind(404, False, "No such document. GET /documents lists yours."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
     "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
     "cursor_ahead": ErrorKind(409, False, "The cursor lies beyond the stream's newest event."),
@@ -57,6 +57,9 @@ ERRORS: dict[str, ErrorKind] = {
     "model_not_found": ErrorKind(404, False, "There is no model of that name. GET /models lists those there are."),
     "unsupported_parameter": ErrorKind(422, False, "The model does not take this parameter. `errors` names it."),
     "rate_limited": ErrorKind(429, True, "Too many requests. Wait as long as Retry-After says."),
+    "too_many_documents": ErrorKind(
+        429, True, "As many of your documents are waiting as this server takes. Send more when some are read."
+    ),
     # The server
     "internal_error": ErrorKind(500, True, "The server failed. Quote the X-Request-Id when you report it."),
     "too_many_streams": ErrorKind(503, True, "The server is at its limit of live streams. Try again shortly."),
