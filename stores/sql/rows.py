@@ -1,11 +1,12 @@
 """Rows as the domain's values, and values as cursors. Columns stand in the order of the dataclasses' fields."""
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, String, Table, any_, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.errors import StreamForgeError
@@ -28,6 +29,14 @@ _GET = select(*MESSAGE, messages.c.active_child_id, messages.c.undo, messages.c.
 )
 
 _SEQ = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MOMENT = re.compile(r"([0-9]{1,16}\.[0-9]{1,16})-([0-9a-f]{32})", re.ASCII)
+
+
+def among(column: ColumnElement[str], values: Collection[str], dialect: str) -> ColumnElement[bool]:
+    """That the column holds one of the values, of which there may be more than a statement has parameters."""
+    if dialect == "postgresql":
+        return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(String)))
+    return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
 def insert_unless_there(database: Database, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -48,6 +57,19 @@ def seq_of(cursor: str | None) -> int | None:
     if not _SEQ.fullmatch(cursor):
         raise bad_cursor()
     return int(cursor)
+
+
+def moment_of(cursor: str) -> tuple[float, str]:
+    """A moment and an id, from a cursor that is of the two: see `moment_cursor`."""
+    found = _MOMENT.fullmatch(cursor)
+    if not found:
+        raise bad_cursor()
+    return float(found[1]), found[2]
+
+
+def moment_cursor(moment: float, id: str) -> str:
+    """Where a list that is ordered by a moment, and then by id, goes on."""
+    return f"{moment!r}-{id}"
 
 
 def page(rows: Sequence[AnyRow], limit: int, item: Callable[[AnyRow], T], cursor: Callable[[AnyRow], str]) -> Page[T]:

@@ -1,6 +1,5 @@
 """Sessions. What is another's does not exist; who removes one is told whose streams to stop."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +7,8 @@ from sqlalchemy import Connection, Executable, bindparam, delete, select, update
 
 from domain.messages import Page, Session, new_id
 from stores.sql.database import Database
-from stores.sql.rows import SESSION, bad_cursor, insert_unless_there, page, session
+from stores.sql.rows import SESSION, insert_unless_there, moment_cursor, moment_of, page, session
 from stores.sql.tables import messages, sessions, summaries, usage
-
-_CURSOR = re.compile(r"([0-9]{1,16}\.[0-9]{1,16})-([0-9a-f]{32})", re.ASCII)
 
 _MINE = (sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner_"))
 _GET = select(*SESSION).where(*_MINE)
@@ -88,13 +85,10 @@ class SessionStore:
         values: dict[str, Any] = {"owner_": owner, "most": limit + 1}
         query = _LIST
         if after is not None:
-            found = _CURSOR.fullmatch(after)
-            if not found:
-                raise bad_cursor()
             query = _LIST_ON
-            values |= {"moment": float(found[1]), "session": found[2]}
+            values["moment"], values["session"] = moment_of(after)
         rows = await self._database.read(lambda connection: connection.execute(query, values).all())
-        return page(rows, limit, session, lambda row: f"{row.updated!r}-{row.id}")
+        return page(rows, limit, session, lambda row: moment_cursor(row.updated, row.id))
 
     async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
         """Give it a title that no automatic one replaces."""
