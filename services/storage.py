@@ -14,6 +14,8 @@ from domain.errors import StreamForgeError
 from stores.sql.glance import VERSIONS, glance
 
 if TYPE_CHECKING:
+    from stores.sql.database import Database
+    from stores.sql.documents import DocumentStore
     from stores.sql.keys import KeyStore
     from stores.sql.messages import MessageStore
     from stores.sql.sessions import SessionStore
@@ -28,6 +30,9 @@ class Stores:
     sessions: "SessionStore"
     messages: "MessageStore"
     usage: "UsageStore"
+    documents: "DocumentStore"
+    database: "Database"
+    """What a store of vectors is made from that keeps them beside the rest."""
 
 
 class StorageError(Exception):
@@ -98,7 +103,7 @@ class Storage:
     async def _open(self) -> Stores:
         sql = {  # in a thread, which takes a while; the schema's part is looked for when the database is opened
             name: await asyncio.to_thread(import_module, f"stores.sql.{name}")
-            for name in ("database", "schema", "keys", "sessions", "messages", "usage")
+            for name in ("database", "schema", "keys", "sessions", "messages", "usage", "documents")
         }
         database = await self._stack.enter_async_context(sql["database"].open_database(self._url))
         return Stores(
@@ -106,4 +111,6 @@ class Storage:
             sql["sessions"].SessionStore(database),
             sql["messages"].MessageStore(database),
             sql["usage"].UsageStore(database),
+            sql["documents"].DocumentStore(database),
+            database,
         )

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 """The schema's versions that this program knows, oldest first: its own is the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """`version` is the schema's, `None` where there is none; `pending`, that answers are marked as running."""
+    """`version` is the schema's, `None` where there is none; `pending`, that answers are marked as running.
+
+    `documents` says that some are waiting, or were being worked on.
+    """
 
     version: str | None
     pending: bool
+    documents: bool = False
 
     @property
     def outdated(self) -> bool:
@@ -32,9 +36,15 @@ def glance(file: Path) -> Glance:
         if not _has(connection, "alembic_version"):
             return Glance(None, pending=False)
         version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        running = "SELECT 1 FROM messages WHERE state = 'running' LIMIT 1"
-        pending = _has(connection, "messages") and connection.execute(running).fetchone() is not None
-        return Glance(version[0] if version else None, pending)
+        pending = _any(connection, "messages", "state = 'running'")
+        documents = _any(connection, "documents", "state NOT IN ('ready', 'failed')")
+        return Glance(version[0] if version else None, pending, documents)
+
+
+def _any(connection: sqlite3.Connection, table: str, condition: str) -> bool:
+    """Whether there are such rows. An older schema has not every table."""
+    query = f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1"  # noqa: S608 - both are ours
+    return _has(connection, table) and connection.execute(query).fetchone() is not None
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:

@@ -1,6 +1,7 @@
 """The tables. Moments are in seconds since the Unix epoch; ids are 32 hexadecimal characters, keys' are shorter.
 
-A change here is a migration in `stores/sql/migrations/versions`; a test compares the two.
+A change here is a migration in `stores/sql/migrations/versions`; a test compares the two. Those of documents are in
+`stores.sql.document_tables`.
 """
 
 from sqlalchemy import (
@@ -23,15 +24,19 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-_NUMBER = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself where the key is an INTEGER."""
+
+def number() -> BigInteger:
+    """The type of a key that numbers rows, which SQLite does by itself where it is an INTEGER."""
+    return BigInteger().with_variant(Integer, "sqlite")
 
 
-def _id(name: str, *, null: bool = True) -> Column[str]:
+def id_column(name: str, *, null: bool = True) -> Column[str]:
+    """An id, of this or another table."""
     return Column(name, String(32), nullable=null)
 
 
-def _owner() -> Column[str]:
+def owner_column() -> Column[str]:
+    """Whose a row is."""
     return Column("owner", String(200), nullable=False)
 
 
@@ -39,7 +44,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", String(32), primary_key=True),
-    _owner(),
+    owner_column(),
     Column("name", String(200), nullable=False),
     Column("prefix", String(32), nullable=False),
     Column("digest", LargeBinary, nullable=False),
@@ -55,15 +60,15 @@ sessions = Table(
     "sessions",
     metadata,
     Column("id", String(32), primary_key=True),
-    _owner(),
+    owner_column(),
     Column("client_id", String(200)),
     Column("title", String(200)),
     Column("auto_title", Boolean, nullable=False),  # until a person has set one
     Column("created", Double, nullable=False),
     Column("updated", Double, nullable=False),
-    _id("root_id"),  # the active first message
-    _id("leaf_id"),  # the last message of the active branch
-    _id("prior_leaf_id"),  # what this and `updated` were before the newest answer was begun
+    id_column("root_id"),  # the active first message
+    id_column("leaf_id"),  # the last message of the active branch
+    id_column("prior_leaf_id"),  # what this and `updated` were before the newest answer was begun
     Column("prior_updated", Double),
     Index("sessions_updated", "owner", "updated", "id"),
     Index(
@@ -79,12 +84,12 @@ sessions = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("seq", _NUMBER, Identity(), primary_key=True),  # the order in which they came
+    Column("seq", number(), Identity(), primary_key=True),  # the order in which they came
     Column("id", String(32), nullable=False, unique=True),
     Column("session_id", String(32), ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
-    _owner(),
-    _id("parent_id"),
-    _id("active_child_id"),
+    owner_column(),
+    id_column("parent_id"),
+    id_column("active_child_id"),
     Column("undo", JSON(none_as_null=True)),  # what a new branch changed: see stores/sql/branches.py
     Column("depth", Integer, nullable=False),
     Column("role", String(16), nullable=False),
@@ -93,8 +98,8 @@ messages = Table(
     Column("tokens", Integer, nullable=False),
     Column("created", Double, nullable=False),
     Column("client_id", String(200)),
-    _id("summary_id"),
-    _id("stream_id"),
+    id_column("summary_id"),
+    id_column("stream_id"),
     Column("model", String(200)),
     Column("finish_reason", String(32)),
     Column("code", String(50)),
@@ -145,7 +150,7 @@ summaries = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("session_id", String(32), ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
-    _id("message_id", null=False),
+    id_column("message_id", null=False),
     Column("depth", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("tokens", Integer, nullable=False),
@@ -157,11 +162,11 @@ summaries = Table(
 usage = Table(
     "usage",
     metadata,
-    Column("id", _NUMBER, Identity(), primary_key=True),
-    _owner(),
-    _id("key_id"),
+    Column("id", number(), Identity(), primary_key=True),
+    owner_column(),
+    id_column("key_id"),
     Column("stream_id", String(32), nullable=False, unique=True),
-    _id("session_id"),  # what was used stays when its session goes
+    id_column("session_id"),  # what was used stays when its session goes
     Column("model", String(200), nullable=False),
     Column("state", String(16), nullable=False),
     Column("day", String(10), nullable=False),  # 2026-01-31, in UTC

@@ -6,6 +6,7 @@ from typing import Any
 from domain.errors import StreamForgeError
 from services.storage import Storage, Stores
 from stores.sql.database import open_database
+from stores.sql.documents import DocumentStore
 from stores.sql.keys import KeyStore
 from stores.sql.messages import MessageStore
 from stores.sql.sessions import SessionStore
@@ -53,4 +54,6 @@ class FailingStorage(Storage):
         opened = await self._stack.enter_async_context(open_database(self._url))
         self.database = Failing(opened, ("read", "write"), "storage_unavailable")
         base: Any = self.database
-        return Stores(KeyStore(base), SessionStore(base), MessageStore(base), UsageStore(base))
+        return Stores(
+            KeyStore(base), SessionStore(base), MessageStore(base), UsageStore(base), DocumentStore(base), base
+        )

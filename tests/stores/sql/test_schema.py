@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -17,8 +17,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
+from domain.documents import Key
 from stores.sql.address import sqlite_file
 from stores.sql.database import open_database
+from stores.sql.document_tables import sqlite_only
+from stores.sql.documents import DocumentStore
 from stores.sql.glance import VERSIONS, Glance, glance
 from stores.sql.messages import MessageStore
 from stores.sql.postgres import postgres_engine
@@ -45,6 +48,15 @@ DATA = {
         "('z', 's', 'a', 1, 'short', 1, 'm', 1)",
         "INSERT INTO usage (owner, stream_id, model, state, day, input_tokens, output_tokens, exact, created) VALUES "
         "('ann', 't', 'm', 'completed', '2026-01-01', 1, 2, true, 1)",
+    ),
+    "0002": (
+        "INSERT INTO documents (id, owner, name, digest, size, state, created, updated, chunks, attempts) "
+        "VALUES ('d', 'ann', 'fish.txt', 'f', 4, 'ready', 1, 1, 1, 1)",
+        "INSERT INTO document_contents (document_id, content) VALUES ('d', 'fish')",
+        "INSERT INTO document_collections (document_id, name, owner) VALUES ('d', 'sea', 'ann')",
+        'INSERT INTO document_chunks (document_id, owner, number, start, "end", text) '
+        "VALUES ('d', 'ann', 0, 0, 10, 'fish swims')",
+        "INSERT INTO vector_index (id, model, dimension, updated) VALUES (1, 'm', 2, 1)",
     ),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""
@@ -105,25 +117,32 @@ def test_data_of_each_version_is_there_at_the_newest(empty: str, version: str) -
 
     async def read() -> None:
         async with open_database(empty) as database:
-            page = await MessageStore(database).history("ann", "s", None, 10)
-            assert [message.text for message in page.items] == ["why", "because"]
+            history = await MessageStore(database).history("ann", "s", None, 10)
+            assert [message.text for message in history.items] == ["why", "because"]
             found = await MessageStore(database).search("ann", "because", None, 10)
             assert [one.message.id for one in found.items] == ["a"]
             await ask(MessageStore(database), "ann", "s")
+            documents = DocumentStore(database)
+            page = await documents.list("ann", collection=None, after=None, limit=10)
+            assert [document.id for document in page.items] == (["d"] if version >= "0002" else [])
+            keys = await documents.keywords("ann", "swimming", document_ids=None, limit=10)
+            assert keys == ([Key("d", 0)] if version >= "0002" else [])
 
     asyncio.run(read())
 
 
 def test_the_migrated_schema_is_the_programs(empty: str) -> None:
-    """The index of words, which SQLAlchemy cannot describe, is left out."""
+    """The indexes of words, which SQLAlchemy cannot describe, are left out."""
     migrate(empty)
+    tables: Any = [metadata, sqlite_only] if sqlite_file(empty) else metadata
 
     def differences(connection: Connection) -> list[object]:
         def ours(_: object, name: str | None, *__: object) -> bool:
-            return not (name or "").startswith("messages_words")
+            return not (name or "").startswith(("messages_words", "document_words"))
 
         options = {"include_object": ours, "compare_type": True}
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+        context = MigrationContext.configure(connection, opts=options)
+        return list(compare_metadata(context, tables))
 
     assert at(empty, differences) == []
 
@@ -131,7 +150,7 @@ def test_the_migrated_schema_is_the_programs(empty: str) -> None:
 def test_of_several_that_migrate_at_once_one_does_and_all_are_content(empty: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         before = list(threads.map(lambda _: migrate(empty), range(4)))
-    assert sorted(map(str, before)) == ["0001", "0001", "0001", "None"]
+    assert sorted(map(str, before)) == [*[VERSIONS[-1]] * 3, "None"]
     assert migrate(empty) == VERSIONS[-1]
 
 
@@ -182,16 +201,16 @@ def test_a_glance_tells_the_version_and_whether_answers_were_left_running(tmp_pa
     file = tmp_path / "a folder 100%?#" / "streamforge.db"
     url = f"sqlite:///{file}"
     migrate(url)
-    assert glance(file) == Glance("0001", pending=False)
+    assert glance(file) == Glance(VERSIONS[-1], pending=False)
 
     async def leave() -> None:
         async with open_database(url) as database:
             session = await SessionStore(database).create("ann", client_id=None, title=None, now=1.0)
             await ask(MessageStore(database), "ann", session.id)
-            assert await asyncio.to_thread(glance, file) == Glance("0001", pending=True)
+            assert await asyncio.to_thread(glance, file) == Glance(VERSIONS[-1], pending=True)
 
     asyncio.run(leave())
-    assert glance(file) == Glance("0001", pending=True)
+    assert glance(file) == Glance(VERSIONS[-1], pending=True)
 
 
 def test_a_glance_at_another_programs_file_sees_no_schema(tmp_path: Path) -> None:

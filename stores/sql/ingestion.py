@@ -1,0 +1,152 @@
+"""The queue of documents that are to be read, which any number of workers share.
+
+A worker has a document until its lease ends. Who loses it, because the lease ended or the document was deleted, is
+told so by every further change being refused. Moments are given by the workers, whose clocks must agree to within
+less than a lease.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
+
+from domain.documents import Chunk, Document, Job
+from stores.sql import shelf
+from stores.sql.document_tables import chunks, contents, documents
+from stores.sql.shelf import DOCUMENT
+
+CHUNK = tuple(chunks.c[field.name] for field in fields(Chunk))
+
+_BATCH = 500
+"""Rows that are put in at a time: on PostgreSQL the event loop makes them ready."""
+
+_UNFINISHED = text("documents.state NOT IN ('ready', 'failed')")  # in the words of the index that finds them
+_QUEUED = documents.c.state == "queued"
+_OVERDUE = ~_QUEUED & (documents.c.lease <= bindparam("moment"))
+_CLAIMABLE = (_UNFINISHED, or_(_QUEUED, _OVERDUE))
+_FREE = {"worker": None, "lease": None}
+
+_LOOK = select(documents.c.id).where(*_CLAIMABLE).limit(1)
+_PENDING = select(documents.c.id).where(_UNFINISHED).limit(1)
+_CRASHED = (
+    update(documents)
+    .where(
+        documents.c.id.in_(
+            select(documents.c.id)
+            .where(_UNFINISHED, _OVERDUE, documents.c.attempts >= bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(state="failed", code="document_crashed", updated=bindparam("moment"), **_FREE)
+    .returning(*DOCUMENT)
+)
+_busy = (
+    select(documents.c.owner, func.count().label("count"))
+    .where(_UNFINISHED, ~_QUEUED, documents.c.lease > bindparam("moment"))
+    .group_by(documents.c.owner)
+    .subquery("busy")
+)
+_NEXT = (
+    select(documents.c.id)
+    .outerjoin(_busy, _busy.c.owner == documents.c.owner)
+    .where(*_CLAIMABLE)
+    .order_by(func.coalesce(_busy.c.count, 0), documents.c.created, documents.c.id)
+    .limit(1)
+    .with_for_update(of=documents, skip_locked=True)
+)
+_TAKE = (
+    update(documents)
+    .where(documents.c.id == bindparam("document"))
+    .values(
+        state="parsing",
+        updated=bindparam("moment"),
+        worker=bindparam("by"),
+        lease=bindparam("until"),
+        attempts=documents.c.attempts + 1,
+    )
+    .returning(*DOCUMENT, documents.c.attempts)
+)
+_CONTENT = select(contents.c.content).where(contents.c.document_id == bindparam("document"))
+_HELD = (documents.c.id == bindparam("document"), documents.c.worker == bindparam("by"), _UNFINISHED)
+_RENEW = update(documents).where(*_HELD).values(lease=bindparam("until"))
+_RELEASE = update(documents).where(*_HELD).values(state="queued", attempts=documents.c.attempts - 1, **_FREE)
+_FAIL = (
+    update(documents)
+    .where(*_HELD)
+    .values(state="failed", code=bindparam("reason"), updated=bindparam("moment"), **_FREE)
+)
+_READY = (
+    update(documents)
+    .where(*_HELD)
+    .values(state="ready", code=None, chunks=bindparam("count"), updated=bindparam("moment"), **_FREE)
+    .returning(documents.c.owner)
+)
+_CLEAR = delete(chunks).where(chunks.c.document_id == bindparam("document"))
+
+
+def pending(connection: Connection) -> bool:
+    """Whether anything waits, or is being worked on."""
+    return connection.execute(_PENDING).first() is not None
+
+
+def waits(connection: Connection, now: float) -> bool:
+    """Whether there is something to claim."""
+    return connection.execute(_LOOK, {"moment": now}).first() is not None
+
+
+def expire(connection: Connection, now: float, attempts: int) -> list[Document]:
+    """Give up documents that so many workers were lost with."""
+    rows = connection.execute(_CRASHED, {"moment": now, "most": attempts}).all()
+    return shelf.with_collections(connection, rows)
+
+
+def claim(connection: Connection, worker: str, now: float, lease: float, attempts: int) -> Job | None:
+    """Take the oldest document of the owner for whom the fewest are being worked on."""
+    expire(connection, now, attempts)
+    document_id = connection.execute(_NEXT, {"moment": now}).scalar_one_or_none()
+    if document_id is None:
+        return None
+    values = {"document": document_id, "by": worker, "moment": now, "until": now + lease}
+    *_, attempt = row = connection.execute(_TAKE, values).one()
+    document = shelf.with_collections(connection, [row])[0]
+    return Job(document, bytes(connection.execute(_CONTENT, {"document": document_id}).scalar_one()), attempt)
+
+
+def renew(connection: Connection, document_id: str, worker: str, until: float) -> bool:
+    """Have it for longer."""
+    values = {"document": document_id, "by": worker, "until": until}
+    return connection.execute(_RENEW, values).rowcount > 0
+
+
+def release(connection: Connection, document_id: str, worker: str) -> None:
+    """Put it back, as if it had not been taken."""
+    connection.execute(_RELEASE, {"document": document_id, "by": worker})
+
+
+def advance(connection: Connection, document_id: str, worker: str, changes: Mapping[str, object]) -> bool:
+    """Say how far it is, and what was learnt of it."""
+    change = update(documents).where(*_HELD).values(dict(changes))
+    return connection.execute(change, {"document": document_id, "by": worker}).rowcount > 0
+
+
+def complete(connection: Connection, document_id: str, worker: str, pieces: Sequence[Chunk], now: float) -> bool:
+    """Keep its pieces; from now on it is found."""
+    values = {"document": document_id, "by": worker, "count": len(pieces), "moment": now}
+    owner = connection.execute(_READY, values).scalar_one_or_none()
+    if owner is None:
+        return False
+    connection.execute(_CLEAR, {"document": document_id})
+    for first in range(0, len(pieces), _BATCH):
+        rows = [
+            {"document_id": document_id, "owner": owner}
+            | {column.name: getattr(piece, column.name) for column in CHUNK}
+            for piece in pieces[first : first + _BATCH]
+        ]
+        connection.execute(insert(chunks), rows)
+    return True
+
+
+def fail(connection: Connection, document_id: str, worker: str, code: str, now: float) -> bool:
+    """It cannot be read, and why."""
+    values = {"document": document_id, "by": worker, "reason": code, "moment": now}
+    return connection.execute(_FAIL, values).rowcount > 0

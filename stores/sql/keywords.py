@@ -1,0 +1,130 @@
+"""Looking for a question's words in the pieces of one's own documents: any of them will do, the best come first.
+
+Words are looked up in the index of words, by their English stems, which does little harm to other languages. The
+rarer a word is, the more it says. Scripts that put no space between words are cut into pairs of signs, and looked for
+in every piece of the owner's: as slow as there are many, no slower.
+"""
+
+import re
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, case, column, func, literal_column, or_, select, table, text
+
+from domain.documents import Key
+from stores.sql.document_tables import chunks
+from stores.sql.rows import among
+
+MAX_QUERY = 2_000
+"""Characters of a question that are looked at."""
+MAX_WORDS = 32
+
+_RUN = re.compile(r"[^\W_]+")
+_NO_SPACES = "\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff"
+_PART = re.compile(f"[{_NO_SPACES}]+|[^{_NO_SPACES}]+")
+_UNSPACED = re.compile(f"[{_NO_SPACES}]")
+
+_STOP = {
+    "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
+    "for", "from", "had", "has", "have", "how", "i", "if", "in", "is", "it", "its", "me", "my", "of", "on", "or",
+    "our", "should", "so", "some", "than", "that", "the", "their", "them", "there", "these", "they", "this",
+    "those", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "why", "will", "with",
+    "would", "you", "your",
+}  # fmt: skip
+"""They are in most pieces, and say nothing. PostgreSQL has a list of its own, for which it changes nothing."""
+
+_HAS_INDEX = text("SELECT count(*) FROM sqlite_master WHERE name = 'document_words'")
+_FOUND = table("document_words", column("rowid"))
+
+_RANKED = """
+WITH words AS (
+    SELECT DISTINCT plainto_tsquery('english', word) AS word FROM unnest(CAST(:words AS text[])) AS word
+), counted AS (
+    SELECT word, (
+        SELECT count(*) FROM document_chunks WHERE owner = :owner AND document_words @@ word
+    ) AS found FROM words WHERE numnode(word) > 0
+), weighed AS (
+    SELECT word, ln(1 + (every.count - found + 0.5) / (found + 0.5)) AS weight FROM counted, (
+        SELECT count(*) FROM document_chunks WHERE owner = :owner
+    ) AS every WHERE found > 0
+)
+SELECT document_id, number FROM weighed JOIN document_chunks ON owner = :owner AND document_words @@ word {only}
+GROUP BY seq ORDER BY sum(weight * ts_rank(document_words, word, 1)) DESC, seq LIMIT :most
+"""
+"""As BM25 does: the weight of a word, by how much of a piece is that word, with less for each time more."""
+
+
+def keywords(
+    connection: Connection, owner: str, query: str, document_ids: Collection[str] | None, limit: int
+) -> list[Key]:
+    """The owner's pieces that hold the most of what is looked for."""
+    words, pairs = terms(query)
+    if not words and not pairs:
+        return []
+    if pairs or (connection.dialect.name == "sqlite" and not connection.scalar(_HAS_INDEX)):
+        return _scanned(connection, owner, [*words, *pairs][:MAX_WORDS], document_ids, limit)
+    look_up = _in_postgresql if connection.dialect.name == "postgresql" else _in_sqlite
+    return look_up(connection, owner, words, document_ids, limit)
+
+
+def terms(query: str) -> tuple[list[str], list[str]]:
+    """The words of a question that say something, and the pairs of signs of scripts without spaces."""
+    words: dict[str, None] = {}
+    pairs: dict[str, None] = {}
+    for run in _RUN.findall(query[:MAX_QUERY].lower()):
+        for part in _PART.findall(run):
+            if _UNSPACED.match(part):
+                pairs |= dict.fromkeys(part[at : at + 2] for at in range(max(len(part) - 1, 1)))
+            else:
+                words[part] = None
+    telling = [word for word in words if word not in _STOP]
+    return (telling or ([] if pairs else list(words)))[:MAX_WORDS], list(pairs)[:MAX_WORDS]
+
+
+def _in_sqlite(
+    connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
+) -> list[Key]:
+    match = f"{{heading text}} : ({' OR '.join(map(_quoted, words))})"
+    if re.search("[a-zA-Z0-9]", owner):  # a first sieve: nobody pays for the documents of others
+        match = f"owner : {_quoted(owner)} AND {match}"
+    query = (
+        select(chunks.c.document_id, chunks.c.number)
+        .join(_FOUND, _FOUND.c.rowid == chunks.c.seq)
+        .where(literal_column("document_words").op("MATCH")(match), chunks.c.owner == owner)
+        .where(*_of(document_ids, connection))
+        .order_by(literal_column("bm25(document_words, 0, 1, 1)"), chunks.c.seq)
+        .limit(limit)
+    )
+    return [Key(*row) for row in connection.execute(query)]
+
+
+def _quoted(words: str) -> str:
+    return '"' + words.replace('"', '""') + '"'
+
+
+def _in_postgresql(
+    connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
+) -> list[Key]:
+    only = "" if document_ids is None else "AND document_id = ANY(CAST(:ids AS text[]))"
+    values = {"owner": owner, "words": words, "most": limit}
+    if document_ids is not None:
+        values["ids"] = list(document_ids)
+    return [Key(*row) for row in connection.execute(text(_RANKED.format(only=only)), values)]
+
+
+def _scanned(
+    connection: Connection, owner: str, parts: list[str], document_ids: Collection[str] | None, limit: int
+) -> list[Key]:
+    said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
+    held = [said.icontains(part, autoescape=True) for part in parts]
+    count = sum((case((one, 1), else_=0) for one in held[1:]), case((held[0], 1), else_=0))
+    query = (
+        select(chunks.c.document_id, chunks.c.number)
+        .where(chunks.c.owner == owner, or_(*held), *_of(document_ids, connection))
+        .order_by(count.desc(), chunks.c.seq)
+        .limit(limit)
+    )
+    return [Key(*row) for row in connection.execute(query)]
+
+
+def _of(document_ids: Collection[str] | None, connection: Connection) -> tuple[ColumnElement[bool], ...]:
+    return () if document_ids is None else (among(chunks.c.document_id, document_ids, connection.dialect.name),)

@@ -1,0 +1,133 @@
+"""Documents are put on the shelf, looked at, and taken away with everything that is of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from domain.documents import MAX_COLLECTIONS, Document
+from domain.errors import StreamForgeError
+from domain.messages import Page
+from stores.sql.document_tables import collections, contents, documents
+from stores.sql.rows import AnyRow, moment_cursor, moment_of
+
+DOCUMENT = tuple(documents.c[field.name] for field in fields(Document) if field.name != "collections")
+MINE = (documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
+
+_LOCK_CLASS = 0x444F4353  # any number that no other program takes: "DOCS"
+_LOCK = select(func.pg_advisory_xact_lock(_LOCK_CLASS, func.hashtext(bindparam("owner_"))))
+_SAME = (
+    select(*DOCUMENT)
+    .where(documents.c.owner == bindparam("owner_"), documents.c.digest == bindparam("digest"))
+    .with_for_update()
+)
+_WAITING = (
+    select(func.count())
+    .select_from(documents)
+    .where(documents.c.owner == bindparam("owner_"), documents.c.state == "queued")
+)
+_GET = select(*DOCUMENT).where(*MINE)
+_CONTENT = select(contents.c.content).join(documents, documents.c.id == contents.c.document_id).where(*MINE)
+_DELETE = delete(documents).where(*MINE)
+_DELETE_ALL = delete(documents).where(documents.c.owner == bindparam("owner_")).returning(documents.c.id)
+_COLLECTIONS_OF = (
+    select(collections.c.document_id, collections.c.name)
+    .where(collections.c.document_id.in_(bindparam("ids", expanding=True)))
+    .order_by(collections.c.name)
+)
+_COLLECTIONS = (
+    select(collections.c.name, func.count())
+    .where(collections.c.owner == bindparam("owner_"))
+    .group_by(collections.c.name)
+    .order_by(collections.c.name)
+    .limit(bindparam("most"))
+)
+
+
+def mine(owner: str, document_id: str) -> dict[str, str]:
+    """The values for `MINE`."""
+    return {"owner_": owner, "document": document_id}
+
+
+def with_collections(connection: Connection, rows: Sequence[AnyRow]) -> list[Document]:
+    """Documents, from rows that begin with `DOCUMENT`."""
+    names: dict[str, list[str]] = {row.id: [] for row in rows}
+    for document_id, name in connection.execute(_COLLECTIONS_OF, {"ids": list(names)}):
+        names[document_id].append(name)
+    fields_of = ({column.name: value for column, value in zip(DOCUMENT, row, strict=False)} for row in rows)
+    return [Document(**known, collections=tuple(names[known["id"]])) for known in fields_of]
+
+
+def add(connection: Connection, new: Document, content: bytes, limit: int) -> tuple[Document, bool]:
+    """Put it in, or the collections to the one of the same bytes that is there; says whether it is new."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"owner_": new.owner})  # or two at once would both find room, or nothing
+    row = connection.execute(_SAME, {"owner_": new.owner, "digest": new.digest}).one_or_none()
+    if row is not None:
+        there = with_collections(connection, [row])[0]
+        _file(connection, there, [name for name in new.collections if name not in there.collections])
+        return with_collections(connection, [row])[0], False
+    if connection.execute(_WAITING, {"owner_": new.owner}).scalar_one() >= limit:
+        raise StreamForgeError("too_many_documents")
+    values = {column.name: getattr(new, column.name) for column in DOCUMENT}
+    connection.execute(insert(documents), values | {"attempts": 0})
+    connection.execute(insert(contents), {"document_id": new.id, "content": content})
+    _file(connection, new, new.collections)
+    return new, True
+
+
+def _file(connection: Connection, document: Document, names: Sequence[str]) -> None:
+    if len({*document.collections, *names}) > MAX_COLLECTIONS:
+        raise StreamForgeError("invalid_request", f"A document is in at most {MAX_COLLECTIONS} collections.")
+    rows = [{"document_id": document.id, "owner": document.owner, "name": name} for name in names]
+    if rows:
+        connection.execute(insert(collections), rows)
+
+
+def get(connection: Connection, owner: str, document_id: str) -> Document | None:
+    """The document, or `None`."""
+    rows = connection.execute(_GET, mine(owner, document_id)).all()
+    return with_collections(connection, rows)[0] if rows else None
+
+
+def content(connection: Connection, owner: str, document_id: str) -> bytes | None:
+    """Its bytes."""
+    found = connection.execute(_CONTENT, mine(owner, document_id)).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def listed(connection: Connection, owner: str, collection: str | None, after: str | None, limit: int) -> Page[Document]:
+    """A page of the owner's documents, newest first."""
+    query = (
+        select(*DOCUMENT)
+        .where(documents.c.owner == owner)
+        .order_by(documents.c.created.desc(), documents.c.id.desc())
+        .limit(limit + 1)
+    )
+    if collection is not None:
+        inside = select(collections.c.document_id).where(collections.c.owner == owner, collections.c.name == collection)
+        query = query.where(documents.c.id.in_(inside))
+    if after is not None:
+        moment, last = moment_of(after)
+        created = documents.c.created
+        query = query.where((created < moment) | ((created == moment) & (documents.c.id < last)))
+    rows = connection.execute(query).all()
+    shown = with_collections(connection, rows[:limit])
+    return Page(shown, moment_cursor(shown[-1].created, shown[-1].id) if len(rows) > limit else None)
+
+
+def names_of_collections(connection: Connection, owner: str, limit: int) -> list[tuple[str, int]]:
+    """The owner's collections by name, and how many documents are in each."""
+    found: Iterable[Any] = connection.execute(_COLLECTIONS, {"owner_": owner, "most": limit})
+    return [(name, count) for name, count in found]
+
+
+def remove(connection: Connection, owner: str, document_id: str) -> bool:
+    """Take it away: rows of all tables that are of it go with its own, and so do entries of the index of words."""
+    return connection.execute(_DELETE, mine(owner, document_id)).rowcount > 0
+
+
+def remove_all(connection: Connection, owner: str) -> list[str]:
+    """Take all of the owner's away, and answer their ids."""
+    return list(connection.execute(_DELETE_ALL, {"owner_": owner}).scalars())

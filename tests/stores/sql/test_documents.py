@@ -1,0 +1,274 @@
+"""Documents: kept once, listed newest first, found by their pieces, gone for good, and nobody else's business."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Connection, text
+
+from domain.documents import MAX_COLLECTIONS, Chunk, Document, Index, Key, Passage
+from domain.errors import StreamForgeError
+from domain.messages import new_id
+from stores.sql.database import Database, open_database
+from stores.sql.documents import DocumentStore
+
+PIECES = (
+    Chunk(0, "Fish swim. 中文 🦊", 0, 14, 1, "Animals > Fish"),
+    Chunk(1, "Birds fly.", 16, 26, 2, "Animals > Birds"),
+    Chunk(2, "Nothing else does.", 28, 46),
+)
+
+
+@pytest.fixture
+def documents(database: Database) -> DocumentStore:
+    return DocumentStore(database)
+
+
+async def added(
+    documents: DocumentStore,
+    owner: str = "ann",
+    content: bytes = b"fish",
+    *,
+    collections: Sequence[str] = (),
+    now: float = 1.0,
+    limit: int = 100,
+) -> Document:
+    digest = hashlib.sha256(content).hexdigest()
+    document, _ = await documents.add(owner, new_id(), "fish.txt", content, digest, collections, now, limit=limit)
+    return document
+
+
+async def read(
+    documents: DocumentStore,
+    owner: str = "ann",
+    content: bytes = b"fish",
+    pieces: Sequence[Chunk] = PIECES,
+    **more: object,
+) -> str:
+    """A document that is ready, which is the only one that waits; its id."""
+    document = await added(documents, owner, content, **more)  # type: ignore[arg-type]
+    job = await documents.claim("w", 2.0, 10, attempts=3)
+    assert job is not None
+    assert job.document.id == document.id
+    assert await documents.complete(document.id, "w", pieces, 3.0)
+    return document.id
+
+
+async def rows_left(database: Database) -> dict[str, int]:
+    tables = ["documents", "document_contents", "document_collections", "document_chunks"]
+    tables += ["document_vectors"] if database.dialect == "sqlite" else []
+
+    def count(connection: Connection) -> dict[str, int]:
+        return {name: connection.scalar(text(f"SELECT count(*) FROM {name}")) or 0 for name in tables}
+
+    return await database.read(count)
+
+
+async def test_a_document_comes_back_as_it_was_given(documents: DocumentStore) -> None:
+    content = bytes(range(256)) * 5_000
+    document = await added(documents, content=content, collections=["b", "a", "b"], now=5.5)
+    assert document == Document(
+        document.id,
+        "ann",
+        "fish.txt",
+        hashlib.sha256(content).hexdigest(),
+        len(content),
+        "queued",
+        5.5,
+        5.5,
+        ("a", "b"),
+    )
+    assert await documents.get("ann", document.id) == document
+    assert await documents.content("ann", document.id) == content
+
+
+async def test_the_same_bytes_are_one_document_in_all_the_collections(documents: DocumentStore) -> None:
+    first = await added(documents, collections=["a", "b"])
+    again, is_new = await documents.add("ann", new_id(), "other", b"fish", first.digest, ["c", "b"], 9.0, limit=1)
+    assert not is_new
+    assert again.id == first.id
+    assert (again.name, again.collections, again.created) == ("fish.txt", ("a", "b", "c"), 1.0)
+    assert await documents.get("ann", first.id) == again
+    assert (await added(documents, "bob")).id != first.id
+
+
+async def test_of_many_that_give_the_same_bytes_at_once_one_is_new(documents: DocumentStore) -> None:
+    async def add() -> tuple[Document, bool]:
+        return await documents.add("ann", new_id(), "n", b"x", "d", [], 1.0, limit=100)
+
+    outcomes = await asyncio.gather(*(add() for _ in range(8)))
+    assert len({document.id for document, _ in outcomes}) == 1
+    assert sum(is_new for _, is_new in outcomes) == 1
+
+
+async def test_an_owner_has_so_many_waiting_and_no_more_however_many_come_at_once(documents: DocumentStore) -> None:
+    async def add(number: int) -> str:
+        try:
+            await added(documents, content=b"%d" % number, limit=3)
+        except StreamForgeError as error:
+            return error.code
+        return "taken"
+
+    outcomes = await asyncio.gather(*(add(number) for number in range(10)))
+    assert sorted(outcomes) == ["taken"] * 3 + ["too_many_documents"] * 7
+    await added(documents, "bob", limit=3)
+    assert await documents.claim("w", 2.0, 10, attempts=3) is not None
+    assert await documents.claim("w", 2.0, 10, attempts=3) is not None
+    assert await add(99) == "taken"
+
+
+async def test_a_document_is_in_so_many_collections_and_no_more(documents: DocumentStore) -> None:
+    names = [f"c{number}" for number in range(MAX_COLLECTIONS)]
+    await added(documents, collections=names)
+    await added(documents, collections=names)
+    with pytest.raises(StreamForgeError) as caught:
+        await added(documents, collections=["one more"])
+    assert caught.value.code == "invalid_request"
+    assert [name for name, _ in await documents.collections("ann", limit=99)] == sorted(names)
+
+
+@pytest.mark.parametrize("collection", [None, "even"])
+async def test_pages_show_every_document_once_newest_first(documents: DocumentStore, collection: str | None) -> None:
+    moments = [5.25, 1763800000.1234567, 7.0, 7.0, 7.0, 0.5]
+    for number, moment in enumerate(moments):
+        collections = ["even"] if number % 2 == 0 else ["odd", "other"]
+        await added(documents, content=b"%d" % number, now=moment, collections=collections)
+    await added(documents, "bob", collections=["even"])
+    seen: list[Document] = []
+    after = None
+    while True:
+        page = await documents.list("ann", collection=collection, after=after, limit=2)
+        assert len(page.items) <= 2
+        seen += page.items
+        after = page.next
+        if after is None:
+            break
+    meant = moments if collection is None else moments[::2]
+    assert [document.created for document in seen] == sorted(meant, reverse=True)
+    assert len({document.id for document in seen}) == len(meant)
+    assert {document.collections for document in seen} <= {("even",), ("odd", "other")}
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1.0", "1.0-zz", "nan-" + "0" * 32])
+async def test_a_cursor_that_is_none_of_ours_is_refused(documents: DocumentStore, cursor: str) -> None:
+    with pytest.raises(StreamForgeError) as caught:
+        await documents.list("ann", collection=None, after=cursor, limit=2)
+    assert caught.value.code == "malformed_page"
+
+
+async def test_collections_are_counted_by_name(documents: DocumentStore) -> None:
+    for number, names in enumerate([["b"], ["a", "b"], []]):
+        await added(documents, content=b"%d" % number, collections=names)
+    await added(documents, "bob", collections=["z"])
+    assert list(await documents.collections("ann", limit=9)) == [("a", 1), ("b", 2)]
+    assert list(await documents.collections("ann", limit=1)) == [("a", 1)]
+
+
+async def test_passages_come_in_the_order_asked_for_if_they_are_there(documents: DocumentStore) -> None:
+    document_id = await read(documents)
+    other = await read(documents, "bob")
+    keys = [Key(document_id, 2), Key(other, 0), Key(document_id, 0), Key(document_id, 9), Key(new_id(), 0)]
+    assert list(await documents.passages("ann", keys)) == [
+        Passage(Key(document_id, 2), "fish.txt", "Nothing else does."),
+        Passage(Key(document_id, 0), "fish.txt", "Fish swim. 中文 🦊", 1, "Animals > Fish"),
+    ]
+    assert list(await documents.passages("ann", [])) == []
+    assert list(await documents.chunks("ann", document_id)) == list(PIECES)
+    assert list(await documents.chunks("bob", document_id)) == []
+
+
+async def test_a_documents_own_title_comes_before_its_name(documents: DocumentStore) -> None:
+    await added(documents)
+    job = await documents.claim("w", 2.0, 10, attempts=3)
+    assert job is not None
+    await documents.advance(job.document.id, "w", "splitting", 3.0, title="On fish" + "!" * 300)
+    await documents.complete(job.document.id, "w", PIECES, 4.0)
+    (passage,) = await documents.passages("ann", [Key(job.document.id, 1)])
+    assert passage.title.startswith("On fish!")
+    assert len(passage.title) == 255
+
+
+async def test_of_those_meant_only_ones_own_that_are_ready_are_selected(documents: DocumentStore) -> None:
+    one = await read(documents, content=b"1", collections=["a"])
+    two = await read(documents, content=b"2", collections=["b", "c"])
+    three = await read(documents, content=b"3")
+    other = await read(documents, "bob", content=b"1", collections=["a"])
+    waiting = (await added(documents, content=b"4", collections=["a"])).id
+    everything = [one, two, three, other, waiting]
+    assert await documents.select("ann", ids=None, collections=None) is None
+    assert await documents.select("ann", ids=everything, collections=None) == sorted([one, two, three])
+    assert await documents.select("ann", ids=None, collections=["a", "c", "c"]) == sorted([one, two])
+    assert await documents.select("ann", ids=[three], collections=["a"]) == sorted([one, three])
+    assert await documents.select("ann", ids=[], collections=None) == []
+    assert await documents.select("ann", ids=[], collections=["none"]) == []
+    assert await documents.select("ann", ids=[new_id() for _ in range(40_000)] + [one], collections=None) == [one]
+
+
+async def test_of_a_deleted_document_nothing_is_left(documents: DocumentStore, database: Database) -> None:
+    document_id = await read(documents, collections=["a"])
+    vectors = "INSERT INTO document_vectors (document_id, owner, model, dimension, number, vector) "
+    if database.dialect == "sqlite":
+        insert = text(vectors + "VALUES (:id, 'ann', 'm', 1, 0, x'00000000')")
+        await database.write(lambda connection: connection.execute(insert, {"id": document_id}))
+    assert set((await rows_left(database)).values()) == {1, 3}
+    assert not await documents.delete("bob", document_id)
+    assert set((await rows_left(database)).values()) == {1, 3}
+    assert await documents.delete("ann", document_id)
+    assert not await documents.delete("ann", document_id)
+    assert set((await rows_left(database)).values()) == {0}
+    assert list(await documents.keywords("ann", "fish", document_ids=None, limit=9)) == []
+    assert list(await documents.passages("ann", [Key(document_id, 0)])) == []
+    assert await documents.content("ann", document_id) is None
+    if database.dialect == "sqlite":
+        check = text("INSERT INTO document_words (document_words, rank) VALUES ('integrity-check', 1)")
+        await database.write(lambda connection: connection.execute(check))
+
+
+async def test_delete_all_leaves_other_owners_alone(documents: DocumentStore) -> None:
+    own = [await read(documents, content=b"%d" % number, collections=["a"]) for number in range(3)]
+    other = await read(documents, "bob", collections=["a"])
+    assert sorted(await documents.delete_all("ann")) == sorted(own)
+    assert list(await documents.delete_all("ann")) == []
+    assert (await documents.list("ann", collection=None, after=None, limit=9)).items == []
+    assert [document.id for document in (await documents.list("bob", collection="a", after=None, limit=9)).items] == [
+        other
+    ]
+    assert len(await documents.keywords("bob", "fish", document_ids=None, limit=9)) == 1
+
+
+async def test_who_is_not_the_owner_sees_nothing(documents: DocumentStore) -> None:
+    document_id = await read(documents, collections=["a"])
+    assert await documents.get("bob", document_id) is None
+    assert await documents.content("bob", document_id) is None
+    assert (await documents.list("bob", collection="a", after=None, limit=9)).items == []
+    assert list(await documents.collections("bob", limit=9)) == []
+    assert await documents.select("bob", ids=[document_id], collections=["a"]) == []
+    assert list(await documents.passages("bob", [Key(document_id, 0)])) == []
+    assert list(await documents.keywords("bob", "fish", document_ids=[document_id], limit=9)) == []
+
+
+async def test_the_first_index_answers_until_another_is_switched_to(documents: DocumentStore, url: str) -> None:
+    small, large = Index("small", 2), Index("large", 3)
+    assert await documents.index() is None
+    async with open_database(url) as second:
+        chosen = await asyncio.gather(documents.use(small, 1.0), DocumentStore(second).use(large, 1.0))
+    assert len(set(chosen)) == 1
+    other = ({small, large} - set(chosen)).pop()
+    assert await documents.use(other, 2.0) == await documents.index() == chosen[0]
+    await documents.switch(other, 3.0)
+    assert await documents.index() == other
+
+
+async def test_switching_makes_the_first_index_too(documents: DocumentStore) -> None:
+    await documents.switch(Index("m", 2), 1.0)
+    assert await documents.index() == Index("m", 2)
+
+
+async def test_every_ready_document_is_told_once_for_an_index_that_is_being_made(documents: DocumentStore) -> None:
+    ids = [await read(documents, owner, content=owner.encode()) for owner in ("ann", "bob", "eve")]
+    await added(documents, content=b"waits")
+    seen: list[str] = []
+    while page := await documents.unembedded(seen[-1] if seen else None, 2):
+        seen += [document.id for document in page]
+    assert seen == sorted(ids)
