@@ -4,7 +4,7 @@ VENV := .venv
 BENCH := .venv-bench
 LLM := .venv-llm
 BIN := $(VENV)/bin
-CODE := main.py config domain wires routers services chains stores cli demo tests benchmarks
+CODE := main.py config domain wires routers services chains parsing stores cli demo tests benchmarks
 
 .PHONY: run demo dev providers test lint check bench lock clean
 

@@ -90,6 +90,22 @@ ERRORS: dict[str, ErrorKind] = {
         "interrupted",
     ),
     "not_saved": ErrorKind(503, True, "The answer could not be stored. Send the message again.", "interrupted"),
+    # The document
+    "document_unsupported": ErrorKind(
+        415, False, "Documents of this kind cannot be read. Send text, Markdown, HTML, PDF, DOCX, CSV or JSON."
+    ),
+    "document_broken": ErrorKind(422, False, "The document is damaged. Open it, save it anew and upload that."),
+    "document_encrypted": ErrorKind(422, False, "The document is encrypted. Upload it without its password."),
+    "document_too_complex": ErrorKind(
+        422, False, "Reading the document takes more than this server allows. Split it, or save it in a simpler format."
+    ),
+    "document_empty": ErrorKind(422, False, "There is no text in the document."),
+    "document_crashed": ErrorKind(
+        500, False, "Reading the document failed, and nothing else did. Save it in another format and upload that."
+    ),
+    "documents_not_installed": ErrorKind(
+        503, False, "This server cannot read such documents. Its operator runs `make documents`."
+    ),
     # The model
     "provider_not_configured": ErrorKind(
         503, False, "The model cannot be reached with this server's settings. Its operator finds the reason in the log."

@@ -22,7 +22,18 @@ configure_logging("ERROR")
 def nothing_blocks() -> Iterator[None]:
     """Fail whatever waits inside an event loop for anything but the loop, in any server of this process."""
     with blockbuster_ctx(
-        scanned_modules=["main", "config", "domain", "wires", "routers", "services", "chains", "stores", "cli"]
+        scanned_modules=[
+            "main",
+            "config",
+            "domain",
+            "wires",
+            "routers",
+            "services",
+            "chains",
+            "parsing",
+            "stores",
+            "cli",
+        ]
     ) as guard:
         guard.functions["os.write"].can_block_in("config/log_writer.py", "write")  # has asked before
         for function in guard.functions.values():

@@ -51,7 +51,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 def test_every_file_that_is_named_exists() -> None:
     for text in DOCS.values():
         for path in re.findall(
-            r"`((?:domain|services|chains|routers|stores|tests|wires|config|cli)/[\w/]+\.py)`", text
+            r"`((?:domain|services|chains|parsing|routers|stores|tests|wires|config|cli)/[\w/]+\.py)`", text
         ):
             assert (ROOT / path).exists(), path
 

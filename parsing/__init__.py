@@ -1,0 +1,1 @@
+"""Documents become text here, and nothing else knows the libraries of their formats."""

@@ -1,0 +1,79 @@
+"""Bytes become text: which encoding they are in, and whether they are text at all.
+
+The rule: a byte order mark, else UTF-8, else what an HTML or XML head says, else UTF-16 where every second byte is
+zero, else the guess of charset-normalizer, else Windows-1252. What does not decode becomes U+FFFD.
+"""
+
+import codecs
+import re
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SAID = re.compile(
+    rb"""<\?xml[^>]{0,80}\sencoding\s*=\s*["']([\w.:-]+)|<meta[^>]{0,200}charset\s*=\s*["']?([\w.:-]+)""", re.I
+)
+_MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\ufffd]")
+_HEAD = 4_096
+_SAMPLE = 65_536
+
+
+def decode(content: bytes) -> str | None:
+    """The text with `\\n` for every line end; None where this is no text."""
+    text = _decoded(content)
+    sample = text[:_SAMPLE]
+    if len(_CONTROLS.findall(sample)) > max(1, len(sample) // 50):
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(content: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding, "replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    text = content.decode("utf-8", "replace")
+    if text.count("\ufffd") * 10 < len(_MULTIBYTE.findall(content)):
+        return text  # UTF-8 with a few broken characters
+    return content.decode(_said(content) or _utf_16(content) or _guessed(content) or "cp1252", "replace")
+
+
+def _said(content: bytes) -> str | None:
+    """What the head of an HTML or XML document says, if that is an encoding of texts which Python knows."""
+    found = _SAID.search(content[:_HEAD])
+    if found is None:
+        return None
+    name = (found[1] or found[2]).decode("ascii", "replace").lower()
+    if name in ("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"):
+        return "cp1252"  # as browsers read it
+    try:
+        b"".decode(name)
+    except (LookupError, UnicodeError):
+        return None
+    return None if name.startswith("utf") else name  # it was none
+
+
+def _utf_16(content: bytes) -> str | None:
+    sample = content[:_SAMPLE]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    half = len(sample) // 2
+    if odd * 10 > half * 3 and even * 20 < half:
+        return "utf-16-le"
+    return "utf-16-be" if even * 10 > half * 3 and odd * 20 < half else None
+
+
+def _guessed(content: bytes) -> str | None:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(content[:_SAMPLE]).best()
+    if best is None:
+        return None
+    return "cp1252" if best.encoding in ("latin_1", "ascii") else best.encoding

@@ -1,0 +1,12 @@
+"""Plain text: one section."""
+
+from domain.documents import Parsed
+from parsing.limits import ParseLimits
+from parsing.outline import Outline
+
+
+def read_plain(text: str, limits: ParseLimits) -> Parsed:
+    """The text as it is, form feeds as empty lines."""
+    outline = Outline(limits)
+    outline.text(text.replace("\f", "\n\n"))
+    return Parsed("text/plain", outline.sections())

@@ -1,0 +1,155 @@
+"""What kind of document some bytes are: their content says it, never a header, and the name only where kinds of text
+could both be meant."""
+
+import csv
+import json
+import re
+from typing import Any, Literal
+
+from domain.errors import StreamForgeError
+
+TextKind = Literal["text/plain", "text/markdown", "text/html", "text/csv", "application/json"]
+
+_OLE = bytes.fromhex("d0cf11e0a1b11ae1")
+_DOCX = "Only Word documents (.docx) of this family can be read."
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"{\\rtf", "RTF cannot be read. Save it as .docx or PDF."),
+    (b"%!PS", "PostScript cannot be read. Save it as PDF."),
+    (b"\x1f\x8b", "Archives cannot be read. Unpack it and upload what is inside."),
+    (b"7z\xbc\xaf", "Archives cannot be read. Unpack it and upload what is inside."),
+    (b"Rar!", "Archives cannot be read. Unpack it and upload what is inside."),
+    (b"\x89PNG", "Pictures cannot be read. Upload their text."),
+    (b"\xff\xd8\xff", "Pictures cannot be read. Upload their text."),
+    (b"GIF8", "Pictures cannot be read. Upload their text."),
+)
+
+
+def binary_kind(content: bytes) -> Literal["pdf", "zip"] | None:
+    """PDF, something in a ZIP archive, or else perhaps text; raises for what is surely none of ours."""
+    if b"%PDF-" in content[:1024]:
+        return "pdf"
+    if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if content.startswith(_OLE):
+        if "EncryptedPackage".encode("utf-16-le") in content:
+            raise StreamForgeError("document_encrypted")
+        raise StreamForgeError("document_unsupported", "Old Office files cannot be read. Save it as .docx or PDF.")
+    for magic, sentence in _FOREIGN:
+        if content.startswith(magic):
+            raise StreamForgeError("document_unsupported", sentence)
+    return None
+
+
+# An element that only a whole document begins with, and those that Markdown may begin with as well.
+_PROLOGUE = re.compile(r"(?:\s|<!--.{0,20000}?-->|<\?xml.{0,500}?\?>)*", re.S)
+_DOCUMENT = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.I)
+_FRAGMENT = re.compile(
+    r"<(?:article|main|section|div|p|h[1-6]|table|ul|ol|title|meta|style|script|span|a|b)\b[^<]*>", re.I
+)
+_CLOSING = re.compile(r"</[a-zA-Z][\w-]*\s*>")
+
+_MARKDOWN = (
+    re.compile(r"(?m)^ {0,3}#{1,6} \S"),
+    re.compile(r"(?m)^ {0,3}(?:```|~~~)"),
+    re.compile(r"\[[^\]\n]{1,200}\]\([^)\s]{1,500}\)"),
+    re.compile(r"(?m)^[^\n]{1,200}\n(?:={3,}|-{3,})[ \t]*$"),
+    re.compile(r"(?m)^\|?[ \t]*:?-{3,}:?[ \t]*\|[-|: \t]*$"),
+    re.compile(r"(?<![\w*])\*\*[^\s*][^*\n]{0,200}\*\*(?![\w*])"),
+    re.compile(r"(?m)^ {0,3}[-*] \[[ xX]\] "),
+)
+_SAMPLE = 50_000
+
+
+def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
+    """Which kind of text, and for JSON what it says.
+
+    JSON is what parses as an object or a list. HTML begins like a document, or like a piece of one and is full of tags.
+    CSV has the same number of columns in all its rows. Markdown shows three of its signs (headings, fences, links,
+    underlines, tables, bold, tasks); with one or two the name decides, and where it does not say, two are enough.
+    """
+    suffix = name.lower().rpartition(".")[2] if "." in name else ""
+    value = _json(text)
+    if value is not None:
+        return "application/json", value
+    if _is_html(text, suffix):
+        return "text/html", None
+    signs = sum(1 for sign in _MARKDOWN if sign.search(text[:_SAMPLE]))
+    if suffix in ("md", "markdown", "mdx", "mkd") or (signs >= 3 and suffix not in ("csv", "tsv")):
+        return "text/markdown", None
+    if dialect(text, suffix):
+        return "text/csv", None
+    said = suffix in ("txt", "text", "log", "rst", "py", "ini", "cfg", "csv", "tsv")
+    return ("text/markdown" if signs >= 2 and not said else "text/plain"), None
+
+
+def _json(text: str) -> Any:
+    """What a JSON document says, or a list of what JSON lines say; None for anything else."""
+    start = text.lstrip()[:1]
+    if start not in ("{", "["):
+        return None
+    try:
+        return json.loads(text, parse_int=str, parse_float=str)
+    except ValueError:
+        pass
+    except RecursionError:
+        raise StreamForgeError("document_too_complex", "The JSON is nested too deeply. Flatten it.") from None
+    if start == "[":
+        return None
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) < 2 or not all(line.lstrip().startswith("{") for line in lines):
+        return None
+    try:
+        return [json.loads(line, parse_int=str, parse_float=str) for line in lines]
+    except ValueError:
+        return None
+    except RecursionError:
+        raise StreamForgeError("document_too_complex", "The JSON is nested too deeply. Flatten it.") from None
+
+
+def _is_html(text: str, suffix: str) -> bool:
+    prologue = _PROLOGUE.match(text)
+    start = prologue.end() if prologue else 0
+    if _DOCUMENT.match(text, start):
+        return True
+    if suffix in ("md", "markdown", "mdx", "mkd", "txt") or not _FRAGMENT.match(text, start):
+        return False
+    sample = text[start : start + _SAMPLE]
+    return suffix in ("html", "htm", "xhtml") or len(_CLOSING.findall(sample)) * 200 > len(sample)
+
+
+def dialect(text: str, suffix: str) -> str | None:
+    """The delimiter of a table in text, or None if this is none.
+
+    By its name a table may have two rows; without one it needs three, and no cells that read like sentences.
+    """
+    named = suffix in ("csv", "tsv")
+    if suffix in ("txt", "text", "md", "log", "rst", "py"):
+        return None
+    lines = text[:_SAMPLE].split("\n")
+    if len(text) > _SAMPLE:
+        lines = lines[:-1]
+    for delimiter in (",", ";", "\t", "|"):
+        rows = _rows(lines, delimiter)
+        widths = {len(row) for row in rows}
+        if len(rows) < (2 if named else 3) or max(widths, default=0) < 2:
+            continue
+        if named or (len(widths) == 1 and not any(_is_prose(cell) for row in rows for cell in row)):
+            return delimiter
+    return None
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(lines, delimiter=delimiter):
+            if row:
+                rows.append(row)
+            if len(rows) == 50:
+                break
+    except csv.Error:
+        return []
+    return rows
+
+
+def _is_prose(cell: str) -> bool:
+    return len(cell) > 200 or (cell.count(" ") > 3 and cell.rstrip().endswith((".", "!", "?", ":")))
