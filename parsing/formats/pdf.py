@@ -17,6 +17,7 @@ _DEPTH = 6
 # What PDFium puts where a word is parted at the end of a line, and where a character has no meaning.
 _PARTED = re.compile("[\x02\ufffe](?:\n)?")
 _NONSENSE = re.compile("[\x00-\x08\x0b\x0e-\x1f\uffff\ufffe]")
+_LEADERS = re.compile(r"(?:[ \t]?\.){6,}")  # as in tables of contents
 _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00ad": ""}
 )
@@ -64,7 +65,8 @@ def _page(document: PdfDocument, number: int) -> str:
     finally:
         page.close()
     text = _PARTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return "\n".join(line.rstrip() for line in _NONSENSE.sub("", text).translate(_LIGATURES).split("\n"))
+    text = _LEADERS.sub(" …", _NONSENSE.sub("", text).translate(_LIGATURES))
+    return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 def _headings(document: PdfDocument, pages: int) -> list[str | None]:
