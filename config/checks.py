@@ -71,6 +71,36 @@ def redis_url(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def chroma_url(value: SecretStr | None) -> SecretStr | None:
+    """A Chroma server's address."""
+    if value is not None:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("wants a URL like http://127.0.0.1:8000")
+    return value
+
+
+def check_embedding(provider: str, model: str | None, base_url: str | None) -> None:
+    """Whether the provider of vectors is told all that it has no default for."""
+    if provider == "local" and model not in (None, "wordllama", "minilm"):
+        raise ValueError("EMBEDDING_PROVIDER is local, whose EMBEDDING_MODEL is wordllama or minilm")
+    if provider in ("openai_compatible", "ollama") and model is None:
+        raise ValueError(f"EMBEDDING_PROVIDER is {provider}, which wants EMBEDDING_MODEL")
+    if provider == "openai_compatible" and base_url is None:
+        raise ValueError("EMBEDDING_PROVIDER is openai_compatible, which wants EMBEDDING_BASE_URL")
+
+
+def check_vectors(kind: str, chroma: SecretStr | None, database: SecretStr | None, *, several: bool) -> None:
+    """Vectors must be where every process finds them; a folder of Chroma's breaks when a second one opens it."""
+    if kind == "pgvector" and database is None:
+        raise ValueError("VECTOR_STORE_TYPE is pgvector, which wants DATABASE_URL")
+    if kind == "chroma" and chroma is None and several:
+        raise ValueError(
+            "VECTOR_STORE_TYPE is chroma, whose folder only one process may open, and WORKERS or REDIS_URL says that "
+            "there are several. Set CHROMA_URL to a Chroma server, or choose another VECTOR_STORE_TYPE"
+        )
+
+
 def check_listening(host: str, *, authenticated: bool, allowed: bool) -> None:
     """Without authentication only this machine may ask, unless somebody has said otherwise."""
     if not (authenticated or allowed or is_loopback(host)):

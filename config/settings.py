@@ -92,6 +92,23 @@ class Settings(BaseSettings):
     MEMORY_MAX_TOKENS: int = Field(16_000, ge=0, le=10_000_000)
     SUMMARY_MODEL: str | None = Field(None, max_length=200)
 
+    ENABLE_RAG: bool = False
+    RAG_TOP_K: int = Field(5, ge=1, le=50)
+    RAG_MIN_SCORE: float = Field(0.2, ge=-1, le=1, allow_inf_nan=False)
+    RAG_STRICT: bool = True
+    CHUNK_SIZE: int = Field(1000, ge=100, le=10_000)
+    CHUNK_OVERLAP: int = Field(200, ge=0, le=5_000)
+    MAX_UPLOAD_BYTES: int = Field(32 * 1024 * 1024, ge=1, le=2**30)
+    DOCUMENTS_AT_ONCE: int = Field(2, ge=1, le=64)
+    DOCUMENTS_QUEUED: int = Field(100, ge=1, le=100_000)
+    DOCUMENT_LEASE: float = Field(30, ge=1, le=600, allow_inf_nan=False)
+    EMBEDDING_PROVIDER: Literal["local", "openai", "openai_compatible", "ollama"] = "local"
+    EMBEDDING_MODEL: str | None = Field(None, max_length=200)
+    EMBEDDING_BASE_URL: str | None = Field(None, max_length=2_000)
+    VECTOR_STORE_TYPE: Literal["sqlite", "chroma", "pgvector"] = "sqlite"
+    CHROMA_URL: Annotated[SecretStr | None, AfterValidator(checks.chroma_url)] = None
+    CHROMA_DIR: Path | None = None
+
     STREAM_COMMIT_DELAY: float = Field(0.3, ge=0, le=60, allow_inf_nan=False)
     STREAM_HEARTBEAT: Seconds = 15
     STREAM_LEASE: float = Field(15, ge=1, le=600, allow_inf_nan=False)
@@ -154,6 +171,7 @@ class Settings(BaseSettings):
         "LLM_MODEL", "LLM_BASE_URL", "SUMMARY_MODEL",
         "OPENAI_API_KEY", "MODELS_FILE", "PROVIDER_PROXY", "LANGSMITH_API_KEY",
         "DATA_DIR", "DATABASE_URL",
+        "EMBEDDING_MODEL", "EMBEDDING_BASE_URL", "CHROMA_URL", "CHROMA_DIR",
         "AUTH_SECRET", "JWT_JWKS", "JWT_ISSUER", "JWT_AUDIENCE", "REDIS_URL",
         mode="before",
     )  # fmt: skip
@@ -184,7 +202,7 @@ class Settings(BaseSettings):
                 raise ValueError("wants a URL like postgresql://user:password@localhost:5432/streamforge")
         return value
 
-    @field_validator("LLM_BASE_URL", "LANGSMITH_ENDPOINT")
+    @field_validator("LLM_BASE_URL", "EMBEDDING_BASE_URL", "LANGSMITH_ENDPOINT")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
         if value is not None:
@@ -215,6 +233,9 @@ class Settings(BaseSettings):
         if self.AUTH_MODE == "jwt":
             checks.check_tokens(self.JWT_JWKS, self.JWT_ISSUER, self.JWT_AUDIENCE)
         checks.check_redis(self.REDIS_URL, allowed=self.ALLOW_OPEN_REDIS)
+        checks.check_embedding(self.EMBEDDING_PROVIDER, self.EMBEDDING_MODEL, self.EMBEDDING_BASE_URL)
+        several = self.WORKERS > 1 or self.REDIS_URL is not None
+        checks.check_vectors(self.VECTOR_STORE_TYPE, self.CHROMA_URL, self.DATABASE_URL, several=several)
         return self
 
     def database_url(self) -> str:
@@ -222,6 +243,10 @@ class Settings(BaseSettings):
         if self.DATABASE_URL is not None:
             return self.DATABASE_URL.get_secret_value()
         return f"sqlite:///{self.database_file()}"
+
+    def chroma_folder(self) -> Path:
+        """Where Chroma keeps vectors, if it does and no server of its own does."""
+        return self.CHROMA_DIR or self.DATA_DIR / "chroma"
 
     def database_file(self) -> Path:
         """SQLite's file, where there is no DATABASE_URL."""

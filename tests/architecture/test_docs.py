@@ -38,6 +38,7 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_every_setting_that_is_named_exists(name: str) -> None:
     families = "STREAM|MAX|LLM|MODEL|MODELS|PROVIDER|LANGSMITH|DRAIN|CORS|DATA|DATABASE|LOG|SIMULATED|OPENAI"
     families += "|AUTH|JWT|RATE|ALLOW|ALLOWED|FORWARDED|REDIS"
+    families += "|EMBEDDING|VECTOR|CHROMA"
     named = set(re.findall(rf"`((?:{families})_[A-Z_]+)`", DOCS[name]))
     assert named - NOT_OURS <= set(Settings.model_fields)
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -71,6 +72,11 @@ def test_no_origins_at_all_is_a_choice() -> None:
         ("DATABASE_URL", "postgresql://me@x:pass-word/db", "postgresql://"),
         ("SIMULATED_TEXT", " \n ", "word"),
         ("MAX_STREAMS", "many", "integer"),
+        ("EMBEDDING_MODEL", "word2vec", "minilm"),
+        ("EMBEDDING_PROVIDER", "ollama", "EMBEDDING_MODEL"),
+        ("EMBEDDING_BASE_URL", "http://me:pass-word@x/v1", "without user"),
+        ("CHROMA_URL", "localhost:8000", "http://127.0.0.1:8000"),
+        ("VECTOR_STORE_TYPE", "pgvector", "DATABASE_URL"),
     ],
 )
 def test_a_bad_setting_is_one_sentence_that_names_it(name: str, value: str, hint: str) -> None:
@@ -125,9 +131,20 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("several", [{"WORKERS": 2}, {"REDIS_URL": "redis://127.0.0.1"}])
+def test_chromas_folder_is_for_one_process_alone(several: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        make_settings(VECTOR_STORE_TYPE="chroma", **several)
+    assert "CHROMA_URL" in describe(caught.value)
+    assert make_settings(VECTOR_STORE_TYPE="chroma").chroma_folder().name == "chroma"
+    assert make_settings(VECTOR_STORE_TYPE="chroma", CHROMA_URL="http://127.0.0.1:8000", **several).WORKERS >= 1
+    assert make_settings(**several).VECTOR_STORE_TYPE == "sqlite"
+
+
 def test_no_key_is_shown_when_settings_are_printed() -> None:
     assert "sk-secret" not in repr(make_settings(OPENAI_API_KEY="sk-secret"))
     assert "pass-word" not in repr(make_settings(DATABASE_URL="postgresql://me:pass-word@x/db"))
+    assert "pass-word" not in repr(make_settings(CHROMA_URL="http://me:pass-word@127.0.0.1:8000"))
 
 
 def test_the_database_is_a_file_of_the_data_folder_unless_there_is_a_url() -> None:
