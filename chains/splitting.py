@@ -33,15 +33,18 @@ def split(parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
     For each `whole_text(parsed)[chunk.start:chunk.end] == chunk.text`. Pieces of nothing but white space are left out.
     """
     chunks: list[Chunk] = []
-    offset = 0
+    offset = told = 0
     for section in parsed.sections:
-        text = section.text
-        for start, end in _pieces(text, parsed.media_type == "text/markdown", size, overlap):
-            piece = text[start:end].strip()
-            if piece:
-                begin = offset + text.index(piece, start)
-                chunks.append(Chunk(len(chunks), piece, begin, begin + len(piece), section.page, section.heading))
-        offset += len(text) + len(BETWEEN)
+        for start, end in _pieces(section.text, parsed.media_type == "text/markdown", size, overlap):
+            text = section.text[start:end].strip()
+            begin = offset + section.text.index(text, start)
+            if not text or begin + len(text) <= told:  # all of it was in the one before
+                continue
+            if chunks and chunks[-1].start >= begin:  # the one before is in this one: they differed in white space
+                chunks.pop()
+            told = begin + len(text)
+            chunks.append(Chunk(len(chunks), text, begin, told, section.page, section.heading))
+        offset += len(section.text) + len(BETWEEN)
     return chunks
 
 
@@ -56,11 +59,11 @@ def _pieces(text: str, markdown: bool, size: int, overlap: int) -> list[tuple[in
     short = size // 8
     target = size - short
     found: list[tuple[int, int]] = []
-    begin = 0
+    start = end = 0
     for piece in _splitter(markdown, target, min(overlap, target // 2)).split_text(text):
-        start = text.index(piece, begin)
+        # Pieces leave no gap, so this one begins at the end of the last or before; of places alike, the last will do.
+        start = text.rfind(piece, start, end + len(piece))
         end = start + len(piece)
-        begin = max(start + 1, end - overlap)  # the next one repeats no more than that
         before, last = found[-1] if found else (0, 0)
         if found and min(end - start, last - before) <= short and end - before <= size:
             found[-1] = before, end
