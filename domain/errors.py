@@ -101,7 +101,7 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "document_empty": ErrorKind(422, False, "There is no text in the document."),
     "document_crashed": ErrorKind(
-        500, False, "Reading the document failed, and nothing else did. Save it in another format and upload that."
+        500, False, "Reading the document broke off: it is damaged or takes too much memory. Save it in another format."
     ),
     "documents_not_installed": ErrorKind(
         503, False, "This server cannot read such documents. Its operator runs `make documents`."

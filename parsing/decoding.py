@@ -19,6 +19,13 @@ _SAID = re.compile(
 )
 _MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\ufffd]")
+# Without those of DOS and mainframes, which short texts may look like by chance.
+_GUESSED = [
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5"),
+    *("iso8859_7", "koi8_r", "mac_roman", "cp874", "cp932", "euc_jp", "gb18030"),
+    *("big5", "cp949", "euc_kr"),
+]
+_WRITING = ("iso8859", "iso2022", "cp", "koi8", "mac", "gb", "big5", "euc", "shift_jis", "hz", "tis", "johab", "ptcp")
 _HEAD = 4_096
 _SAMPLE = 65_536
 
@@ -47,18 +54,17 @@ def _decoded(content: bytes) -> str:
 
 
 def _said(content: bytes) -> str | None:
-    """What the head of an HTML or XML document says, if that is an encoding of texts which Python knows."""
+    """What the head of an HTML or XML document says, if that is a way to write texts other than Unicode."""
     found = _SAID.search(content[:_HEAD])
     if found is None:
         return None
-    name = (found[1] or found[2]).decode("ascii", "replace").lower()
-    if name in ("iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"):
-        return "cp1252"  # as browsers read it
     try:
-        b"".decode(name)
-    except (LookupError, UnicodeError):
+        name = codecs.lookup((found[1] or found[2]).decode("ascii", "replace")).name
+    except LookupError:
         return None
-    return None if name.startswith("utf") else name  # it was none
+    if name in ("iso8859-1", "ascii"):
+        return "cp1252"  # as browsers read it
+    return name if name.startswith(_WRITING) else None
 
 
 def _utf_16(content: bytes) -> str | None:
@@ -73,7 +79,10 @@ def _utf_16(content: bytes) -> str | None:
 def _guessed(content: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(content[:_SAMPLE]).best()
+    guesses = from_bytes(content[:_SAMPLE], cp_isolation=_GUESSED)
+    best = guesses.best()
     if best is None:
         return None
-    return "cp1252" if best.encoding in ("latin_1", "ascii") else best.encoding
+    # Windows-1252 where it is as likely as any: what West European letters are, others could be as well.
+    alike = (guess.encoding for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence))
+    return "cp1252" if {"cp1252", "latin_1", "ascii"} & {best.encoding, *alike} else best.encoding

@@ -152,4 +152,4 @@ def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
 
 
 def _is_prose(cell: str) -> bool:
-    return len(cell) > 200 or (cell.count(" ") > 3 and cell.rstrip().endswith((".", "!", "?", ":")))
+    return len(cell) > 200 or (cell.count(" ") > 1 and cell.rstrip().endswith((".", "!", "?", ":")))

@@ -86,16 +86,16 @@ class Parser:
                 if not line:
                     break
                 said = json.loads(line)
+                page, parsed = heard.take(said)
                 if "had" in said:
                     self._note(said["had"])
-                elif "page" in said:
-                    if on_page is not None:
-                        on_page(*heard.page(said))
-                elif (parsed := heard.take(said)) is not None:
-                    return parsed
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
                 log.warning("the parser said what it must not", error=type(error).__name__)
                 raise StreamForgeError("document_crashed") from None
+            if page is not None and on_page is not None:
+                on_page(*page)
+            if parsed is not None:
+                return parsed
         code = await child.wait()
         log.warning("the parser broke off", exit_code=code)
         if sys.platform != "win32" and code == -signal.SIGXCPU:
@@ -129,15 +129,11 @@ class _Heard:
         self._characters = 0
         self._pages = 0
 
-    def page(self, said: dict[str, Any]) -> tuple[int, int | None]:
-        self._pages += 1
-        page, of = said["page"], said["of"]
-        if not (isinstance(page, int) and isinstance(of, int | None)) or self._pages > self._limits.pages:
-            raise ValueError("pages")
-        return page, of
+    def take(self, said: dict[str, Any]) -> tuple[tuple[int, int | None] | None, Parsed | None]:
+        """A page that is done, and the whole once it is there.
 
-    def take(self, said: dict[str, Any]) -> Parsed | None:
-        """The whole, once it is there. Raises the error that the child tells, ValueError where it tells nonsense."""
+        Raises the error that the child tells; ValueError, TypeError or LookupError where it tells nonsense.
+        """
         if "error" in said:
             code = said["error"] if said["error"] in _CODES else "document_crashed"
             log.info("document not read", code=code, why=str(said.get("why"))[:50])
@@ -156,14 +152,27 @@ class _Heard:
             if not isinstance(said["pages"], int | None):
                 raise ValueError("pages")
             self._document = str(said["document"])[:100], _short(said["title"], MAX_TITLE), said["pages"]
-        elif said["end"] and self._document is not None:
-            media_type, title, pages = self._document
-            sections = (
-                Section("".join(text), page, heading)
-                for text, (page, heading) in zip(self._texts, self._sections, strict=True)
-            )
-            return Parsed(media_type, tuple(sections), title, pages)
-        return None
+        elif "page" in said:
+            return self._page(said["page"], said["of"]), None
+        elif "had" not in said:
+            return None, self._whole(said["end"])
+        return None, None
+
+    def _page(self, page: int, of: int | None) -> tuple[int, int | None]:
+        self._pages += 1
+        if not (isinstance(page, int) and isinstance(of, int | None)) or self._pages > self._limits.pages:
+            raise ValueError("pages")
+        return page, of
+
+    def _whole(self, end: bool) -> Parsed:
+        if not end or self._document is None:
+            raise ValueError("end")
+        media_type, title, pages = self._document
+        sections = (
+            Section("".join(text), page, heading)
+            for text, (page, heading) in zip(self._texts, self._sections, strict=True)
+        )
+        return Parsed(media_type, tuple(sections), title, pages)
 
 
 def _short(text: str | None, length: int) -> str | None:

@@ -23,6 +23,8 @@ _P, _TBL, _TR, _TC = map(qn, ("w:p", "w:tbl", "w:tr", "w:tc"))
 _TEXT, _TAB = qn("w:t"), qn("w:tab")
 _BREAKS = frozenset((qn("w:br"), qn("w:cr")))
 _VAL, _HYPHEN = qn("w:val"), qn("w:noBreakHyphen")
+_TITLE = -1
+"""Level of what is set in the style of a title."""
 # Text that is there a second time, for old readers, and what Word does not show as text of the paragraph.
 _SKIPPED = frozenset(
     (
@@ -43,19 +45,22 @@ def read_docx(content: bytes, limits: ParseLimits) -> Parsed:
         document = Document(plain)
     except (KeyError, ValueError, SyntaxError):  # a part is missing; of another kind; no XML
         raise StreamForgeError("document_broken") from None
-    outline, levels = Outline(limits), _levels(document)
+    outline, levels, named = Outline(limits), _levels(document), ""
     for block in _children(document.element.body, _P, _TBL):
         if block.tag == _TBL:
             outline.text("\n".join(_rows(block)))
             continue
         words = _words(block).strip()
         level = _level(block, levels)
-        if level:
+        if level == _TITLE:
+            named = named or words
+            outline.text(words)
+        elif level:
             outline.heading(level, words, words)
         elif words:
             outline.text(f"- {words}" if block.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None else words)
     sections = outline.sections()
-    title = shortened(_title(document), MAX_TITLE) or outline.first_heading
+    title = shortened(_title(document) or named, MAX_TITLE) or outline.first_heading
     return Parsed(MEDIA_TYPE, sections, title)
 
 
@@ -129,7 +134,9 @@ def _levels(document: Any) -> dict[str, int]:
         found = str(name.get(_VAL) or "").lower() if name is not None else ""
         outlined = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
         level = _number(found.removeprefix("heading ")) if found.startswith("heading ") else 0
-        if not level and outlined is not None:
+        if found == "title":
+            level = _TITLE
+        elif not level and outlined is not None:
             level = _number(outlined.get(_VAL), 1)
         if level:
             levels[style.get(qn("w:styleId")) or ""] = level

@@ -11,10 +11,13 @@ from tests.support.server import ROOT
 
 HEAVY = {
     "ag_ui",
+    "charset_normalizer",
+    "docx",
     "genai_prices",
     "langchain",
     "langchain_core",
     "langchain_openai",
+    "langchain_text_splitters",
     "langgraph",
     "openai",
     "sqlalchemy",
@@ -24,7 +27,9 @@ HEAVY = {
     "httpx2",
     "jwt",
     "limits",
+    "lxml",
     "numpy",
+    "pypdfium2",
 }
 
 WITHOUT_THEM = 10.4
