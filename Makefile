@@ -80,9 +80,9 @@ $(VENV)/.chroma: requirements-chroma.txt $(VENV)/.documents
 	@touch $@
 
 # Chroma for the tests, apart: they would not notice what else it brings. They are skipped without it; .ci/run makes it.
-$(CHROMA)/.installed: requirements-chroma.txt
+$(CHROMA)/.installed: requirements-chroma.txt | $(VENV)/.dev
 	$(PYTHON) -m venv $(CHROMA)
-	$(CHROMA)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-chroma.txt
+	$(BIN)/python -m uv pip install --quiet --python $(CHROMA)/bin/python --require-hashes -r requirements-chroma.txt
 	@touch $@
 
 # Without the embedded models (some platforms have no wheels) their tests are skipped; in CI nothing is.

@@ -1,0 +1,131 @@
+"""Vectors in Chroma: one collection an index, whose pieces know their owner and their document.
+
+Collections are cosine, and look at more neighbours than anybody asks for, so that what they find is all but exact. A
+store is a folder of this process' own (`chroma_folder`) or a server (`chroma_server`); this module says what is kept,
+they say how.
+"""
+
+import asyncio
+import hashlib
+from array import array
+from collections.abc import Collection, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from domain.documents import Hit, Index, Key, Vector
+
+PREFIX = "streamforge-"
+BATCH = 1_000
+"""Vectors of one call; Chroma takes some 5,000."""
+MAX_DOCUMENTS = 500
+"""Documents that one search names; with more of them it is several."""
+CONFIGURATION = {"hnsw": {"space": "cosine", "ef_search": 500, "ef_construction": 200, "max_neighbors": 32}}
+
+Where = dict[str, Any]
+
+
+class Collections(Protocol):
+    """Chroma's own calls. A collection that is not there is made by `upsert`, and else holds nothing.
+
+    Failures that are nobody's mistake are `storage_unavailable`; a full disk is `storage_full`.
+    """
+
+    async def names(self) -> list[str]:
+        """Of all collections."""
+
+    async def upsert(
+        self, name: str, ids: list[str], vectors: list[list[float]], metadatas: list[dict[str, str]]
+    ) -> None:
+        """Keep vectors under these ids."""
+
+    async def query(self, name: str, vector: list[float], where: Where, limit: int) -> list[tuple[str, float]]:
+        """Ids and distances, nearest first."""
+
+    async def forget(self, name: str, where: Where) -> None:
+        """Delete what is so."""
+
+    async def drop(self, name: str) -> None:
+        """Delete the collection."""
+
+    async def close(self) -> None:
+        """Let go."""
+
+
+class ChromaVectors:
+    """A `VectorStore` on Chroma."""
+
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+
+    async def add(
+        self, index: Index, owner: str, document_id: str, vectors: Sequence[Vector], *, first: int = 0
+    ) -> None:
+        metadata = {"owner": owner, "document_id": document_id}
+        for at in range(0, len(vectors), BATCH):
+            some = vectors[at : at + BATCH]
+            ids = [f"{document_id}:{first + at + number}" for number in range(len(some))]
+            rows = await asyncio.to_thread(lambda part: [_numbers(vector) for vector in part], some)
+            await self._collections.upsert(_name(index), ids, rows, [metadata] * len(some))
+
+    async def search(
+        self, index: Index, owner: str, vector: Vector, *, document_ids: Collection[str] | None, limit: int
+    ) -> list[Hit]:
+        found: list[tuple[str, float]] = []
+        for where in _wheres(owner, document_ids):
+            found += await self._collections.query(_name(index), _numbers(vector), where, limit)
+        found.sort(key=lambda hit: hit[1])
+        return [Hit(_key(found_id), max(-1.0, min(1.0, 1 - distance))) for found_id, distance in found[:limit]]
+
+    async def delete(self, owner: str, document_id: str) -> None:
+        where = {"$and": [{"owner": owner}, {"document_id": document_id}]}
+        for name in await self._collections.names():
+            if name.startswith(PREFIX):
+                await self._collections.forget(name, where)
+
+    async def drop(self, index: Index) -> None:
+        await self._collections.drop(_name(index))
+
+    async def close(self) -> None:
+        await self._collections.close()
+
+
+async def open_chroma(folder: Path, url: str | None = None) -> ChromaVectors:
+    """The store of a Chroma server, or else of a folder, which is made where it is not there.
+
+    `ChromaError` where a folder is wanted and the package is missing, or another process has the folder open. A server
+    that is away is no reason: what is asked of it fails until it is back.
+    """
+    if url is not None:
+        server = await asyncio.to_thread(import_module, "stores.vectors.chroma_server")
+        return ChromaVectors(await asyncio.to_thread(server.ServerCollections, url))
+    local = await asyncio.to_thread(import_module, "stores.vectors.chroma_folder")
+    return ChromaVectors(await asyncio.to_thread(local.FolderCollections, folder))
+
+
+def _name(index: Index) -> str:
+    """Chroma takes letters, digits and `._-` only, so the model is in there as a digest."""
+    return f"{PREFIX}{hashlib.sha256(index.model.encode()).hexdigest()[:24]}-{index.dimension}"
+
+
+def _wheres(owner: str, document_ids: Collection[str] | None) -> list[Where]:
+    """The owner's pieces; with `document_ids` of these documents, in parts."""
+    if document_ids is None:
+        return [{"owner": owner}]
+    ids = sorted(set(document_ids))
+    parts = [ids[at : at + MAX_DOCUMENTS] for at in range(0, len(ids), MAX_DOCUMENTS)]
+    return [{"$and": [{"owner": owner}, {"document_id": {"$in": part}}]} for part in parts]
+
+
+def _key(found_id: str) -> Key:
+    document_id, _, number = found_id.rpartition(":")
+    return Key(document_id, int(number))
+
+
+def _numbers(vector: Vector) -> list[float]:
+    import sys
+
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
