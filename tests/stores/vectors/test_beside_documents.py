@@ -5,6 +5,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 from domain.documents import Index
 from domain.messages import new_id
 from stores.sql.database import open_database
@@ -14,6 +16,8 @@ from tests.support.server import ROOT
 
 INDEX = Index("m", 2)
 EAST = unit(1, 0)
+
+pytestmark = pytest.mark.parametrize("place", ["sqlite", "pgvector"], indirect=True)
 
 
 async def test_a_deleted_documents_vectors_are_gone_and_none_are_kept_afterwards(place: SqlPlace) -> None:

@@ -16,9 +16,9 @@ from domain.messages import new_id
 from stores.vectors.chroma import open_chroma
 from stores.vectors.chroma_folder import ChromaError, check_chroma
 from tests.conftest import missing
+from tests.stores.vectors.places import unit
 from tests.support.chroma import ChromaServer, chroma_server, installed
 from tests.support.server import ROOT
-from tests.support.vectors import unit
 
 INDEX = Index("m", 3)
 EAST, NORTH = unit(1, 0, 0), unit(0, 1, 0)
