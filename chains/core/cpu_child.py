@@ -31,13 +31,10 @@ def _embed(request: dict[str, Any]) -> bytes:
 
 
 def _split(request: dict[str, Any]) -> bytes:
-    from importlib import import_module
-
     import orjson
 
+    from chains.splitting import split
     from domain.documents import Parsed, Section
-
-    split = import_module("chains.splitting").split
 
     found = request["split"]
     sections = tuple(Section(**section) for section in found["sections"])

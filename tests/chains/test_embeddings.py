@@ -84,8 +84,8 @@ async def test_thousands_of_texts_come_in_order_with_questions_in_between() -> N
 
 
 async def test_documents_are_split_by_the_real_child() -> None:
-    if find_spec("chains.splitting") is None:
-        pytest.skip("there is nothing to split with yet")
+    if find_spec("langchain_text_splitters") is None:
+        missing("langchain-text-splitters")
     worker = CpuWorker()
     parsed = Parsed("text/plain", (Section("word " * 500, page=1), Section("tail " * 300, page=2)), pages=2)
     chunks = await worker.split(parsed, 1000, 100)
