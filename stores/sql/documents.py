@@ -69,8 +69,11 @@ class DocumentStore:
         return await self._database.write(partial(shelf.remove, owner=owner, document_id=document_id))
 
     async def delete_all(self, owner: str) -> Sequence[str]:
-        """Remove all of the owner's, and answer which they were."""
-        return await self._database.write(partial(shelf.remove_all, owner=owner))
+        """Remove all of the owner's, each as a whole, and answer which they were. Others write in between."""
+        gone: list[str] = []
+        while some := await self._database.write(partial(shelf.remove_some, owner=owner)):
+            gone += some
+        return gone
 
     async def pending(self) -> bool:
         """Whether anybody's document is queued, or being worked on."""

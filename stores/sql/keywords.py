@@ -6,7 +6,9 @@ in every piece of the owner's: as slow as there are many, no slower.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from math import log
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, column, func, literal_column, or_, select, table, text
 
@@ -17,6 +19,8 @@ from stores.sql.rows import among
 MAX_QUERY = 2_000
 """Characters of a question that are looked at."""
 MAX_WORDS = 32
+MAX_FOUND = 2_000
+"""Pieces that are ranked, unless every word is in more."""
 
 _RUN = re.compile(r"[^\W_]+")
 _NO_SPACES = "\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff"
@@ -35,22 +39,32 @@ _STOP = {
 _HAS_INDEX = text("SELECT count(*) FROM sqlite_master WHERE name = 'document_words'")
 _FOUND = table("document_words", column("rowid"))
 
-_RANKED = """
-WITH words AS (
-    SELECT DISTINCT plainto_tsquery('english', word) AS word FROM unnest(CAST(:words AS text[])) AS word
-), counted AS (
-    SELECT word, (
-        SELECT count(*) FROM document_chunks WHERE owner = :owner AND document_words @@ word
-    ) AS found FROM words WHERE numnode(word) > 0
-), weighed AS (
-    SELECT word, ln(1 + (every.count - found + 0.5) / (found + 0.5)) AS weight FROM counted, (
-        SELECT count(*) FROM document_chunks WHERE owner = :owner
-    ) AS every WHERE found > 0
+_ONE_OWNER = text(
+    "SELECT (SELECT min(owner) FROM document_chunks) = :owner AND (SELECT max(owner) FROM document_chunks) = :owner"
 )
-SELECT document_id, number FROM weighed JOIN document_chunks ON owner = :owner AND document_words @@ word {only}
-GROUP BY seq ORDER BY sum(weight * ts_rank(document_words, word, 1)) DESC, seq LIMIT :most
+_FOUND_IN_SQLITE = text(
+    "SELECT count(*) FROM (SELECT 1 FROM document_words WHERE document_words MATCH :match LIMIT :most)"
+)
+_FOUND_IN_POSTGRESQL = text("""
+    WITH words AS MATERIALIZED (
+        SELECT DISTINCT plainto_tsquery('english', word) AS word FROM unnest(CAST(:words AS text[])) AS word
+    )
+    SELECT CAST(word AS text), (
+        SELECT count(*) FROM (
+            SELECT 1 FROM document_chunks WHERE owner = :owner AND document_words @@ word LIMIT :most
+        ) AS those
+    ) FROM words WHERE numnode(word) > 0
+""")
+_PIECES = text("SELECT coalesce(sum(chunks), 0) FROM documents WHERE owner = :owner AND state = 'ready'")
+_RANKED = """
+    SELECT document_id, number, (
+        SELECT sum(weight * ts_rank(document_words, CAST(word AS tsquery), 1))
+        FROM unnest(CAST(:words AS text[]), CAST(:weights AS float8[])) AS telling (word, weight)
+    ) AS score
+    FROM document_chunks WHERE owner = :owner AND document_words @@ CAST(:any AS tsquery) {only}
+    ORDER BY score DESC, seq LIMIT :most
 """
-"""As BM25 does: the weight of a word, by how much of a piece is that word, with less for each time more."""
+"""As BM25 does: what a word says, by how much of a piece is that word, with less for each time more."""
 
 
 def keywords(
@@ -76,16 +90,41 @@ def terms(query: str) -> tuple[list[str], list[str]]:
                 pairs |= dict.fromkeys(part[at : at + 2] for at in range(max(len(part) - 1, 1)))
             else:
                 words[part] = None
-    telling = [word for word in words if word not in _STOP]
-    return (telling or ([] if pairs else list(words)))[:MAX_WORDS], list(pairs)[:MAX_WORDS]
+    said = [word for word in words if word not in _STOP]
+    return (said or ([] if pairs else list(words)))[:MAX_WORDS], list(pairs)[:MAX_WORDS]
+
+
+def telling(found: Mapping[str, int]) -> list[str]:
+    """The rarer words, while they are in no more than `MAX_FOUND` pieces together; all, where none is rare.
+
+    `found` says in how many pieces each is, where that is not more. To rank every piece that holds an everyday word
+    would take long, and change little: what it adds is next to nothing.
+    """
+    kept, total = [], 0
+    there = sorted((count, word) for word, count in found.items() if count)
+    for count, word in there:
+        total += count
+        if total > MAX_FOUND:
+            break
+        kept.append(word)
+    return kept or [word for _, word in there]
 
 
 def _in_sqlite(
     connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
 ) -> list[Key]:
-    match = f"{{heading text}} : ({' OR '.join(map(_quoted, words))})"
-    if re.search("[a-zA-Z0-9]", owner):  # a first sieve: nobody pays for the documents of others
-        match = f"owner : {_quoted(owner)} AND {match}"
+    sieve = ""
+    if not connection.scalar(_ONE_OWNER, {"owner": owner}) and re.search("[a-zA-Z0-9]", owner):
+        sieve = f"owner : {_quoted(owner)} AND "  # a first one: nobody pays for the documents of others
+
+    def count(word: str) -> int:
+        match = f"{sieve}{{heading text}} : {_quoted(word)}"
+        return connection.scalar(_FOUND_IN_SQLITE, {"match": match, "most": MAX_FOUND + 1}) or 0
+
+    chosen = telling({word: count(word) for word in words})
+    if not chosen:
+        return []
+    match = f"{sieve}{{heading text}} : ({' OR '.join(map(_quoted, chosen))})"
     query = (
         select(chunks.c.document_id, chunks.c.number)
         .join(_FOUND, _FOUND.c.rowid == chunks.c.seq)
@@ -104,18 +143,27 @@ def _quoted(words: str) -> str:
 def _in_postgresql(
     connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
 ) -> list[Key]:
-    only = "" if document_ids is None else "AND document_id = ANY(CAST(:ids AS text[]))"
-    values = {"owner": owner, "words": words, "most": limit}
+    values: dict[str, Any] = {"owner": owner, "words": words, "most": MAX_FOUND + 1}
+    found = {row[0]: row[1] for row in connection.execute(_FOUND_IN_POSTGRESQL, values)}
+    chosen = telling(found)
+    if not chosen:
+        return []
+    pieces = connection.execute(_PIECES, {"owner": owner}).scalar_one()
+    weights = [log(1 + (max(pieces, found[word]) - found[word] + 0.5) / (found[word] + 0.5)) for word in chosen]
+    values = {"owner": owner, "words": chosen, "weights": weights, "any": " | ".join(chosen), "most": limit}
+    only = ""
     if document_ids is not None:
+        only = "AND document_id = ANY(CAST(:ids AS text[]))"
         values["ids"] = list(document_ids)
-    return [Key(*row) for row in connection.execute(text(_RANKED.format(only=only)), values)]
+    return [Key(row[0], row[1]) for row in connection.execute(text(_RANKED.format(only=only)), values)]
 
 
 def _scanned(
     connection: Connection, owner: str, parts: list[str], document_ids: Collection[str] | None, limit: int
 ) -> list[Key]:
     said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
-    held = [said.icontains(part, autoescape=True) for part in parts]
+    place = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    held = [place(said, part) > 0 if _UNSPACED.match(part) else said.icontains(part, autoescape=True) for part in parts]
     count = sum((case((one, 1), else_=0) for one in held[1:]), case((held[0], 1), else_=0))
     query = (
         select(chunks.c.document_id, chunks.c.number)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Integer, String, bindparam, column, func, or_, select, update, values
 
 from domain.documents import Chunk, Document, Index, Key, Passage
 from stores.sql import shelf
@@ -41,12 +41,13 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     if not keys:
         return []
     pairs = [(key.document_id, key.number) for key in keys]
+    asked = values(column("id", String), column("number", Integer)).data(pairs).cte("asked")
     title = func.coalesce(documents.c.title, documents.c.name)
     query = (
         select(chunks.c.document_id, chunks.c.number, title, chunks.c.text, chunks.c.page, chunks.c.heading)
+        .join(asked, (chunks.c.document_id == asked.c.id) & (chunks.c.number == asked.c.number))
         .join(documents, documents.c.id == chunks.c.document_id)
-        .where(chunks.c.owner == owner, documents.c.owner == owner, _READY)
-        .where(tuple_(chunks.c.document_id, chunks.c.number).in_(pairs))
+        .where(documents.c.owner == owner, _READY)
     )
     found = {Key(row[0], row[1]): row for row in connection.execute(query)}
     return [Passage(key, *found[key][2:]) for key in keys if key in found]

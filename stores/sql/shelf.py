@@ -15,6 +15,7 @@ from stores.sql.rows import AnyRow, moment_cursor, moment_of
 DOCUMENT = tuple(documents.c[field.name] for field in fields(Document) if field.name != "collections")
 MINE = (documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
 
+_REMOVED_AT_ONCE = 10
 _LOCK_CLASS = 0x444F4353  # any number that no other program takes: "DOCS"
 _LOCK = select(func.pg_advisory_xact_lock(_LOCK_CLASS, func.hashtext(bindparam("owner_"))))
 _SAME = (
@@ -30,7 +31,8 @@ _WAITING = (
 _GET = select(*DOCUMENT).where(*MINE)
 _CONTENT = select(contents.c.content).join(documents, documents.c.id == contents.c.document_id).where(*MINE)
 _DELETE = delete(documents).where(*MINE)
-_DELETE_ALL = delete(documents).where(documents.c.owner == bindparam("owner_")).returning(documents.c.id)
+_SOME = select(documents.c.id).where(documents.c.owner == bindparam("owner_")).limit(_REMOVED_AT_ONCE)
+_DELETE_SOME = delete(documents).where(documents.c.id.in_(_SOME)).returning(documents.c.id)
 _COLLECTIONS_OF = (
     select(collections.c.document_id, collections.c.name)
     .where(collections.c.document_id.in_(bindparam("ids", expanding=True)))
@@ -128,6 +130,12 @@ def remove(connection: Connection, owner: str, document_id: str) -> bool:
     return connection.execute(_DELETE, mine(owner, document_id)).rowcount > 0
 
 
-def remove_all(connection: Connection, owner: str) -> list[str]:
-    """Take all of the owner's away, and answer their ids."""
-    return list(connection.execute(_DELETE_ALL, {"owner_": owner}).scalars())
+def remove_some(connection: Connection, owner: str) -> list[str]:
+    """Take a few of the owner's away, and answer their ids; none where there are no more."""
+    return list(connection.execute(_DELETE_SOME, {"owner_": owner}).scalars())
+
+
+def known(connection: Connection, owner: str, ids: Collection[str]) -> set[str]:
+    """Which of the ids are those of the owner's documents."""
+    there = among(documents.c.id, ids, connection.dialect.name)
+    return set(connection.execute(select(documents.c.id).where(documents.c.owner == owner, there)).scalars())

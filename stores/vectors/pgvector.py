@@ -51,7 +51,7 @@ _SEARCH = (
     "SELECT document_id, number, -(vector <#> question) AS score "
     "FROM document_vectors, (SELECT CAST(CAST(:vector AS real[]) AS vector) AS question) AS asked "
     "WHERE owner = :owner AND model = :model AND dimension = :dimension {only} "
-    "ORDER BY vector <#> question, document_id, number LIMIT :most"
+    "ORDER BY score DESC, document_id, number LIMIT :most"
 )
 _ALL = text(_SEARCH.format(only=""))
 _ONLY = text(_SEARCH.format(only="AND document_id = ANY(CAST(:ids AS text[]))"))

@@ -8,6 +8,7 @@ rows are numbered, and no number is used twice, so that two figures of the datab
 there are, tell whether something came, and whether something went.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,12 @@ from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from domain.documents import Hit, Index, Key, Vector
 from stores.sql.database import Database
 from stores.sql.document_tables import documents, vectors
-from stores.sql.rows import among
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float32]
 
-KEPT = 64 * 1024 * 1024
+KEPT = 128 * 1024 * 1024
 """Bytes of vectors that are kept in memory, of all owners together."""
 
 _AT_ONCE = 2_000
@@ -43,12 +43,12 @@ _OF = (
 )
 _LAST = select(func.coalesce(func.max(vectors.c.seq), 0), func.count()).where(*_OF)
 _OLD = select(func.count()).where(*_OF, vectors.c.seq <= bindparam("last"))
-_ROWS = (
-    select(vectors.c.seq, vectors.c.document_id, vectors.c.number, vectors.c.vector)
-    .where(*_OF, vectors.c.seq > bindparam("last"))
-    .order_by(vectors.c.seq)
-    .limit(_AT_ONCE)
+_ROWS = (  # in the driver's own types, which cost less
+    "SELECT seq, document_id, number, vector FROM document_vectors WHERE owner = :owner_ AND model = :model_ "
+    "AND dimension = :dimension_ AND seq > :last {only} ORDER BY seq LIMIT :most"
 )
+_ALL = text(_ROWS.format(only=""))
+_ONLY = text(_ROWS.format(only="AND document_id IN (SELECT value FROM json_each(:ids))"))
 _THERE = select(documents.c.id).where(documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
 _ADD = insert(vectors).prefix_with("OR REPLACE")
 _DELETE = delete(vectors).where(vectors.c.document_id == bindparam("document"), vectors.c.owner == bindparam("owner_"))
@@ -58,10 +58,11 @@ _DROP = delete(vectors).where(vectors.c.seq.in_(_SOME))
 
 @dataclass(frozen=True)
 class _Block:
-    """Vectors of one owner and index, with their keys; `last` is the highest number of their rows."""
+    """Vectors of one owner and index, and of which pieces they are; `last` is the highest number of their rows."""
 
     last: int
-    keys: list[Key]
+    ids: list[str]
+    numbers: list[int]
     matrix: "Matrix"
 
     @cached_property
@@ -70,7 +71,7 @@ class _Block:
         import numpy as np
 
         places: dict[str, int] = {}
-        of = [places.setdefault(key.document_id, len(places)) for key in self.keys]
+        of = [places.setdefault(document_id, len(places)) for document_id in self.ids]
         return places, np.array(of, dtype=np.int32)
 
     def best(self, question: "Matrix", document_ids: Collection[str] | None, limit: int) -> list[Hit]:
@@ -79,7 +80,7 @@ class _Block:
 
         # Not `@`: its threads are for matrices that are larger by far, and keep the other processors busy in between.
         scores = np.einsum("ij,j->i", self.matrix, question)
-        rows = np.arange(len(self.keys))
+        rows = np.arange(len(self.ids))
         if document_ids is not None:
             places, of = self.documents
             meant = np.zeros(len(places), dtype=bool)
@@ -90,7 +91,8 @@ class _Block:
             least = -np.partition(-scores, limit - 1)[limit - 1]
             rows, scores = rows[scores >= least], scores[scores >= least]
         order = np.argsort(-scores, kind="stable")[:limit]
-        return [Hit(self.keys[rows[one]], _cosine(scores[one])) for one in order]
+        nearest = zip(rows[order].tolist(), scores[order].tolist(), strict=True)
+        return [Hit(Key(self.ids[row], self.numbers[row]), min(max(score, -1.0), 1.0)) for row, score in nearest]
 
 
 class SqliteVectors:
@@ -165,15 +167,16 @@ class SqliteVectors:
             known = self._kept.get((index, owner))
             if known is not None:
                 self._kept.move_to_end((index, owner))
-        if known is not None and (known.last, len(known.keys)) == (last, count):
+        if known is not None and (known.last, len(known.ids)) == (last, count):
             return known
         if known is not None:
             old = connection.execute(_OLD, _values(index, owner) | {"last": known.last}).scalar_one()
-            known = known if old == len(known.keys) else None  # something went
-        start = [known] if known is not None else [_Block(0, [], np.empty((0, index.dimension), dtype="<f4"))]
+            known = known if old == len(known.ids) else None  # something went
+        start = [known] if known is not None else [_Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
         parts = start + list(_blocks(connection, index, owner, last=start[0].last))
-        keys = [key for part in parts for key in part.keys]
-        whole = _Block(parts[-1].last, keys, np.concatenate([part.matrix for part in parts]))
+        ids = [document_id for part in parts for document_id in part.ids]
+        numbers = [number for part in parts for number in part.numbers]
+        whole = _Block(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]))
         self._keep(index, owner, whole)
         return whole
 
@@ -211,16 +214,16 @@ def _blocks(
     """The owner's vectors, of these documents only, whose rows come after the one numbered `last`."""
     import numpy as np
 
-    query = _ROWS if document_ids is None else _ROWS.where(among(vectors.c.document_id, document_ids, "sqlite"))
-    while rows := connection.execute(query, _values(index, owner) | {"last": last}).all():
-        last = rows[-1].seq
-        matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4").reshape(-1, index.dimension)
-        yield _Block(last, [Key(row.document_id, row.number) for row in rows], matrix)
+    values = _values(index, owner) | {"most": _AT_ONCE}
+    if document_ids is not None:
+        values["ids"] = json.dumps(list(document_ids))
+    query = _ALL if document_ids is None else _ONLY
+    while rows := connection.execute(query, values | {"last": last}).all():
+        numbered, ids, numbers, parts = zip(*rows, strict=True)
+        last = numbered[-1]
+        matrix = np.frombuffer(b"".join(parts), dtype="<f4").reshape(-1, index.dimension)
+        yield _Block(last, list(ids), list(numbers), matrix)
 
 
 def _merged(one: list[Hit], other: list[Hit], limit: int) -> list[Hit]:
     return sorted(one + other, key=lambda hit: -hit.score)[:limit]
-
-
-def _cosine(score: float) -> float:
-    return min(max(float(score), -1.0), 1.0)

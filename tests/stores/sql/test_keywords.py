@@ -11,7 +11,7 @@ from domain.documents import Chunk, Key
 from domain.messages import new_id
 from stores.sql.database import Database, open_database
 from stores.sql.documents import DocumentStore
-from stores.sql.keywords import MAX_QUERY, terms
+from stores.sql.keywords import MAX_FOUND, MAX_QUERY, telling, terms
 
 
 @pytest.fixture
@@ -125,6 +125,29 @@ def test_random_texts_are_harmless_too(url: str) -> None:
         asyncio.run(ask(queries))
 
     run()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"a": 3, "b": 0, "c": 1}, ["c", "a"]),
+        ({"a": MAX_FOUND, "b": 1, "c": 0}, ["b"]),
+        ({"a": MAX_FOUND - 1, "b": 1}, ["b", "a"]),
+        ({"a": MAX_FOUND + 1, "b": MAX_FOUND + 1, "c": 0}, ["a", "b"]),
+        ({"a": 0}, []),
+    ],
+)
+def test_everyday_words_are_passed_over_where_there_are_rarer_ones(found: dict[str, int], expected: list[str]) -> None:
+    assert telling(found) == expected
+
+
+async def test_among_many_pieces_the_rare_word_is_found_and_everyday_words_too(documents: DocumentStore) -> None:
+    """A plan that looks at every piece for every word would take longer than a statement may."""
+    everyday = [f"common words of piece number {number}" for number in range(MAX_FOUND + 500)]
+    everyday[1_234] = "common zebra"
+    await written(documents, *everyday)
+    assert await found(documents, "common words with a zebra") == [1_234]
+    assert len(await found(documents, "common words")) == 10
 
 
 def test_what_is_looked_for_is_bounded() -> None:
