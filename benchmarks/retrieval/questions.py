@@ -1,0 +1,68 @@
+"""A retrieval set out of Python's own documentation, as Debian's package `python3.11-doc` ships it.
+
+Its FAQ is 171 questions that people ask, each with its answer. A question's right passages are the pieces of its
+answer, which do not hold the question itself. Around them are the pieces of the tutorial, the how-tos and the language
+reference: near enough to be mistaken for an answer, and now and then one that would do, which counts as a mistake.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from domain.documents import Key, Parsed, Section
+
+FOLDERS = ("faq", "tutorial", "howto", "reference")
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_SHORTEST = 40  # characters; what is shorter leads to other sections, and says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page, and for each of its sections the question that it answers, if it does."""
+
+    name: str
+    parsed: Parsed
+    questions: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and the passages of the answer."""
+
+    text: str
+    answers: frozenset[Key]
+
+
+def pages(folder: Path) -> list[Page]:
+    """The pages of the documentation in this folder, which has `faq` and the others in it."""
+    return [_page(file, part) for part in FOLDERS for file in sorted((folder / part).glob("*.html"))]
+
+
+def _page(file: Path, part: str) -> Page:
+    found = [
+        (Section(text, heading=None if part == "faq" else heading), heading)
+        for heading, text in _sections(file)
+        if len(text) >= _SHORTEST
+    ]
+    questions = tuple(heading if part == "faq" and heading.endswith("?") else None for _, heading in found)
+    return Page(f"{part}/{file.name}", Parsed("text/html", tuple(section for section, _ in found)), questions)
+
+
+def _sections(file: Path) -> Iterator[tuple[str, str]]:
+    """Heading and own text of each section."""
+    from lxml import html
+
+    for section in html.fromstring(file.read_bytes()).iter("section"):
+        heading, parts = "", []
+        for child in section:
+            if child.tag in _HEADINGS:
+                heading = _line(child).removesuffix("¶").strip()
+            elif child.tag not in ("section", "nav") and isinstance(child.tag, str):
+                parts.append(_line(child) if child.tag == "p" else child.text_content().strip())
+        yield heading, "\n\n".join(part for part in parts if part)
+
+
+def _line(element: Any) -> str:
+    return re.sub(r"\s+", " ", element.text_content()).strip()

@@ -1,0 +1,68 @@
+"""The ways to look for a passage, each on the real stores, and what they are worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from time import perf_counter
+
+from benchmarks.retrieval.questions import Question
+from chains.embeddings import Embedder
+from domain.documents import Index, Key
+from stores.sql.documents import DocumentStore
+from stores.vectors.base import VectorStore
+
+OWNER = "benchmark"
+DEPTH = 50
+"""Passages of each way that are joined."""
+RRF = 60
+
+WAYS = ("keyword", "vector", "hybrid")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Shares of questions, from 0 to 1, and the median milliseconds of one."""
+
+    recall: float
+    mrr: float
+    p50_ms: float
+
+
+def fused(lists: Sequence[Sequence[Key]]) -> list[Key]:
+    """Reciprocal rank fusion."""
+    scores: dict[Key, float] = {}
+    for keys in lists:
+        for rank, key in enumerate(keys, 1):
+            scores[key] = scores.get(key, 0) + 1 / (RRF + rank)
+    return sorted(scores, key=lambda key: -scores[key])
+
+
+async def measure(
+    documents: DocumentStore, vectors: VectorStore, embedder: Embedder, index: Index, questions: Sequence[Question]
+) -> Mapping[str, Figures]:
+    """Each way's figures: recall among the first five, reciprocal rank among the first ten."""
+    ranks: dict[str, list[int]] = {way: [] for way in WAYS}
+    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    for question in questions:
+        start = perf_counter()
+        words = await documents.keywords(OWNER, question.text, document_ids=None, limit=DEPTH)
+        between = perf_counter()
+        vector = await embedder.embed_query(question.text)
+        hits = await vectors.search(index, OWNER, vector, document_ids=None, limit=DEPTH)
+        end = perf_counter()
+        near = [hit.key for hit in hits]
+        for way, keys, seconds in (
+            ("keyword", words, between - start),
+            ("vector", near, end - between),
+            ("hybrid", fused([words, near]), end - start),
+        ):
+            ranks[way].append(next((rank for rank, key in enumerate(keys[:10], 1) if key in question.answers), 0))
+            times[way].append(seconds)
+    return {
+        way: Figures(
+            recall=fmean(0 < rank <= 5 for rank in ranks[way]),
+            mrr=fmean(1 / rank if rank else 0 for rank in ranks[way]),
+            p50_ms=median(times[way]) * 1000,
+        )
+        for way in WAYS
+    }
