@@ -70,6 +70,24 @@ def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
     assert '"resolved"' not in (ROOT / "tests" / "clients" / "package-lock.json").read_text()
 
 
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [("requirements-documents.txt", ["documents"]), ("requirements-chroma.txt", ["documents", "chroma"])],
+)
+def test_extras_are_pinned_as_the_tests_have_them(lock: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins, tested = (
+        set(re.findall(r"(?m)^([a-z0-9][^\s=]*)==(\S+)", (ROOT / name).read_text()))
+        for name in (lock, "requirements-dev.txt")
+    )
+    names = {name for name, _ in pins}
+    for extra in extras:
+        for requirement in project["optional-dependencies"][extra]:
+            assert re.split(r"[\[<>=;\s]", requirement)[0] in names
+            assert ">=" in requirement, f"{requirement} has no lower bound"
+    assert {pin for pin in pins - tested if pin[0] in {name for name, _ in tested}} == set()
+
+
 def test_what_the_project_declares_is_what_the_lock_pins() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = (ROOT / "requirements.txt").read_text()

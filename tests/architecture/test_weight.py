@@ -23,13 +23,18 @@ HEAVY = {
     "sqlalchemy",
     "redis",
     "alembic",
+    "chromadb",
     "cryptography",
     "httpx2",
     "jwt",
     "limits",
+    "langchain_text_splitters",
     "lxml",
     "numpy",
+    "onnxruntime",
     "pypdfium2",
+    "tokenizers",
+    "wordllama",
 }
 
 WITHOUT_THEM = 10.4
