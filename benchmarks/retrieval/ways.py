@@ -6,7 +6,7 @@ from statistics import fmean, median
 from time import perf_counter
 
 from benchmarks.retrieval.questions import Question
-from chains.embeddings import Embedder
+from chains.embeddings import Embedder, words_weight
 from domain.documents import Index, Key
 from stores.sql.documents import DocumentStore
 from stores.vectors.base import VectorStore
@@ -28,12 +28,12 @@ class Figures:
     p50_ms: float
 
 
-def fused(lists: Sequence[Sequence[Key]]) -> list[Key]:
-    """Reciprocal rank fusion."""
+def fused(near: Sequence[Key], words: Sequence[Key], weight: float) -> list[Key]:
+    """Reciprocal rank fusion, in which `words` have this weight."""
     scores: dict[Key, float] = {}
-    for keys in lists:
+    for keys, share in ((near, 1.0), (words, weight)):
         for rank, key in enumerate(keys, 1):
-            scores[key] = scores.get(key, 0) + 1 / (RRF + rank)
+            scores[key] = scores.get(key, 0) + share / (RRF + rank)
     return sorted(scores, key=lambda key: -scores[key])
 
 
@@ -54,7 +54,7 @@ async def measure(
         for way, keys, seconds in (
             ("keyword", words, between - start),
             ("vector", near, end - between),
-            ("hybrid", fused([words, near]), end - start),
+            ("hybrid", fused(near, words, words_weight(index.model)), end - start),
         ):
             ranks[way].append(next((rank for rank, key in enumerate(keys[:10], 1) if key in question.answers), 0))
             times[way].append(seconds)

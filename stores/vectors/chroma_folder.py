@@ -69,11 +69,11 @@ class FolderCollections:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _lock(folder)
         import chromadb
-        from chromadb.config import Settings
+        from chromadb.config import Settings as Options
 
         self._missing: type[Exception] = chromadb.errors.NotFoundError
         self._client: Any = chromadb.PersistentClient(
-            str(folder), settings=Settings(anonymized_telemetry=False, is_persistent=True)
+            str(folder), settings=Options(anonymized_telemetry=False, is_persistent=True)
         )
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="chroma")
 
