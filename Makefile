@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BENCH := .venv-bench
+LLM := .venv-llm
 CHROMA := .venv-chroma
 BIN := $(VENV)/bin
 CODE := main.py config domain wires routers services chains parsing stores cli demo tests benchmarks
@@ -30,7 +31,7 @@ minilm: $(VENV)/.minilm
 # Chroma in a folder, for VECTOR_STORE_TYPE=chroma; about 500 MB. With CHROMA_URL, where a server keeps it, it is not needed.
 chroma: $(VENV)/.chroma
 
-test: $(VENV)/.dev tests/clients/node_modules/.installed
+test: $(VENV)/.dev tests/clients/node_modules/.installed $(LLM)/.installed
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -49,7 +50,7 @@ lock: $(VENV)/.dev
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(CHROMA) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(LLM) $(CHROMA) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("StreamForge needs Python 3.11 or newer; name one with make PYTHON=..." if sys.version_info < (3, 11) else 0)'

@@ -228,6 +228,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _pieces_overlap_in_part(self) -> Self:
+        if self.CHUNK_OVERLAP > self.CHUNK_SIZE // 2:
+            raise ValueError("CHUNK_OVERLAP is more than half of CHUNK_SIZE; shorten the one or raise the other")
+        return self
+
+    @model_validator(mode="after")
     def _guarded(self) -> Self:
         checks.check_listening(self.HOST, authenticated=self.AUTH_MODE != "none", allowed=self.ALLOW_UNAUTHENTICATED)
         if self.AUTH_MODE == "jwt":

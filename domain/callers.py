@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from domain.errors import StreamForgeError
 
-SCOPES = ("read", "chat", "keys", "admin")
+SCOPES = ("read", "chat", "documents", "keys", "admin")
 """What the program itself asks for; a catalogue may name others for its models.
 
 `read`: look at what is one's own. `chat`: make and change it. `keys`: make and revoke one's own keys. `admin`: see
 the usage of all.
 """
-DEFAULT_SCOPES = frozenset({"read", "chat"})
+DEFAULT_SCOPES = frozenset({"read", "chat", "documents"})
 
 _SCOPE = re.compile(r"[a-z][a-z0-9:._-]{0,49}", re.ASCII)
 

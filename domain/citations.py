@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from domain.events import Delta, Event, Quoted, Retrieving
 
-_MARK = re.compile(r"\[([0-9]{1,3}(?:\s?,\s?[0-9]{1,3}){0,20})\]", re.ASCII)
+MARK = re.compile(r"\[([0-9]{1,3}(?:\s?,\s?[0-9]{1,3}){0,20})\]", re.ASCII)
 
 
 class Mark(NamedTuple):
@@ -19,7 +19,7 @@ class Mark(NamedTuple):
 
 def marks(text: str) -> Iterator[Mark]:
     """All marks of the text, in their order."""
-    for found in _MARK.finditer(text):
+    for found in MARK.finditer(text):
         for number in found[1].split(","):
             yield Mark(int(number), found.start(), found.end())
 

@@ -104,6 +104,7 @@ class Passage:
     page: int | None = None
     heading: str | None = None
     score: float | None = None
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +117,16 @@ class Index:
 
 Vector = bytes
 """Float32, little-endian, of length 1 as a vector: the scalar product of two is their cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """In which of an owner's documents an answer is looked for: all of them, where neither is named.
+
+    `top_k` passages at most, of a cosine of at least `min_score`; by default as the server is set.
+    """
+
+    collections: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    top_k: int | None = None
+    min_score: float | None = None

@@ -36,6 +36,7 @@ ERRORS: dict[str, ErrorKind] = {
     "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
     "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
     "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
+    "probe_not_found": ErrorKind(404, True, "No such probe: another server has it, or it was a while ago. Ask again."),
     "document_not_found": ErrorKind(404, False, "No such document. GET /documents lists yours."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
     "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
@@ -74,6 +75,10 @@ ERRORS: dict[str, ErrorKind] = {
     "log_unavailable": ErrorKind(503, True, "The stream cannot be reached from here now. Try again shortly."),
     "storage_unavailable": ErrorKind(503, True, "The server's database does not answer. Try again shortly."),
     "storage_full": ErrorKind(507, True, "The server has no room to store this. Try again later."),
+    # Documents
+    "index_mismatch": ErrorKind(
+        503, False, "The documents were indexed with another model. The server's operator must run: main.py reindex"
+    ),
     # The stream
     "stream_cancelled": ErrorKind(409, False, "The answer was stopped before it was whole."),
     "stream_gone": ErrorKind(404, False, "The stream can no longer be resumed. Send the message again without its id."),

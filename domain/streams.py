@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from domain.documents import Passage, Retrieval
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import SAID, Cancelled, Delta, Done, Event, Failed, Said, Started, Terminal, ToolCall
 from domain.messages import Earlier
@@ -56,13 +57,16 @@ class Ask:
     """What a model is asked: a message, how to answer it, and what was said before, oldest first.
 
     A client that keeps the conversation itself sends the whole of it as the `dialogue`, in place of the other two;
-    `message` is then the user's last text in it.
+    `message` is then the user's last text in it. `passages` are what the answer must lean on, in the order of their
+    numbers; nothing where it is not to lean on documents. `reserve` is the tokens to leave for them.
     """
 
     message: str
     parameters: Parameters = NOTHING_ASKED
     before: tuple[Turn, ...] = ()
     dialogue: tuple[Turn, ...] | None = None
+    passages: tuple[Passage, ...] | None = None
+    reserve: int = 0
 
     @property
     def image(self) -> str | None:
@@ -94,7 +98,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request for a stream. `digest` is the SHA-256 of what was asked, in whatever format the answer is wanted."""
+    """A request for a stream. `digest` is the SHA-256 of what was asked, in whatever format the answer is wanted.
+
+    `retrieval` is where the answer is to be looked for; `plain`, that it is to lean on no documents.
+    """
 
     ask: Ask
     model: str | None = None
@@ -102,6 +109,8 @@ class Order:
     place: Place | None = None
     idempotency_key: str | None = None
     digest: bytes = b""
+    retrieval: Retrieval | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

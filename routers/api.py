@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from routers import ag_ui, ai_sdk, chat, doctor, models, openai, sessions, system, usage
+from routers import ag_ui, ai_sdk, chat, doctor, documents, models, openai, sessions, system, usage
 
 # The busiest first: routes are tried in this order.
 _ROUTERS = [
@@ -11,6 +11,7 @@ _ROUTERS = [
     ai_sdk.router,
     ag_ui.router,
     sessions.router,
+    documents.router,
     models.router,
     usage.router,
     chat.public,

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from domain.callers import Caller
+from domain.documents import MAX_COLLECTIONS, Retrieval
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, writable
 from domain.messages import MAX_CLIENT_ID, is_id
@@ -45,7 +46,7 @@ from wires import WIRES, Format, Wire
 from wires.events import gone
 
 MAX_FIELDS = 50
-_NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy"}
+_NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy", "documents"}
 
 router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
 public = APIRouter(prefix="/chat", tags=["chat"])
@@ -67,6 +68,27 @@ StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, 
 StopText = Annotated[str, Field(min_length=1, max_length=100)]
 
 
+class RetrievalIn(BaseModel):
+    """Where the answer is looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collections: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
+        None, max_length=MAX_COLLECTIONS, description="In these collections of yours; by default in all documents"
+    )
+    ids: list[Id] | None = Field(None, max_length=100, description="In these documents")
+    top_k: int | None = Field(None, ge=1, le=50, description="The most passages; by default as the server is set")
+    min_score: float | None = Field(
+        None, ge=-1, le=1, allow_inf_nan=False, description="The least cosine of a passage; by default as the server is"
+    )
+
+    def retrieval(self) -> Retrieval:
+        """The same, as ours."""
+        collections = tuple(self.collections) if self.collections is not None else None
+        ids = tuple(self.ids) if self.ids is not None else None
+        return Retrieval(collections, ids, self.top_k, self.min_score)
+
+
 class ChatRequest(BaseModel):
     """A message to answer."""
 
@@ -86,6 +108,9 @@ class ChatRequest(BaseModel):
     seed: int | None = Field(None, ge=0, le=2**31 - 1, description="The same seed gives, mostly, the same answer")
     system: str | None = Field(
         None, min_length=1, max_length=10_000_000, description="What the model is told before; as long as a message"
+    )
+    documents: RetrievalIn | Literal[False] | None = Field(
+        None, description="Answer from your documents, with sources: `{}` for all of them; `false` for none"
     )
     session_id: Id | None = Field(None, description="The session to answer in, with what was said there before")
     new_session: bool = Field(False, description="Open a session; its id is in `start` and in `X-Session-Id`")
@@ -275,10 +300,11 @@ def _order(chat: ChatRequest, request: Request) -> Order:
         raise invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
     place = chat.place(session_id)
     key = idempotency_key(request)
-    if key is None:
-        return Order(chat.ask(), chat.model, chat.on_disconnect, place)
-    body = f"{session_id or ''}{chat.model_dump_json(exclude_defaults=True)}"
-    return Order(chat.ask(), chat.model, chat.on_disconnect, place, key, digest(body))
+    about = b""
+    if key is not None:
+        about = digest(f"{session_id or ''}{chat.model_dump_json(exclude_defaults=True)}")
+    wanted = chat.documents.retrieval() if chat.documents else None
+    return Order(chat.ask(), chat.model, chat.on_disconnect, place, key, about, wanted, plain=chat.documents is False)
 
 
 def _wrong(field: str, detail: str) -> StreamForgeError:

@@ -13,6 +13,7 @@ from routers.guard import caller_of
 from services.api_keys import ApiKeys
 from services.client_chats import ClientChats
 from services.container import Services
+from services.document_service import DocumentService
 from services.drain import Drain
 from services.model_service import ModelService
 from services.probes import Probes
@@ -57,6 +58,11 @@ async def get_chats(request: Request) -> ClientChats:
     return services_of(request).chats
 
 
+async def get_documents(request: Request) -> DocumentService:
+    """The service of documents."""
+    return services_of(request).documents
+
+
 async def get_usage(request: Request) -> UsageService:
     """The service of accounts."""
     return services_of(request).usage
@@ -81,6 +87,7 @@ CallerDep = Annotated[Caller, Depends(get_caller)]
 KeysDep = Annotated[ApiKeys, Depends(get_keys)]
 SessionsDep = Annotated[SessionService, Depends(get_sessions)]
 UsageDep = Annotated[UsageService, Depends(get_usage)]
+DocumentsDep = Annotated[DocumentService, Depends(get_documents)]
 ChatsDep = Annotated[ClientChats, Depends(get_chats)]
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
 ModelsDep = Annotated[ModelService, Depends(get_models)]

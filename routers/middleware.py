@@ -7,7 +7,8 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI
@@ -96,16 +97,25 @@ class LastResort:
 
 
 class BodyLimit:
-    """Reads the body before anything else looks at it: at most so many bytes, in at most so many seconds."""
+    """Reads the body before anything else looks at it: at most so many bytes, in at most so many seconds.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float = 30.0) -> None:
+    `uploads` are the paths that read it by themselves, and how many bytes they may.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, seconds: float = 30.0, uploads: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._seconds = seconds
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
+            return
+        if (most := self._uploads.get(scope["path"])) is not None:
+            await self._app(scope, self._counted(receive, most), send)
             return
         try:
             body = await self._read(_header(scope, b"content-length"), receive)
@@ -125,6 +135,24 @@ class BodyLimit:
             return {"type": "http.request", "body": whole, "more_body": False}
 
         await self._app(scope, replay, send)
+
+    def _counted(self, receive: Receive, most: int) -> Receive:
+        """An upload is read by its route, once that knows who sends it: as much as that, and no part too slowly."""
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            try:
+                async with asyncio.timeout(self._seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise StreamForgeError("request_timeout") from None
+            size += len(message.get("body", b""))
+            if size > most:
+                raise StreamForgeError("body_too_large", f"An upload may have at most {most} bytes.")
+            return message
+
+        return counted
 
     async def _read(self, length: bytes, receive: Receive) -> bytes | None:
         if length.isdigit() and int(length[:20]) > self._max_bytes:
@@ -164,6 +192,7 @@ def add_middleware(
     *,
     origins: Sequence[str],
     max_body_bytes: int,
+    uploads: Mapping[str, int],
     loopback_only: bool,
     hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
@@ -172,7 +201,7 @@ def add_middleware(
 
     `hosts` are the names that requests may bring where they may come from everywhere; none is any.
     """
-    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes, uploads=uploads)
     app.add_middleware(LastResort)
     app.add_middleware(
         CORSMiddleware,

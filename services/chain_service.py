@@ -18,7 +18,7 @@ class ChainService:
 
     def __init__(self, llms: LLMSetup) -> None:
         self._llms = llms
-        self._chat: Callable[..., Chain] | None = None
+        self._made: dict[str, Callable[..., Chain]] = {}
 
     def require(self, entry: ModelEntry) -> None:
         """Refuse, before anything is opened, what is known to fail without asking the model."""
@@ -29,8 +29,16 @@ class ChainService:
 
         The model is ready then, and is asked with the first step.
         """
+        return await self._create("chat", entry, ask)
+
+    async def create_rag_chain(self, entry: ModelEntry, ask: Ask) -> Chain:
+        """A model's answer that leans on the passages of `ask`, with marks that name them; else as a chat chain's."""
+        return await self._create("rag", entry, ask)
+
+    async def _create(self, name: str, entry: ModelEntry, ask: Ask) -> Chain:
         self._llms.require(entry)
-        if self._chat is None:
-            self._chat = (await asyncio.to_thread(import_module, "chains.chat")).chat  # a second, the first time
-        chain: Chain = self._chat(await self._llms.ready(entry), entry, ask)
+        make = self._made.get(name)
+        if make is None:  # a second, the first time
+            make = self._made[name] = getattr(await asyncio.to_thread(import_module, f"chains.{name}"), name)
+        chain: Chain = make(await self._llms.ready(entry), entry, ask)
         return chain

@@ -5,14 +5,18 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
+from chains.core.cpu_worker import CpuWorker
 from chains.core.llm_setup import LLMSetup
 from chains.core.local_server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
+from chains.embeddings import Choice, Patience, make_embedder
 from config.settings import Settings
 from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry, Parameters
+from parsing.parser import Parser
 from services import catalogue as catalogues
 from services.api_keys import ApiKeys
 from services.auth_service import AuthService
@@ -21,8 +25,12 @@ from services.client_chats import ClientChats
 from services.clocks import Clocks
 from services.conversations import Conversations
 from services.cooling import Cooling
+from services.document_service import DocumentService
 from services.drain import Drain
+from services.embedding import Embedding
 from services.failover import RetryPolicy
+from services.grounding import Grounding, Grounds
+from services.ingestion import Cut, Effort, Ingestion
 from services.metering import Estimator
 from services.model_service import ModelService
 from services.prices import Prices
@@ -30,20 +38,23 @@ from services.probes import Probes
 from services.rate_limits import RateLimits
 from services.readers import Readers
 from services.recovery import Recovery
+from services.retrieval import Retriever
 from services.revocations import Revocations
 from services.scribe import Choose, Scribe
 from services.secret import read_secret
 from services.session_service import SessionService
-from services.storage import Storage, check, check_redis
-from services.streaming_service import Limits, Simulated, StreamingService
+from services.storage import Storage, Stores, check, check_chroma, check_redis
+from services.streaming_service import Asking, Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.tokens import TokenRules, Tokens
 from services.usage_service import UsageService
+from services.vectors import Vectors
 from stores.issuer_keys import IssuerKeys
 from stores.sql.glance import glance
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
+from stores.vectors.base import VectorStore
 
 _FLUSH_SECONDS = 5.0
 
@@ -60,6 +71,7 @@ class Services:
     drain: Drain
     chats: ClientChats
     probes: Probes
+    documents: DocumentService
     auth: AuthService | None = None
     limits: RateLimits | None = None
     keys: ApiKeys | None = None
@@ -93,6 +105,8 @@ def check_storage(settings: Settings) -> None:
     Nothing is made or changed. A Redis that is away is waited for later.
     """
     check(settings.database_url(), None if settings.DATABASE_URL else settings.database_file())
+    if settings.VECTOR_STORE_TYPE == "chroma" and settings.CHROMA_URL is None:
+        check_chroma(settings.chroma_folder())
     if settings.REDIS_URL is not None:
         check_redis(settings.REDIS_URL.get_secret_value())
 
@@ -132,11 +146,11 @@ async def open_services(
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
+        documents, grounding = _open_documents(settings, storage, log, chains, stack)
         streaming = StreamingService(
             simulated=Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY),
             limits=Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY),
-            policy=_policy(settings),
-            cooling=Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time),
+            asking=Asking(_policy(settings), Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time)),
             prices=prices,
             log=log,
             supervisor=supervisor,
@@ -145,12 +159,13 @@ async def open_services(
             chains=chains,
             conversations=conversations,
             drain=drain,
+            grounding=grounding,
         )
         sessions = SessionService(storage, streaming.stop)
         chats = ClientChats(storage, streaming)
         probes = Probes(lambda: drain.draining, heartbeat=settings.STREAM_HEARTBEAT)
         rates = await _open_limits(settings, stack)
-        yield Services(streaming, sessions, usage, models, readers, drain, chats, probes, auth, rates, keys)
+        yield Services(streaming, sessions, usage, models, readers, drain, chats, probes, documents, auth, rates, keys)
 
 
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:
@@ -179,6 +194,8 @@ async def _recover(
         await storage.open()  # which brings it up to date
     if not log.shared and (file is None or file.pending):
         await recovery.at_start()
+    if file is not None and file.documents:
+        await storage.open()  # the ingestion looks at it as soon as it is open
     _run(stack, recovery.run(), "recovery")
 
 
@@ -229,14 +246,62 @@ async def _open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits 
     return limits
 
 
-def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:
-    local = LocalServer()
-    stack.push_async_callback(local.close)
+def _open_documents(
+    settings: Settings, storage: Storage, streams: StreamLog, chains: ChainService, stack: AsyncExitStack
+) -> tuple[DocumentService, Grounding]:
+    """What takes documents in, and what answers from them. Nothing is started or imported before the first use."""
+    cutting, worker = CpuWorker(), CpuWorker()  # a long document that is being cut must not keep a question waiting
+    stack.push_async_callback(cutting.close)
+    stack.push_async_callback(worker.close)
+    choice = Choice(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
+    proxy = settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
+    patience = Patience(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
+    embedding = Embedding(partial(make_embedder, choice, patience, worker, keys=_keys(settings), proxy=proxy))
+    stack.push_async_callback(embedding.close)
+    vectors = Vectors(storage, partial(_open_vectors, settings))
+    stack.push_async_callback(vectors.close)
+    ingestion = Ingestion(
+        storage,
+        streams,
+        Parser(),
+        cutting,
+        embedding,
+        vectors,
+        cut=Cut(settings.CHUNK_SIZE, settings.CHUNK_OVERLAP),
+        effort=Effort(settings.DOCUMENTS_AT_ONCE, lease=settings.DOCUMENT_LEASE),
+    )
+    _run(stack, ingestion.run(), "ingestion")
+    retriever = Retriever(storage, embedding, vectors, top_k=settings.RAG_TOP_K, min_score=settings.RAG_MIN_SCORE)
+    grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
+    documents = DocumentService(storage, streams, ingestion, vectors, queued=settings.DOCUMENTS_QUEUED)
+    return documents, Grounding(retriever, chains.create_chat_chain, grounds)
+
+
+async def _open_vectors(settings: Settings, stores: Stores) -> VectorStore:
+    kind = settings.VECTOR_STORE_TYPE
+    module = await asyncio.to_thread(import_module, f"stores.vectors.{kind}")
+    if kind == "chroma":
+        url = settings.CHROMA_URL.get_secret_value() if settings.CHROMA_URL else None
+        return cast(VectorStore, await module.open_chroma(settings.chroma_folder(), url))
+    if kind == "pgvector":
+        pgvector = module.PgVectors(stores.database)
+        await pgvector.prepare()
+        return cast(VectorStore, pgvector)
+    return cast(VectorStore, module.SqliteVectors(stores.database))
+
+
+def _keys(settings: Settings) -> dict[str, str]:
     keys = {name: key.get_secret_value() for name, key in settings.PROVIDER_KEYS.items()}
     if settings.OPENAI_API_KEY is not None:
         keys["openai"] = settings.OPENAI_API_KEY.get_secret_value()
+    return keys
+
+
+def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:
+    local = LocalServer()
+    stack.push_async_callback(local.close)
     proxy = settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
-    llms = LLMSetup(keys, proxy, local, Tracing(_tracing(settings)))
+    llms = LLMSetup(_keys(settings), proxy, local, Tracing(_tracing(settings)))
     stack.push_async_callback(llms.close)
     return ChainService(llms)
 

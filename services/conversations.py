@@ -109,7 +109,7 @@ class Conversations:
         session_id, _ = _in_session(info)
         if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
             return ask
-        tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens)
+        tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens, reserve=ask.reserve)
         self._asked[info] = _Asked(question, tokens, first or question.parent_id is None)
         if question.parent_id is None:
             return ask

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import StreamForgeError
-from domain.events import SAID, Retrying, Said, Stalled, Switched
+from domain.events import SAID, Quoted, Retrieving, Retrying, Said, Stalled, Switched
 from domain.models import Finished, ModelEntry
 from domain.streams import Ask
 from domain.usage import Usage
@@ -21,7 +21,7 @@ from services.metering import Meter
 from services.prices import Prices
 from services.watch import Watch
 
-Source = AsyncGenerator[Said | Retrying | Switched | Usage | Finished, None]
+Source = AsyncGenerator[Said | Quoted | Retrieving | Retrying | Switched | Usage | Finished, None]
 
 Tell = Callable[[Stalled], Coroutine[Any, Any, None]]
 

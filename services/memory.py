@@ -19,9 +19,12 @@ _CARE = 0.9
 _SUMMARY = "Summary of what was said earlier in this conversation:\n{summary}\n\nMy next message:\n{message}"
 
 
-def budget(candidates: Sequence[ModelEntry], asked: Parameters, message: str, most: int) -> int:
-    """Tokens that there are for what was said before, whichever of the candidates comes to answer; `most` at most."""
-    left = [_left(entry, asked, message) for entry in candidates if entry.provider != SIMULATED]
+def budget(candidates: Sequence[ModelEntry], asked: Parameters, message: str, most: int, *, reserve: int = 0) -> int:
+    """Tokens that there are for what was said before, whichever of the candidates comes to answer; `most` at most.
+
+    `reserve` are those that something else needs.
+    """
+    left = [_left(entry, asked, message) - reserve for entry in candidates if entry.provider != SIMULATED]
     return max(0, min([most, *left]))
 
 

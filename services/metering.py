@@ -23,6 +23,7 @@ def prompt_tokens(ask: Ask) -> int:
     """The tokens that the model may have to read."""
     asked = ask.parameters
     offered = sum(pieces(f"{tool.name} {tool.description or ''} {tool.schema}") for tool in asked.tools or ())
+    offered += sum(pieces(passage.text) for passage in ask.passages or ())
     if ask.dialogue is not None:
         return offered + sum(pieces(_turn(turn)) for turn in ask.dialogue)
     said = sum(pieces(turn.text) for turn in ask.before)
@@ -60,6 +61,15 @@ class Meter:
     def report(self, usage: Usage) -> None:
         """The model's own count, which replaces any earlier one."""
         self._reported = usage
+
+    def reads(self, prompt: int) -> None:
+        """What is asked next has so many tokens, as far as can be told."""
+        self._input = prompt
+
+    def answered(self, said: Sequence[Event]) -> None:
+        """The attempt is over, and another follows: what it said was for us alone."""
+        self._attempts.append(self._attempt(said, None, whole=True))
+        self._asking = False
 
     def failed(self, code: str) -> None:
         """The attempt is over, without a word, and another may follow."""

@@ -60,6 +60,15 @@ def _check(url: str) -> None:
         raise StorageError(str(error)) from error
 
 
+def check_chroma(folder: Path) -> None:
+    """Refuse a folder of Chroma's that this process cannot use."""
+    chroma = import_module("stores.vectors.chroma_folder")
+    try:
+        chroma.check_chroma(folder)
+    except chroma.ChromaError as error:
+        raise StorageError(str(error)) from error
+
+
 def check_redis(url: str) -> None:
     """Refuse a Redis that this program cannot use. Blocks, in a thread of its own, as `check` does."""
     with ThreadPoolExecutor(1) as thread:

@@ -10,6 +10,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from domain.callers import Caller
+from domain.documents import Retrieval
 from domain.errors import StreamForgeError
 from domain.events import Delta, Done, Terminal
 from domain.messages import KeyInUse, new_id
@@ -19,7 +20,9 @@ from services.chain_service import Chain, ChainService
 from services.conversations import Conversations
 from services.cooling import Cooling
 from services.drain import Drain
+from services.extracts import extract
 from services.failover import Failover, RetryPolicy, Source
+from services.grounding import Answering, Grounding
 from services.metering import Meter, prompt_tokens
 from services.model_service import ModelService
 from services.pacing import Pacer
@@ -71,6 +74,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """How often models are asked, and for how long one that is in trouble is not."""
+
+    policy: RetryPolicy
+    cooling: Cooling
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A stream to follow. `replayed` says that it was started before, by the same request."""
 
@@ -86,8 +97,7 @@ class StreamingService:
         *,
         simulated: Simulated,
         limits: Limits,
-        policy: RetryPolicy,
-        cooling: Cooling,
+        asking: Asking,
         prices: Prices,
         log: StreamLog,
         supervisor: Supervisor,
@@ -96,6 +106,7 @@ class StreamingService:
         chains: ChainService,
         conversations: Conversations,
         drain: Drain,
+        grounding: Grounding,
     ) -> None:
         self._simulated_answer = simulated
         self._limits = limits
@@ -107,7 +118,8 @@ class StreamingService:
         self._conversations = conversations
         self._drain = drain
         self._prices = prices
-        self._failover = Failover(self._chain, prices, cooling, policy)
+        self._failover = Failover(self._chain, prices, asking.cooling, asking.policy)
+        self._grounding = grounding
         self._pacer = Pacer()
 
     async def start(self, caller: Caller, order: Order) -> Opened:
@@ -121,6 +133,7 @@ class StreamingService:
             return replayed
         self._admit(order)
         candidates = self._models.choose(order.model, order.ask, caller)
+        order = await self._grounding.prepare(caller.id, order, candidates)
         tail = await self._log.open(_info(caller, order, candidates[0]))
         try:
             if not await self._claim(tail.info, order):  # another request with the same key was faster
@@ -134,8 +147,8 @@ class StreamingService:
             await self._log.drop(tail)
             raise
         bind_contextvars(stream_id=tail.info.id)
-        self._produce(tail, candidates, ask)
-        if candidates[0].provider != SIMULATED:  # which cannot fail, so nobody waits for it
+        self._produce(tail, candidates, ask, order.retrieval)
+        if candidates[0].provider != SIMULATED or order.retrieval is not None:  # for what cannot fail nobody waits
             try:
                 await self._commit(tail)
             except StreamForgeError:
@@ -286,14 +299,19 @@ class StreamingService:
         await self._supervisor.cancel(tail, "replaced")
         return await ends(tail, _STOP_SECONDS)
 
-    def _produce(self, tail: Tail, candidates: list[ModelEntry], ask: Ask) -> None:
+    def _produce(self, tail: Tail, candidates: list[ModelEntry], ask: Ask, retrieval: Retrieval | None) -> None:
         entry = candidates[0]
         meter = Meter(self._prices, entry, prompt_tokens(ask))
-        source: Source
-        if entry.provider == SIMULATED:
-            source = self._simulated()
+
+        def say(ask: Ask) -> Source:
+            if entry.provider == SIMULATED:
+                return self._simulated(ask)
+            return self._failover.generate_llm_stream(candidates, ask, meter, partial(self._supervisor.tell, tail))
+
+        if retrieval is None:
+            source = say(ask)
         else:
-            source = self._failover.generate_llm_stream(candidates, ask, meter, partial(self._supervisor.tell, tail))
+            source = self._grounding.answer(Answering(tail.info.owner, entry, meter, say), ask, retrieval)
         self._supervisor.run(tail, source, meter, entry.clocks.whole)
 
     async def _commit(self, tail: Tail) -> None:
@@ -307,13 +325,16 @@ class StreamingService:
         """Whether other processes can read the stream; nothing where there are none."""
         return tail.shared if self._log.shared else None
 
-    def _simulated(self) -> AsyncGenerator[Delta | Finished, None]:
+    def _simulated(self, ask: Ask) -> AsyncGenerator[Delta | Finished, None]:
         answer = self._simulated_answer
-        return generate_chunks(answer.text, delay=answer.delay, pacer=self._pacer)
+        text = answer.text if ask.passages is None else extract(ask.message, ask.passages)
+        return generate_chunks(text, delay=answer.delay, pacer=self._pacer)
 
     async def _chain(self, entry: ModelEntry, ask: Ask) -> Chain:
         if entry.provider == SIMULATED:  # somebody's fallback
-            return self._simulated()
+            return self._simulated(ask)
+        if ask.passages is not None:
+            return await self._chains.create_rag_chain(entry, ask)
         return await self._chains.create_chat_chain(entry, ask)
 
 

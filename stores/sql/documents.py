@@ -149,6 +149,10 @@ class DocumentStore:
             return None
         return await self._database.read(partial(passages.selected, owner=owner, ids=ids, names=collections))
 
+    async def known(self, owner: str, ids: Collection[str]) -> Collection[str]:
+        """Which of these are ids of the owner's documents, whatever their state."""
+        return await self._database.read(partial(shelf.known, owner=owner, ids=ids))
+
     async def passages(self, owner: str, keys: Sequence[Key]) -> Sequence[Passage]:
         """The owner's pieces of these keys, a few hundred at most, in that order: those that are there."""
         return await self._database.read(partial(passages.passages, owner=owner, keys=keys))

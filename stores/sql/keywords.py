@@ -5,12 +5,13 @@ rarer a word is, the more it says. Scripts that put no space between words are c
 in every piece of the owner's: as slow as there are many, no slower.
 """
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from math import log
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, column, func, literal_column, or_, select, table, text
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
 from domain.documents import Key
 from stores.sql.document_tables import chunks
@@ -37,7 +38,6 @@ _STOP = {
 """They are in most pieces, and say nothing. PostgreSQL has a list of its own, for which it changes nothing."""
 
 _HAS_INDEX = text("SELECT count(*) FROM sqlite_master WHERE name = 'document_words'")
-_FOUND = table("document_words", column("rowid"))
 
 _ONE_OWNER = text(
     "SELECT (SELECT min(owner) FROM document_chunks) = :owner AND (SELECT max(owner) FROM document_chunks) = :owner"
@@ -55,8 +55,14 @@ _FOUND_IN_POSTGRESQL = text("""
         ) AS those
     ) FROM words WHERE numnode(word) > 0
 """)
+_RANKED_IN_SQLITE = (  # CROSS: in this order
+    "SELECT piece.document_id, piece.number FROM document_words "
+    "CROSS JOIN document_chunks AS piece ON piece.seq = document_words.rowid "
+    "WHERE document_words MATCH :match AND piece.owner = :owner {only} "
+    "ORDER BY bm25(document_words, 0, 1, 1), piece.seq LIMIT :most"
+)
 _PIECES = text("SELECT coalesce(sum(chunks), 0) FROM documents WHERE owner = :owner AND state = 'ready'")
-_RANKED = """
+_RANKED_IN_POSTGRESQL = """
     SELECT document_id, number, (
         SELECT sum(weight * ts_rank(document_words, CAST(word AS tsquery), 1))
         FROM unnest(CAST(:words AS text[]), CAST(:weights AS float8[])) AS telling (word, weight)
@@ -125,15 +131,13 @@ def _in_sqlite(
     if not chosen:
         return []
     match = f"{sieve}{{heading text}} : ({' OR '.join(map(_quoted, chosen))})"
-    query = (
-        select(chunks.c.document_id, chunks.c.number)
-        .join(_FOUND, _FOUND.c.rowid == chunks.c.seq)
-        .where(literal_column("document_words").op("MATCH")(match), chunks.c.owner == owner)
-        .where(*_of(document_ids, connection))
-        .order_by(literal_column("bm25(document_words, 0, 1, 1)"), chunks.c.seq)
-        .limit(limit)
-    )
-    return [Key(*row) for row in connection.execute(query)]
+    values: dict[str, Any] = {"match": match, "owner": owner, "most": limit}
+    only = ""
+    if document_ids is not None:
+        only = "AND piece.document_id IN (SELECT value FROM json_each(:ids))"
+        values["ids"] = json.dumps(list(document_ids))
+    query = text(_RANKED_IN_SQLITE.format(only=only))
+    return [Key(row[0], row[1]) for row in connection.execute(query, values)]
 
 
 def _quoted(words: str) -> str:
@@ -155,7 +159,7 @@ def _in_postgresql(
     if document_ids is not None:
         only = "AND document_id = ANY(CAST(:ids AS text[]))"
         values["ids"] = list(document_ids)
-    return [Key(row[0], row[1]) for row in connection.execute(text(_RANKED.format(only=only)), values)]
+    return [Key(row[0], row[1]) for row in connection.execute(text(_RANKED_IN_POSTGRESQL.format(only=only)), values)]
 
 
 def _scanned(

@@ -1,8 +1,9 @@
 """Pieces of documents as they are asked for, and the index of vectors that answers."""
 
+import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, Integer, String, bindparam, column, func, or_, select, update, values
+from sqlalchemy import Connection, bindparam, or_, select, text, update
 
 from domain.documents import Chunk, Document, Index, Key, Passage
 from stores.sql import shelf
@@ -18,6 +19,27 @@ _CHUNKS = (
     .order_by(chunks.c.number)
 )
 _KEPT = select(vector_index.c.model, vector_index.c.dimension)
+_PASSAGES = (
+    "SELECT piece.document_id, piece.number, coalesce(title, name), text, page, heading FROM {keys} "
+    "{join} document_chunks AS piece ON piece.document_id = {id} AND piece.number = {number} "
+    "{join} documents ON documents.id = piece.document_id WHERE documents.owner = :owner AND state = 'ready'"
+)
+_PASSAGES_IN_SQLITE = text(
+    _PASSAGES.format(
+        join="CROSS JOIN",  # by which SQLite means: in this order
+        keys="json_each(:keys) AS key",
+        id="json_extract(key.value, '$[0]')",
+        number="json_extract(key.value, '$[1]')",
+    )
+)
+_PASSAGES_IN_POSTGRESQL = text(
+    _PASSAGES.format(
+        join="JOIN",
+        keys="unnest(CAST(:ids AS text[]), CAST(:numbers AS integer[])) AS key (id, number)",
+        id="key.id",
+        number="key.number",
+    )
+)
 _SWITCH = update(vector_index).values(
     model=bindparam("new_model"), dimension=bindparam("new_dimension"), updated=bindparam("moment")
 )
@@ -40,16 +62,14 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     """Those of the owner's pieces that exist, in the order of the keys."""
     if not keys:
         return []
-    pairs = [(key.document_id, key.number) for key in keys]
-    asked = values(column("id", String), column("number", Integer)).data(pairs).cte("asked")
-    title = func.coalesce(documents.c.title, documents.c.name)
-    query = (
-        select(chunks.c.document_id, chunks.c.number, title, chunks.c.text, chunks.c.page, chunks.c.heading)
-        .join(asked, (chunks.c.document_id == asked.c.id) & (chunks.c.number == asked.c.number))
-        .join(documents, documents.c.id == chunks.c.document_id)
-        .where(documents.c.owner == owner, _READY)
-    )
-    found = {Key(row[0], row[1]): row for row in connection.execute(query)}
+    ids, numbers = [key.document_id for key in keys], [key.number for key in keys]
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(
+            _PASSAGES_IN_SQLITE, {"owner": owner, "keys": json.dumps(list(zip(ids, numbers, strict=True)))}
+        )
+    else:
+        rows = connection.execute(_PASSAGES_IN_POSTGRESQL, {"owner": owner, "ids": ids, "numbers": numbers})
+    found = {Key(row[0], row[1]): row for row in rows}
     return [Passage(key, *found[key][2:]) for key in keys if key in found]
 
 

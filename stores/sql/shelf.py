@@ -1,6 +1,6 @@
 """Documents are put on the shelf, looked at, and taken away with everything that is of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,7 +10,7 @@ from domain.documents import MAX_COLLECTIONS, Document
 from domain.errors import StreamForgeError
 from domain.messages import Page
 from stores.sql.document_tables import collections, contents, documents
-from stores.sql.rows import AnyRow, moment_cursor, moment_of
+from stores.sql.rows import AnyRow, among, moment_cursor, moment_of
 
 DOCUMENT = tuple(documents.c[field.name] for field in fields(Document) if field.name != "collections")
 MINE = (documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))

@@ -11,23 +11,17 @@ there are, tell whether something came, and whether something went.
 import json
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, text
 from sqlalchemy.dialects.sqlite import insert
 
-from domain.documents import Hit, Index, Key, Vector
+from domain.documents import Hit, Index, Vector
 from stores.sql.database import Database
 from stores.sql.document_tables import documents, vectors
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Matrix = NDArray[np.float32]
+from stores.vectors.blocks import Block, merged
 
 KEPT = 128 * 1024 * 1024
 """Bytes of vectors that are kept in memory, of all owners together."""
@@ -56,45 +50,6 @@ _SOME = select(vectors.c.seq).where(*_OF[1:]).limit(_DROPPED_AT_ONCE)
 _DROP = delete(vectors).where(vectors.c.seq.in_(_SOME))
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Vectors of one owner and index, and of which pieces they are; `last` is the highest number of their rows."""
-
-    last: int
-    ids: list[str]
-    numbers: list[int]
-    matrix: "Matrix"
-
-    @cached_property
-    def documents(self) -> tuple[dict[str, int], "NDArray[np.int32]"]:
-        """The documents' places in a list, and for each vector the place of its own."""
-        import numpy as np
-
-        places: dict[str, int] = {}
-        of = [places.setdefault(document_id, len(places)) for document_id in self.ids]
-        return places, np.array(of, dtype=np.int32)
-
-    def best(self, question: "Matrix", document_ids: Collection[str] | None, limit: int) -> list[Hit]:
-        """The nearest, best first; of those that are equally near the oldest."""
-        import numpy as np
-
-        # Not `@`: its threads are for matrices that are larger by far, and keep the other processors busy in between.
-        scores = np.einsum("ij,j->i", self.matrix, question)
-        rows = np.arange(len(self.ids))
-        if document_ids is not None:
-            places, of = self.documents
-            meant = np.zeros(len(places), dtype=bool)
-            meant[[places[one] for one in document_ids if one in places]] = True
-            rows = rows[meant[of]]
-            scores = scores[rows]
-        if len(rows) > limit:
-            least = -np.partition(-scores, limit - 1)[limit - 1]
-            rows, scores = rows[scores >= least], scores[scores >= least]
-        order = np.argsort(-scores, kind="stable")[:limit]
-        nearest = zip(rows[order].tolist(), scores[order].tolist(), strict=True)
-        return [Hit(Key(self.ids[row], self.numbers[row]), min(max(score, -1.0), 1.0)) for row, score in nearest]
-
-
 class SqliteVectors:
     """A store of vectors, in the database `database`, which is SQLite."""
 
@@ -103,7 +58,7 @@ class SqliteVectors:
             raise ValueError("these vectors are kept in SQLite only")
         self._database = database
         self._most = kept
-        self._kept: OrderedDict[tuple[Index, str], _Block] = OrderedDict()
+        self._kept: OrderedDict[tuple[Index, str], Block] = OrderedDict()
         self._changing = Lock()
 
     async def add(
@@ -155,11 +110,11 @@ class SqliteVectors:
         if count * 4 * index.dimension > self._most:  # looked through as they are read, and not kept
             hits: list[Hit] = []
             for block in _blocks(connection, index, owner, document_ids=document_ids):
-                hits = _merged(hits, block.best(question, document_ids, limit), limit)
+                hits = merged(hits, block.best(question, document_ids, limit), limit)
             return hits
         return self._block(connection, index, owner, last, count).best(question, document_ids, limit)
 
-    def _block(self, connection: Connection, index: Index, owner: str, last: int, count: int) -> _Block:
+    def _block(self, connection: Connection, index: Index, owner: str, last: int, count: int) -> Block:
         """All of the owner's vectors; of those that are known already only the new ones are read."""
         import numpy as np
 
@@ -172,15 +127,15 @@ class SqliteVectors:
         if known is not None:
             old = connection.execute(_OLD, _values(index, owner) | {"last": known.last}).scalar_one()
             known = known if old == len(known.ids) else None  # something went
-        start = [known] if known is not None else [_Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
+        start = [known] if known is not None else [Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
         parts = start + list(_blocks(connection, index, owner, last=start[0].last))
         ids = [document_id for part in parts for document_id in part.ids]
         numbers = [number for part in parts for number in part.numbers]
-        whole = _Block(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]))
+        whole = Block(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]))
         self._keep(index, owner, whole)
         return whole
 
-    def _keep(self, index: Index, owner: str, block: _Block) -> None:
+    def _keep(self, index: Index, owner: str, block: Block) -> None:
         with self._changing:
             self._kept[index, owner] = block
             self._kept.move_to_end((index, owner))
@@ -210,7 +165,7 @@ def _values(index: Index, owner: str) -> dict[str, Any]:
 
 def _blocks(
     connection: Connection, index: Index, owner: str, *, last: int = 0, document_ids: Collection[str] | None = None
-) -> Iterator[_Block]:
+) -> Iterator[Block]:
     """The owner's vectors, of these documents only, whose rows come after the one numbered `last`."""
     import numpy as np
 
@@ -222,8 +177,4 @@ def _blocks(
         numbered, ids, numbers, parts = zip(*rows, strict=True)
         last = numbered[-1]
         matrix = np.frombuffer(b"".join(parts), dtype="<f4").reshape(-1, index.dimension)
-        yield _Block(last, list(ids), list(numbers), matrix)
-
-
-def _merged(one: list[Hit], other: list[Hit], limit: int) -> list[Hit]:
-    return sorted(one + other, key=lambda hit: -hit.score)[:limit]
+        yield Block(last, list(ids), list(numbers), matrix)

@@ -28,7 +28,6 @@ HEAVY = {
     "httpx2",
     "jwt",
     "limits",
-    "langchain_text_splitters",
     "lxml",
     "numpy",
     "onnxruntime",

@@ -22,14 +22,16 @@ from services.conversations import Conversations
 from services.cooling import Cooling
 from services.drain import Drain
 from services.failover import RetryPolicy
+from services.grounding import Grounding, Grounds
 from services.metering import Estimator
 from services.model_service import ModelService
 from services.prices import Prices
 from services.readers import Readers
 from services.recovery import Recovery
+from services.retrieval import Retriever
 from services.scribe import Scribe
 from services.session_service import SessionService
-from services.streaming_service import Limits, Simulated, StreamingService
+from services.streaming_service import Asking, Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.usage_service import UsageService
@@ -80,6 +82,9 @@ class House:
     opened: OpenedLog
 
 
+NOTHING: Any = None  # no answer here leans on documents
+
+
 @asynccontextmanager
 async def house(url: str, log: Any) -> AsyncIterator[House]:
     opened = OpenedLog(log)
@@ -99,8 +104,9 @@ async def house(url: str, log: Any) -> AsyncIterator[House]:
     streaming = StreamingService(
         simulated=Simulated(TEXT, 0.001),
         limits=Limits(100, 1_000, 0.1),
-        policy=RetryPolicy(retries=0, backoff=0.01, longest=1, budget=1),
-        cooling=Cooling(0, asyncio.get_running_loop().time),
+        asking=Asking(
+            RetryPolicy(retries=0, backoff=0.01, longest=1, budget=1), Cooling(0, asyncio.get_running_loop().time)
+        ),
         prices=prices,
         log=failing,
         supervisor=supervisor,
@@ -109,6 +115,9 @@ async def house(url: str, log: Any) -> AsyncIterator[House]:
         chains=chains,
         conversations=conversations,
         drain=drain,
+        grounding=Grounding(
+            Retriever(storage, NOTHING, NOTHING, top_k=1, min_score=0), chains.create_chat_chain, Grounds()
+        ),
     )
     clocks = Clocks.of(heartbeat=0.02, send=0.02, orphan=60, whole=60)
     recovery = Recovery(storage, failing, supervisor, conversations, every=0.01, silent_for=0.3)

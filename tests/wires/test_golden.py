@@ -11,6 +11,7 @@ from domain.events import (
     Done,
     Event,
     Failed,
+    Progress,
     Quoted,
     Reasoning,
     Retrieving,
@@ -72,6 +73,12 @@ def test_calls_of_tools_read_as_in_their_golden_file(format: Format) -> None:
     blocks = encoded(format, [begun, *said, *CALLS, Done("tool_calls", "small", Spent(USED, COST))])
     written = re.sub(rb"(?m)^retry: [0-9]{4}$", b"retry: 1731", b"".join(blocks))
     assert written == (GOLDEN / f"{format}-calls.sse").read_bytes()
+
+
+def test_every_kind_of_event_is_in_a_golden_file() -> None:
+    documents = [Progress("splitting")]  # has its own, in test_documents.py
+    recorded = [*stream(DELTAS), *ENDS.values(), *ON_THE_WAY, *CALLS, *QUOTED, *documents]
+    assert {type(event) for event in recorded} == set(get_args(Event))
 
 
 QUOTED: list[Event] = [

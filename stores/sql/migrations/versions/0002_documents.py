@@ -110,13 +110,18 @@ def _vectors() -> None:
 
 
 def _words_in_postgresql() -> None:
-    """Kept in the row, because the order of what is found is reckoned from it. An entry has less than a megabyte."""
+    """Kept in the row, because the order of what is found is reckoned from it. An entry has less than a megabyte.
+
+    Of entries that are not sorted in yet, which every search reads through, there are few (kilobytes).
+    """
     said = "coalesce(left(heading, 1000), '') || ' ' || left(text, 200000)"
     op.execute(
         "ALTER TABLE document_chunks ADD COLUMN document_words tsvector "
         f"GENERATED ALWAYS AS (to_tsvector('english', {said})) STORED"
     )
-    op.execute("CREATE INDEX document_words ON document_chunks USING gin (document_words)")
+    op.execute(
+        "CREATE INDEX document_words ON document_chunks USING gin (document_words) WITH (gin_pending_list_limit = 256)"
+    )
 
 
 def _words() -> None:

@@ -1,0 +1,295 @@
+"""Documents: upload them, watch them being read, and forget them."""
+
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
+from domain.errors import ERRORS, StreamForgeError
+from domain.events import UNWRITABLE
+from domain.messages import Page
+from domain.streams import parse_event_id
+from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
+from routers.guard import caller_of, guarded, refusals
+from routers.messages import Cursor, Id, Limit, Moment, NextOut
+from routers.streaming import StaticStreamResponse, StreamResponse
+from services.document_service import Received
+from wires import Wire
+from wires.documents import HEARTBEAT, DocumentEncoder, summary
+
+MAX_FILES = 20
+_MAX_FIELDS = 100
+_FIELD_BYTES = 1_000
+
+router = APIRouter(tags=["documents"], route_class=guarded("documents"))
+
+_ADDED = (
+    "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request",
+    "too_many_documents", "documents_not_installed", "storage_full",
+)  # fmt: skip
+
+
+def _a_name(name: str) -> str:
+    if not name.strip() or UNWRITABLE.search(name):
+        raise ValueError("This is blank, or holds NUL or half of a surrogate pair.")
+    return name
+
+
+Collection = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_a_name)]
+DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
+
+
+class DocumentOut(BaseModel):
+    """A document. What is not known yet is absent."""
+
+    id: Id
+    name: str = Field(max_length=MAX_NAME)
+    state: DocumentState
+    size: int = Field(ge=0, le=2**40, description="Bytes")
+    created: Moment
+    updated: Moment
+    collections: list[Collection] = Field(max_length=MAX_COLLECTIONS)
+    media_type: str | None = Field(None, max_length=200, description="What the content is, whatever it is called")
+    title: str | None = Field(None, max_length=1_000)
+    pages: int | None = Field(None, ge=0, le=2**31)
+    chunks: int | None = Field(None, ge=0, le=2**31, description="Pieces in the index")
+    code: str | None = Field(None, max_length=100, description="Why it failed")
+    error: str | None = Field(None, max_length=1_000, description="The same in a sentence")
+    known: bool | None = Field(None, description="In answer to an upload: you had sent the same bytes before")
+
+    @classmethod
+    def of(cls, document: Document, *, known: bool | None = None) -> "DocumentOut":
+        """The document as it is shown."""
+        return cls(
+            id=document.id,
+            name=document.name,
+            state=document.state,
+            size=document.size,
+            created=document.created,
+            updated=document.updated,
+            collections=list(document.collections),
+            media_type=document.media_type,
+            title=document.title,
+            pages=document.pages,
+            chunks=document.chunks,
+            code=document.code,
+            error=ERRORS[document.code].message if document.code in ERRORS else None,
+            known=known,
+        )
+
+
+class DocumentPage(BaseModel):
+    """Documents, newest first."""
+
+    items: list[DocumentOut] = Field(max_length=200)
+    next: NextOut = None
+
+    @classmethod
+    def of(cls, page: Page[Document]) -> "DocumentPage":
+        """The page as it is shown."""
+        return cls(items=[DocumentOut.of(document) for document in page.items], next=page.next)
+
+
+class Uploaded(BaseModel):
+    """What was received, in the order of the files."""
+
+    items: list[DocumentOut] = Field(max_length=MAX_FILES)
+
+    @classmethod
+    def of(cls, received: list[Received]) -> "Uploaded":
+        """What was received, as it is shown."""
+        return cls(items=[DocumentOut.of(each.document, known=each.known) for each in received])
+
+
+class TextIn(BaseModel):
+    """A document that is written right here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=10_000_000)
+    name: str = Field("text.txt", min_length=1, max_length=MAX_NAME)
+    collections: list[Collection] = Field([], max_length=MAX_COLLECTIONS)
+
+
+class CollectionOut(BaseModel):
+    """A collection, and how many documents are in it."""
+
+    name: str = Field(max_length=100)
+    documents: int = Field(ge=0, le=2**53)
+
+
+class Collections(BaseModel):
+    """Your collections by name."""
+
+    items: list[CollectionOut] = Field(max_length=1_000)
+
+
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {
+            "type": "array",
+            "maxItems": MAX_FILES,
+            "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
+            "description": "Text, Markdown, HTML, PDF, DOCX, CSV or JSON",
+        },
+        "collection": {
+            "type": "array",
+            "maxItems": MAX_COLLECTIONS,
+            "items": {"type": "string", "minLength": 1, "maxLength": 100},
+            "description": "The collections that all of them belong to",
+        },
+    },
+}
+
+
+@router.post(
+    "/documents/upload",
+    summary="Upload documents",
+    status_code=202,
+    response_model=Uploaded,
+    response_model_exclude_none=True,
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+    responses=refusals(*_ADDED),
+)
+async def upload(request: Request) -> Uploaded:
+    """Takes files, and answers at once with their ids. `GET /documents/{id}/events` tells how they are read."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise StreamForgeError("unsupported_media_type", "Send the files as multipart/form-data.")
+    documents, caller = services_of(request).documents, caller_of(request)
+    documents.require()
+    try:
+        form = await request.form(max_files=MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES)
+    except HTTPException as error:
+        raise StreamForgeError("malformed_request", f"The form cannot be read: {error.detail}") from None
+    try:
+        files = [each for each in form.getlist("file") if isinstance(each, UploadFile)]
+        if not files:
+            raise StreamForgeError("invalid_request", "Send at least one `file`.", pointer="#/file")
+        collections = _collections([each for each in form.getlist("collection") if isinstance(each, str)])
+        return Uploaded.of(
+            [await documents.add(caller, each.filename or "", await each.read(), collections) for each in files]
+        )
+    finally:
+        await form.close()
+
+
+@router.post(
+    "/documents/text",
+    summary="Add a text",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses=refusals(*_ADDED),
+)
+async def add_text(given: TextIn, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
+    """Takes a text as a document."""
+    content = given.text.encode("utf-8", "replace")
+    received = await documents.add(caller, given.name, content, list(dict.fromkeys(given.collections)))
+    return DocumentOut.of(received.document, known=received.known)
+
+
+@router.get(
+    "/documents",
+    summary="Which documents are there?",
+    response_model_exclude_none=True,
+    responses=refusals("malformed_page", "invalid_request"),
+)
+async def list_documents(
+    documents: DocumentsDep,
+    caller: CallerDep,
+    collection: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+    after: Cursor = None,
+    limit: Limit = 50,
+) -> DocumentPage:
+    """Yours, newest first."""
+    return DocumentPage.of(await documents.page(caller, collection, after, limit))
+
+
+@router.get("/collections", summary="Which collections are there?", responses=refusals())
+async def list_collections(documents: DocumentsDep, caller: CallerDep) -> Collections:
+    """Yours, by name, and how many documents are in each."""
+    found = await documents.collections(caller, 1_000)
+    return Collections(items=[CollectionOut(name=name, documents=count) for name, count in found])
+
+
+@router.get(
+    "/documents/{document_id}",
+    summary="What became of a document?",
+    response_model_exclude_none=True,
+    responses=refusals("document_not_found"),
+)
+async def get_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
+    """Its state, what is known of it, and why it failed if it did."""
+    return DocumentOut.of(await documents.get(caller, document_id))
+
+
+@router.get(
+    "/documents/{document_id}/events",
+    summary="Watch a document being read",
+    response_class=StreamingResponse,
+    responses={
+        **refusals("document_not_found", "malformed_cursor", "cursor_ahead", "too_many_readers", "log_unavailable"),
+        200: {"description": "`received`, `parsing`, `splitting`, `embedding`, then `ready` or `failed`"},
+    },
+)
+async def follow_document(
+    request: Request, document_id: DocumentId, documents: DocumentsDep, streams: StreamingDep, caller: CallerDep
+) -> Response:
+    """Its progress from the beginning, or after `Last-Event-ID`, and then live."""
+    document, tail = await documents.progress(caller, document_id)
+    if tail is None:  # it waits, or what happened is no longer remembered
+        return StaticStreamResponse(summary(document), document.stream_id or document.id)
+    encoder = partial(DocumentEncoder, document_id=document.id)
+    wire = Wire(encoder, HEARTBEAT, stateful=False, seq_after=lambda after, _: after)
+    given = request.headers.get("last-event-id")
+    seq = parse_event_id(given).seq if given is not None and given.startswith(tail.info.id) else 0
+    if seq > len(tail.events):
+        raise StreamForgeError("cursor_ahead")
+    return StreamResponse(streams, tail, wire, seq)
+
+
+@router.get(
+    "/documents/{document_id}/content",
+    summary="Get a document back",
+    response_class=Response,
+    responses={
+        **refusals("document_not_found"),
+        200: {"description": "The bytes as they were sent", "content": {"application/octet-stream": {}}},
+    },
+)
+async def get_content(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
+    """The file as it was sent: to be saved, never to be shown, for it is somebody's."""
+    document, content = await documents.content(caller, document_id)
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name, safe='')}",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "cache-control": "no-store",
+    }
+    return Response(content, 200, headers, "application/octet-stream")
+
+
+@router.delete(
+    "/documents/{document_id}",
+    summary="Forget a document",
+    status_code=204,
+    responses=refusals("document_not_found", "request_timeout", "body_too_large", "storage_full"),
+)
+async def delete_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
+    """Forgets its bytes, its pieces and all that was made of them."""
+    await documents.delete(caller, document_id)
+    return Response(status_code=204)
+
+
+def _collections(names: list[str]) -> list[str]:
+    wrong: Any = next((name for name in names if not 0 < len(name) <= 100 or not name.strip()), None)
+    if wrong is not None or len(names) > MAX_COLLECTIONS or any(map(UNWRITABLE.search, names)):
+        detail = f"A collection has a name of 1 to 100 characters; a document is in at most {MAX_COLLECTIONS}."
+        raise StreamForgeError("invalid_request", detail, pointer="#/collection")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,93 @@
+"""Documents as their owners see them. What is another's does not exist."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import time
+
+from domain.callers import Caller
+from domain.documents import Document
+from domain.errors import StreamForgeError
+from domain.messages import Page, is_id, new_id
+from parsing.names import tidy_name
+from services.ingestion import Ingestion
+from services.storage import Storage
+from stores.streams.base import StreamLog, Tail
+from stores.vectors.base import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A document that was given to us; `known` says that its owner had given us the same bytes before."""
+
+    document: Document
+    known: bool
+
+
+class DocumentService:
+    """Takes documents, shows what became of them, and forgets them."""
+
+    def __init__(
+        self, storage: Storage, streams: StreamLog, ingestion: Ingestion, vectors: VectorStore, *, queued: int
+    ) -> None:
+        self._storage = storage
+        self._log = streams
+        self._ingestion = ingestion
+        self._vectors = vectors
+        self._queued = queued
+
+    def require(self) -> None:
+        """Refuse uploads where what documents need is not installed."""
+        self._ingestion.require()
+
+    async def add(self, caller: Caller, name: str, content: bytes, collections: Sequence[str]) -> Received:
+        """Put a document into the queue; `too_many_documents` where the caller has as many there as may be."""
+        self.require()
+        stores = await self._storage.open()
+        digest = hashlib.sha256(content).hexdigest()
+        document, new = await stores.documents.add(
+            caller.id, new_id(), tidy_name(name), content, digest, tuple(collections), time(), limit=self._queued
+        )
+        if new:
+            self._ingestion.wake()
+        return Received(document, known=not new)
+
+    async def page(self, caller: Caller, collection: str | None, cursor: str | None, limit: int) -> Page[Document]:
+        """A page of the caller's documents, newest first."""
+        stores = await self._storage.open()
+        return await stores.documents.list(caller.id, collection=collection, after=cursor, limit=limit)
+
+    async def collections(self, caller: Caller, limit: int) -> Sequence[tuple[str, int]]:
+        """The names of the caller's collections, and how many documents are in each."""
+        stores = await self._storage.open()
+        return await stores.documents.collections(caller.id, limit=limit)
+
+    async def get(self, caller: Caller, document_id: str) -> Document:
+        """The caller's document, or `document_not_found`."""
+        stores = await self._storage.open()
+        document = await stores.documents.get(caller.id, document_id) if is_id(document_id) else None
+        if document is None:
+            raise StreamForgeError("document_not_found")
+        return document
+
+    async def content(self, caller: Caller, document_id: str) -> tuple[Document, bytes]:
+        """The document with its bytes."""
+        document = await self.get(caller, document_id)
+        stores = await self._storage.open()
+        content = await stores.documents.content(caller.id, document_id)
+        if content is None:
+            raise StreamForgeError("document_not_found")
+        return document, content
+
+    async def delete(self, caller: Caller, document_id: str) -> None:
+        """Forget a document, with all that was made of it."""
+        stores = await self._storage.open()
+        if not is_id(document_id) or not await stores.documents.delete(caller.id, document_id):
+            raise StreamForgeError("document_not_found")
+        await self._vectors.delete(caller.id, document_id)
+
+    async def progress(self, caller: Caller, document_id: str) -> tuple[Document, Tail | None]:
+        """The document, and the log of its progress where there is one yet, or still."""
+        document = await self.get(caller, document_id)
+        tail = await self._log.find(document.stream_id) if document.stream_id else None
+        return document, tail

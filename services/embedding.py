@@ -1,0 +1,37 @@
+"""The embedding model of the settings, made on first use: a server without documents imports and asks nothing."""
+
+from collections.abc import Callable, Sequence
+
+from chains.embeddings import Embedder
+from domain.documents import Index, Vector
+
+
+class Embedding:
+    """An embedder that `make` makes when it is first needed; a `StreamForgeError` where it cannot be."""
+
+    def __init__(self, make: Callable[[], Embedder]) -> None:
+        self._make = make
+        self._made: Embedder | None = None
+
+    def require(self) -> Embedder:
+        """The embedder, or why there is none."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    async def index(self) -> Index:
+        """Where its vectors belong."""
+        return await self.require().index()
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """A vector a text, in order."""
+        return await self.require().embed(texts)
+
+    async def embed_query(self, text: str) -> Vector:
+        """The vector of a question, before any batch that waits."""
+        return await self.require().embed_query(text)
+
+    async def close(self) -> None:
+        """Let go of what was opened."""
+        if self._made is not None:
+            await self._made.close()

@@ -1,0 +1,37 @@
+"""The simulated responder's answers from documents: the best sentences, quoted, each with the mark of its passage."""
+
+import re
+from collections.abc import Sequence
+
+from domain.citations import MARK
+from domain.documents import Passage
+
+NOTHING_FOUND = "I found nothing about this in the documents."
+
+_MOST_PASSAGES = 3
+_MOST_CHARS = 300
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n{2,}")
+_WORD = re.compile(r"\w{3,}")
+
+
+def extract(question: str, passages: Sequence[Passage]) -> str:
+    """An answer that says nothing but what stands in the passages."""
+    quotes = [f"\u201c{_best(question, passage.text)}\u201d [{n}]" for n, passage in enumerate(passages, 1)]
+    return "\n\n".join(quotes[:_MOST_PASSAGES]) if quotes else NOTHING_FOUND
+
+
+def _best(question: str, text: str) -> str:
+    """The sentence with most of the question's words, and what follows it as far as there is room."""
+    wanted = set(_WORD.findall(question.lower()))
+    text = MARK.sub("", text)  # a document's own references are none of ours
+    sentences = [" ".join(each.split()) for each in _SENTENCE.split(text) if each.strip()]
+    if not sentences:
+        return text[:_MOST_CHARS].strip()
+    counts = [len(wanted.intersection(_WORD.findall(sentence.lower()))) for sentence in sentences]
+    first = counts.index(max(counts))
+    quote = sentences[first]
+    for sentence in sentences[first + 1 :]:
+        if len(quote) + len(sentence) >= _MOST_CHARS:
+            break
+        quote += f" {sentence}"
+    return quote if len(quote) <= _MOST_CHARS else f"{quote[: _MOST_CHARS - 1].rsplit(' ', 1)[0]}\u2026"

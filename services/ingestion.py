@@ -1,0 +1,275 @@
+"""Taking documents in: a queue in the database, which all processes of a deployment share, and a few workers here.
+
+A document is parsed in a process of its own, split and embedded off the loop, and told of in a log of its own. Whoever
+works on one holds a lease on it; if that is lost, with the process or without, another one begins anew.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import time
+from typing import Any, Protocol
+
+import structlog
+
+from domain.documents import Chunk, Document, Job, Parsed, Work
+from domain.errors import ERRORS, StreamForgeError
+from domain.events import Done, Failed, Progress, Terminal
+from domain.streams import StreamInfo, new_stream_id
+from domain.usage import NOTHING_USED, Spent
+from services.embedding import Embedding
+from services.storage import Storage, Stores
+from stores.streams.base import Appended, Fenced, StreamLog, Tail
+from stores.vectors.base import VectorStore
+
+log = structlog.get_logger("documents")
+
+_LOOK_SECONDS = 2.0
+_BATCH = 64
+_TELL_SECONDS = 0.2
+_NOTHING = Spent(NOTHING_USED, None)
+_STOP_SECONDS = 5.0
+
+
+class Parse(Protocol):
+    """Reads what is in a document, in a process of its own."""
+
+    async def parse(
+        self, content: bytes, name: str, on_page: Callable[[int, int | None], None] | None = None
+    ) -> Parsed:
+        """What was found; `StreamForgeError` says why nothing was. `on_page` is told pages done, and pages in all."""
+
+
+class Split(Protocol):
+    """Cuts texts into pieces, off the loop."""
+
+    async def split(self, parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
+        """The pieces, of `size` characters at most, each repeating up to `overlap` of the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How long pieces are, and how much of each is in the next one, in characters."""
+
+    size: int
+    overlap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many documents at once here, how often each is tried, and for how many seconds a worker may be silent."""
+
+    at_once: int = 2
+    attempts: int = 3
+    lease: float = 30.0
+
+
+class _Gone(Exception):  # noqa: N818 - what has happened, not that it is an error
+    """The document was deleted, or another process works on it."""
+
+
+class Ingestion:
+    """The workers of this process."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        streams: StreamLog,
+        parser: Parse,
+        splitter: Split,
+        embedder: Embedding,
+        vectors: VectorStore,
+        *,
+        cut: Cut,
+        effort: Effort,
+    ) -> None:
+        self._storage = storage
+        self._log = streams
+        self._parser = parser
+        self._splitter = splitter
+        self._embedder = embedder
+        self._vectors = vectors
+        self._cut = cut
+        self._effort = effort
+        self._name = new_stream_id()
+        self._work = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def require(self) -> None:
+        """Refuse documents that could not be taken in here."""
+        self._embedder.require()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; what is begun then goes back into the queue."""
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._work.wait()
+                self._work.clear()
+                if self._storage.opened:
+                    await self._begin()
+        finally:
+            await self._stop()
+
+    async def _begin(self) -> None:
+        """Take as many documents as there is room for."""
+        try:
+            stores = await self._storage.open()
+            while len(self._tasks) < self._effort.at_once:
+                job = await stores.documents.claim(
+                    self._name, time(), self._effort.lease, attempts=self._effort.attempts
+                )
+                if job is None:
+                    return
+                task = asyncio.create_task(self._take_in(stores, job), name="ingestion")
+                self._tasks.add(task)
+                task.add_done_callback(self._done)
+        except StreamForgeError as error:
+            log.warning("no document could be begun", code=error.code)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._work.set()  # there is room for another one
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a document could not be taken in", exc_info=error)
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+
+    async def _take_in(self, stores: Stores, job: Job) -> None:
+        """One document, from its bytes to its vectors, or to what it failed with."""
+        document = job.document
+        way = _Way(self._log, document)
+        holding = asyncio.create_task(self._hold(stores, document.id, asyncio.current_task()), name="lease")
+        try:
+            await way.begin()
+            await self._work_on(stores, document, job.content, way)
+            await way.end(Done("stop", "", _NOTHING))
+        except _Gone:
+            await way.end(Failed("document_not_found", _NOTHING))
+            await self._forget(stores, document)
+        except asyncio.CancelledError:
+            await stores.documents.release(document.id, self._name)
+            await way.end(Failed("server_draining", _NOTHING))
+            raise
+        except Exception as error:
+            code = error.code if isinstance(error, StreamForgeError) else "internal_error"
+            log.warning("a document failed", document_id=document.id, code=code, exc_info=error)
+            await self._fail(stores, job, code)
+            await way.end(Failed(code, _NOTHING))
+        finally:
+            holding.cancel()
+
+    async def _work_on(self, stores: Stores, document: Document, content: bytes, way: "_Way") -> None:
+        await self._advance(stores, document, "parsing", stream_id=way.stream_id)
+        await way.tell(Progress("parsing"))
+        parsed = await way.watching(lambda on_page: self._parser.parse(content, document.name, on_page))
+        await self._advance(
+            stores, document, "splitting", media_type=parsed.media_type, title=parsed.title, pages=parsed.pages
+        )
+        await way.tell(Progress("splitting"))
+        chunks = await self._splitter.split(parsed, self._cut.size, self._cut.overlap)
+        await self._advance(stores, document, "embedding")
+        await self._embed(stores, document, chunks, way)
+        if not await stores.documents.complete(document.id, self._name, chunks, time()):
+            raise _Gone
+
+    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: "_Way") -> None:
+        index = await self._embedder.index()
+        if await stores.documents.use(index, time()) != index:
+            raise StreamForgeError("index_mismatch")
+        for first in range(0, len(chunks), _BATCH):
+            await way.tell(Progress("embedding", first, len(chunks)))
+            texts = [chunk.text for chunk in chunks[first : first + _BATCH]]
+            vectors = await self._embedder.embed(texts)
+            await self._vectors.add(index, document.owner, document.id, vectors, first=first)
+        await way.tell(Progress("embedding", len(chunks), len(chunks)))
+
+    async def _advance(self, stores: Stores, document: Document, state: Work, **found: Any) -> None:
+        if not await stores.documents.advance(document.id, self._name, state, time(), **found):
+            raise _Gone
+
+    async def _hold(self, stores: Stores, document_id: str, task: asyncio.Task[None] | None) -> None:
+        """Renew the lease while there is work; where it is lost, the work is no longer ours."""
+        while True:
+            await asyncio.sleep(self._effort.lease / 3)
+            with contextlib.suppress(StreamForgeError):
+                if not await stores.documents.renew(document_id, self._name, time(), self._effort.lease):
+                    if task is not None:
+                        task.cancel()
+                    return
+
+    async def _fail(self, stores: Stores, job: Job, code: str) -> None:
+        """Fail for good, or for now: what may be better in a while is tried again, when the lease has run out."""
+        if ERRORS[code].retryable and job.attempt < self._effort.attempts:
+            return
+        try:
+            await stores.documents.fail(job.document.id, self._name, code, time())
+        except StreamForgeError as error:
+            log.warning("a document's failure could not be stored", document_id=job.document.id, code=error.code)
+
+    async def _forget(self, stores: Stores, document: Document) -> None:
+        """Vectors that came after the document was deleted."""
+        if await stores.documents.get(document.owner, document.id) is None:
+            await self._vectors.delete(document.owner, document.id)
+
+
+class _Way:
+    """The log of one document's progress."""
+
+    def __init__(self, streams: StreamLog, document: Document) -> None:
+        self._log = streams
+        self._owner = document.owner
+        self._tail: Tail | None = None
+        self._seq = 0
+        self.stream_id = new_stream_id()
+
+    async def begin(self) -> None:
+        """Open it."""
+        info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner)
+        self._tail = await self._log.open(info)
+        self._seq = 1
+
+    async def tell(self, progress: Progress) -> None:
+        """Write how far it is. What cannot be told holds nothing up."""
+        if self._tail is None:
+            return
+        self._seq += 1
+        if await self._log.append(self._tail, self._seq, progress) is not Appended.OK:
+            self._tail = None
+
+    async def watching(self, parse: "Callable[[Callable[[int, int | None], None]], Awaitable[Parsed]]") -> Parsed:
+        """What `parse` returns; the pages that it tells of are told on, a few times a second."""
+        pages: list[tuple[int, int | None]] = []
+        telling = asyncio.create_task(self._tell_pages(pages), name="progress")
+        try:
+            return await parse(lambda done, total: pages.append((done, total)))
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            if pages:
+                await self.tell(Progress("parsing", *pages[-1]))
+
+    async def _tell_pages(self, pages: list[tuple[int, int | None]]) -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            if pages:
+                newest = pages[-1]
+                pages.clear()
+                await self.tell(Progress("parsing", *newest))
+
+    async def end(self, outcome: Terminal) -> None:
+        """Close it."""
+        if self._tail is None:
+            return
+        with contextlib.suppress(StreamForgeError, Fenced):
+            await self._log.announce(self._tail, await self._log.seal(self._tail, outcome))

@@ -1,0 +1,97 @@
+"""Passages of an owner's documents that are near a question: by meaning and by words, each ranked, and both together.
+
+Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): a passage counts 1 / (60 + rank) for each ranking.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chains.embeddings import words_weight
+from domain.documents import Hit, Key, Passage, Retrieval
+from domain.errors import StreamForgeError
+from domain.usage import room
+from services.embedding import Embedding
+from services.storage import Storage
+from stores.vectors.base import VectorStore
+
+_RANK = 60
+_NEAR = 100
+_WORDS = 30
+
+
+class Retriever:
+    """Finds passages."""
+
+    def __init__(
+        self, storage: Storage, embedder: Embedding, vectors: VectorStore, *, top_k: int, min_score: float
+    ) -> None:
+        self._storage = storage
+        self._embedder = embedder
+        self._vectors = vectors
+        self._top_k = top_k
+        self._min_score = min_score
+
+    async def check(self, owner: str, wanted: Retrieval) -> None:
+        """Refuse documents that the owner does not have: `document_not_found`."""
+        if wanted.ids:
+            stores = await self._storage.open()
+            known = await stores.documents.known(owner, wanted.ids)
+            for number, document_id in enumerate(wanted.ids):
+                if document_id not in known:
+                    raise StreamForgeError("document_not_found", pointer=f"#/documents/ids/{number}")
+
+    def reserve(self, wanted: Retrieval, chars: int) -> int:
+        """Tokens to leave for passages, of so many characters each."""
+        return (wanted.top_k or self._top_k) * room("x" * chars)
+
+    async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
+        """The passages that are nearest to the question, best first, of `tokens` in all at most; perhaps none."""
+        stores = await self._storage.open()
+        index = await stores.documents.index()
+        if index is None:  # nothing was ever taken in
+            return []
+        ids = await stores.documents.select(owner, ids=wanted.ids, collections=wanted.collections)
+        if ids == []:
+            return []
+        if index != await self._embedder.index():
+            raise StreamForgeError("index_mismatch")
+        vector = await self._embedder.embed_query(question)
+        near, worded = await asyncio.gather(
+            self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR),
+            stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
+        )
+        scores = {hit.key: hit.score for hit in near}
+        ranked = fuse(near, worded, words_weight(index.model))
+        keys = [key for key in ranked if scores.get(key, -1.0) >= self._least(wanted, key in worded)]
+        found = await stores.documents.passages(owner, keys[: wanted.top_k or self._top_k])
+        return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in found], tokens)
+
+    def _least(self, wanted: Retrieval, worded: bool) -> float:
+        """The cosine that a passage needs. By default one that has the question's words needs half as much."""
+        if wanted.min_score is not None:
+            return wanted.min_score
+        return self._min_score / 2 if worded else self._min_score
+
+
+def fuse(near: Sequence[Hit], worded: Sequence[Key], weight: float = 1.0) -> list[Key]:
+    """Both rankings as one, best first; `weight` is what the one by words counts beside the one by meaning."""
+    points: dict[Key, float] = {}
+    for ranking, counts in (([hit.key for hit in near], 1.0), (worded, weight)):
+        for rank, key in enumerate(ranking, 1):
+            points[key] = points.get(key, 0.0) + counts / (_RANK + rank)
+    return sorted(points, key=lambda key: -points[key])
+
+
+def _within(passages: Sequence[Passage], tokens: int) -> list[Passage]:
+    kept: list[Passage] = []
+    for passage in passages:
+        tokens -= room(passage.text)
+        if tokens < 0 and kept:
+            break
+        kept.append(passage)
+    return kept
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 4)

@@ -1,0 +1,58 @@
+"""Many vectors in one matrix, and the nearest of them. Importing this imports no numpy: that is done on first use."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from domain.documents import Hit, Key
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Vectors of one owner and index, and of which pieces they are; `last` is the highest number of their rows."""
+
+    last: int
+    ids: list[str]
+    numbers: list[int]
+    matrix: "Matrix"
+
+    @cached_property
+    def documents(self) -> tuple[dict[str, int], "NDArray[np.int32]"]:
+        """The documents' places in a list, and for each vector the place of its own."""
+        import numpy as np
+
+        places: dict[str, int] = {}
+        of = [places.setdefault(document_id, len(places)) for document_id in self.ids]
+        return places, np.array(of, dtype=np.int32)
+
+    def best(self, question: "Matrix", document_ids: Collection[str] | None, limit: int) -> list[Hit]:
+        """The nearest, best first; of those that are equally near the oldest."""
+        import numpy as np
+
+        # Not `@`: its threads are for matrices that are larger by far, and keep the other processors busy in between.
+        scores = np.einsum("ij,j->i", self.matrix, question)
+        rows = np.arange(len(self.ids))
+        if document_ids is not None:
+            places, of = self.documents
+            meant = np.zeros(len(places), dtype=bool)
+            meant[[places[one] for one in document_ids if one in places]] = True
+            rows = rows[meant[of]]
+            scores = scores[rows]
+        if len(rows) > limit:
+            least = -np.partition(-scores, limit - 1)[limit - 1]
+            rows, scores = rows[scores >= least], scores[scores >= least]
+        order = np.argsort(-scores, kind="stable")[:limit]
+        nearest = zip(rows[order].tolist(), scores[order].tolist(), strict=True)
+        return [Hit(Key(self.ids[row], self.numbers[row]), min(max(score, -1.0), 1.0)) for row, score in nearest]
+
+
+def merged(one: list[Hit], other: list[Hit], limit: int) -> list[Hit]:
+    """The best of both."""
+    return sorted(one + other, key=lambda hit: -hit.score)[:limit]
