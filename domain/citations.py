@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from domain.events import Delta, Event, Quoted, Retrieving
 
@@ -34,3 +34,23 @@ def cited(events: Sequence[Event]) -> tuple[tuple[int, ...] | None, int]:
     numbers = {event.number for event in events if isinstance(event, Quoted)}
     found = [mark.number for mark in marks("".join([event.text for event in events if isinstance(event, Delta)]))]
     return tuple(sorted(numbers.intersection(found))), sum(number not in numbers for number in found)
+
+
+def shown(event: Quoted) -> dict[str, object]:
+    """A passage, as clients are shown it: what it does not have is absent."""
+    passage = {
+        "number": event.number, "id": event.id, "document_id": event.document_id, "title": event.title,
+        "page": event.page, "heading": event.heading, "score": event.score, "text": event.text,
+    }  # fmt: skip
+    return {name: value for name, value in passage.items() if value is not None}
+
+
+def sources(events: Sequence[Event]) -> list[dict[str, Any]] | None:
+    """The passages that an answer was given, as they are kept with it: each also says whether the answer cites it.
+
+    Nothing where the answer was not to lean on documents, and an empty list where nothing was found in them.
+    """
+    numbers, _ = cited(events)
+    if numbers is None:
+        return None
+    return [{**shown(event), "cited": event.number in numbers} for event in events if isinstance(event, Quoted)]

@@ -77,7 +77,9 @@ ERRORS: dict[str, ErrorKind] = {
     "storage_full": ErrorKind(507, True, "The server has no room to store this. Try again later."),
     # Documents
     "index_mismatch": ErrorKind(
-        503, False, "The documents were indexed with another model. The server's operator must run: main.py reindex"
+        503,
+        False,
+        "The documents were indexed with another model. The operator runs `python main.py reindex`.",
     ),
     # The stream
     "stream_cancelled": ErrorKind(409, False, "The answer was stopped before it was whole."),

@@ -86,6 +86,10 @@ class Message:
     """`usage`, `cost` and perhaps `attempts`, as they are shown."""
     first_word_ms: int | None = None
     total_ms: int | None = None
+    sources: Sequence[Mapping[str, Any]] | None = None
+    """The passages of documents that it was given, as `domain.citations.sources` has them; nothing where it was to
+    lean on none. They stay as they were told, also when a document is deleted: what was said is what was said, and
+    goes with its message."""
     siblings: tuple[str, ...] = field(default=())
     """All children of its parent in the order they came, itself included; empty where it is the only one."""
 
@@ -253,6 +257,7 @@ class Ending:
     spent: Spent
     first_word_ms: int | None
     total_ms: int | None
+    sources: Sequence[Mapping[str, Any]] | None = None
 
 
 def state_after(outcome: Terminal) -> MessageState:

@@ -19,6 +19,20 @@ Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the 
 NextOut = Annotated[str | None, Field(max_length=200, description="The cursor of the next page, if there is one")]
 
 
+class SourceOut(BaseModel):
+    """A passage that an answer was given, as it was then: it stays when its document is deleted."""
+
+    number: int = Field(ge=1, le=1_000, description="What `[1]` in the text refers to")
+    id: str = Field(max_length=100, description="The piece of the document")
+    document_id: Id
+    title: str = Field(max_length=1_000)
+    page: int | None = Field(None, ge=0, le=2**31)
+    heading: str | None = Field(None, max_length=10_000)
+    score: float | None = Field(None, ge=-1, le=1, description="The cosine")
+    text: str = Field(max_length=2**20)
+    cited: bool = Field(description="Whether the answer refers to it")
+
+
 class MessageOut(BaseModel):
     """A message; what it does not have is absent. The fields from `stream_id` on are an answer's."""
 
@@ -43,6 +57,9 @@ class MessageOut(BaseModel):
     attempts: list[AttemptOut] | None = Field(None, max_length=1_000)
     first_word_ms: Milliseconds | None = None
     total_ms: Milliseconds | None = None
+    sources: list[SourceOut] | None = Field(
+        None, max_length=1_000, description="The passages it was given; empty where nothing was found in the documents"
+    )
 
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
@@ -66,6 +83,7 @@ class MessageOut(BaseModel):
             attempts=spent.get("attempts"),
             first_word_ms=message.first_word_ms,
             total_ms=message.total_ms,
+            sources=message.sources,
         )
 
 

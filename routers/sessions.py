@@ -246,4 +246,14 @@ async def _as_markdown(session: Session, pages: AsyncIterator[list[Message]]) ->
     async for page in pages:
         for message in page:
             who = "You" if message.role == "user" else f"Answer ({message.model}, {message.state})"
-            yield f"\n## {who}\n\n{message.text}\n".encode()
+            yield f"\n## {who}\n\n{message.text}\n{_cited(message)}".encode()
+
+
+def _cited(message: Message) -> str:
+    """What the marks in an answer refer to."""
+    lines = []
+    for source in message.sources or ():
+        if source["cited"]:
+            page = f", page {source['page']}" if "page" in source else ""
+            lines.append(f"- [{source['number']}] {' '.join(source['title'].split())}{page}")
+    return "\n" + "\n".join(lines) + "\n" if lines else ""

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from domain.citations import sources
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Done, Failed, Terminal
 from domain.messages import (
@@ -211,6 +212,7 @@ def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: i
         spent=sealed.spent,
         first_word_ms=first_word_ms,
         total_ms=total_ms,
+        sources=sources(tail.events),
     )
 
 

@@ -5,6 +5,7 @@ LF only: a CR breaks its client. A stream is a run; its answer is one message fo
 
 from typing import assert_never
 
+from domain.citations import shown
 from domain.errors import ERRORS
 from domain.events import (
     Cancelled,
@@ -24,7 +25,7 @@ from domain.events import (
     Terminal,
     ToolCall,
 )
-from wires.frames import block, progress, quote, quoted
+from wires.frames import block, progress, quote
 
 HEARTBEAT = b": hb\n"
 
@@ -68,7 +69,7 @@ class AgUiEncoder:
             case ToolCall():
                 return self._close() + self._called(event)
             case Quoted():
-                return block({"type": "CUSTOM", "name": "source", "value": quoted(event)})
+                return block({"type": "CUSTOM", "name": "source", "value": shown(event)})
             case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
                 return block({"type": "CUSTOM", "name": "status", "value": progress(event)})
             case Done() | Failed() | Cancelled():

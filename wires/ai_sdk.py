@@ -7,6 +7,7 @@ A client puts an unknown part, a null or an empty event into its chat's `error`,
 import json
 from typing import assert_never
 
+from domain.citations import shown
 from domain.errors import ERRORS
 from domain.events import (
     Cancelled,
@@ -27,7 +28,7 @@ from domain.events import (
     Terminal,
     ToolCall,
 )
-from wires.frames import block, progress, quote, quoted
+from wires.frames import block, progress, quote
 
 HEADERS = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
 # One LF, as on the events wire: a blank line after it would be an empty event in some parsers.
@@ -129,7 +130,7 @@ def _source(event: Quoted) -> dict[str, object]:
         "sourceId": event.id,
         "mediaType": event.media_type or "text/plain",
         "title": event.title,
-        "providerMetadata": {"streamforge": quoted(event)},
+        "providerMetadata": {"streamforge": shown(event)},
     }
 
 

@@ -6,6 +6,7 @@ It keeps no state: any event can be encoded by itself, from its number and the s
 import random
 from typing import assert_never
 
+from domain.citations import shown
 from domain.events import (
     Cancelled,
     Delta,
@@ -25,7 +26,7 @@ from domain.events import (
     ToolCall,
 )
 from domain.usage import account
-from wires.frames import ending, failure, frame, present, progress, quote, quoted
+from wires.frames import ending, failure, frame, present, progress, quote
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"
@@ -56,7 +57,7 @@ class EventsEncoder:
             case ToolCall(call_id, tool, arguments):
                 name, data = "tool_call", present(id=call_id, name=tool, arguments=arguments)
             case Quoted():
-                name, data = "source", quoted(event)
+                name, data = "source", shown(event)
             case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
                 name, data = "status", progress(event)
             case Done():

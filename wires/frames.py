@@ -11,10 +11,10 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import assert_never
 
 from domain.errors import ERRORS
-from domain.events import Cancelled, Failed, Progress, Quoted, Retrieving, Retrying, Stalled, Status, Switched
+from domain.events import Cancelled, Failed, Progress, Retrieving, Retrying, Stalled, Status, Switched
 from domain.usage import account
 
-__all__ = ["block", "ending", "failure", "frame", "present", "progress", "quote", "quoted"]
+__all__ = ["block", "ending", "failure", "frame", "present", "progress", "quote"]
 
 
 def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *, retry: int | None = None) -> bytes:
@@ -47,20 +47,6 @@ def progress(event: Status) -> dict[str, object]:
             return {"phase": "model_switched", "from": from_model, "to": to_model, "reason": reason}
         case _:
             assert_never(event)
-
-
-def quoted(event: Quoted) -> dict[str, object]:
-    """A passage, as all wires show it that have no words of their own for it."""
-    return present(
-        number=event.number,
-        id=event.id,
-        document_id=event.document_id,
-        title=event.title,
-        page=event.page,
-        heading=event.heading,
-        score=event.score,
-        text=event.text,
-    )
 
 
 def present(**fields: object) -> dict[str, object]:

@@ -37,7 +37,8 @@ MAX_RUNNING = 1_000
 """Answers without a sign of life that are told at a time: the oldest."""
 
 _WRITTEN = (
-    "state", "text", "tokens", "model", "finish_reason", "code", "spent", "first_word_ms", "total_ms", "alive"
+    "state", "text", "tokens", "model", "finish_reason", "code", "spent", "first_word_ms", "total_ms", "sources",
+    "alive",
 )  # fmt: skip
 _IS_RUNNING = messages.c.state == "running"
 _FINISH = (

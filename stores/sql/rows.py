@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, String, Table, any_, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Row, String, Table, any_, bindparam, func, null, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.errors import StreamForgeError
@@ -19,6 +19,8 @@ AnyRow = Row[*tuple[Any, ...]]
 
 SESSION = (*(sessions.c[field.name] for field in fields(Session) if field.name != "leaf"), sessions.c.leaf_id)
 MESSAGE = tuple(messages.c[field.name] for field in fields(Message) if field.name != "siblings")
+TOLD = tuple(null().label(column.name) if column is messages.c.sources else column for column in MESSAGE)
+"""`MESSAGE` for those who need only what was said, which may be the smaller part."""
 SUMMARY = tuple(summaries.c[field.name] for field in fields(Summary))
 
 _PLACE = select(messages.c.seq, messages.c.parent_id, messages.c.id)
@@ -84,7 +86,7 @@ def session(row: AnyRow) -> Session:
 
 
 def message(row: AnyRow) -> Message:
-    """A message from a row that begins with `MESSAGE`."""
+    """A message from a row that begins with `MESSAGE` or `TOLD`."""
     return Message(*row[: len(MESSAGE)])
 
 

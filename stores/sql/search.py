@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, column, func, literal_column, select, table, text
 
 from domain.messages import Found, Page
-from stores.sql.rows import MESSAGE, message, page, seq_of
+from stores.sql.rows import TOLD, message, page, seq_of
 from stores.sql.tables import messages, sessions
 
 MAX_WORDS = 16
@@ -42,7 +42,7 @@ def search(connection: Connection, look: Look) -> Page[Found]:
     if not words:
         return Page([], None)
     query = (
-        select(*MESSAGE, messages.c.seq, sessions.c.title)
+        select(*TOLD, messages.c.seq, sessions.c.title)
         .join(sessions, sessions.c.id == messages.c.session_id)
         .where(messages.c.owner == look.owner, *_conditions(connection, words, look.dialect))
         .order_by(messages.c.seq.desc())

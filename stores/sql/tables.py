@@ -104,6 +104,7 @@ messages = Table(
     Column("finish_reason", String(32)),
     Column("code", String(50)),
     Column("spent", JSON(none_as_null=True)),
+    Column("sources", JSON(none_as_null=True)),
     Column("first_word_ms", Integer),
     Column("total_ms", Integer),
     Column("idempotency_key", String(255)),

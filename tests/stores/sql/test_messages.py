@@ -47,18 +47,21 @@ async def test_an_answer_comes_back_as_it_ended(messages: MessageStore, session_
         Attempt("a", Usage(1, 0, exact=False), None, "provider_error"),
         Attempt("b", Usage(3, 4, exact=True), cost),
     )
-    end = Ending("failed", "Because 🦊\n", "b", "stop", "provider_stalled", Spent.of(attempts), 12, 345)
+    sources = [{"number": 1, "title": "中文 🦊", "score": 0.5, "text": "…\n", "cited": True}]
+    end = Ending("failed", "Because 🦊\n", "b", "stop", "provider_stalled", Spent.of(attempts), 12, 345, sources)
     assert await messages.finish(begun.answer.id, end, 3.0)
     question, answer = (await messages.history("ann", session_id, None, 10)).items
     assert question == begun.question
     assert answer == replace(
         begun.answer, state="failed", text="Because 🦊\n", tokens=answer.tokens, model="b", finish_reason="stop",
-        code="provider_stalled", spent=answer.spent, first_word_ms=12, total_ms=345,
+        code="provider_stalled", spent=answer.spent, first_word_ms=12, total_ms=345, sources=sources,
     )  # fmt: skip
     assert answer.tokens > 4
     assert answer.spent is not None
     assert [attempt["model"] for attempt in answer.spent["attempts"]] == ["a", "b"]
     assert await messages.get("ann", session_id, answer.id) == answer
+    window = await messages.window("ann", session_id, leaf_id=answer.id, max_messages=9, max_tokens=999)
+    assert window.messages[-1] == replace(answer, sources=None, siblings=()), "a model is not told them again"
 
 
 async def test_the_first_ending_stands(messages: MessageStore, session_id: str) -> None:

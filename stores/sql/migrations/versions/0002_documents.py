@@ -11,6 +11,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     """From 0001: what is there is left as it is."""
+    op.add_column("messages", sa.Column("sources", sa.JSON))
     _documents()
     _chunks()
     op.create_table(
