@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from domain.callers import Caller
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import UNWRITABLE
@@ -18,10 +19,12 @@ from domain.streams import parse_event_id
 from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
 from routers.guard import caller_of, guarded, refusals
 from routers.messages import Cursor, Id, Limit, Moment, NextOut
-from routers.streaming import StaticStreamResponse, StreamResponse
-from services.document_service import Received
+from routers.streaming import LaterStreamResponse, StaticStreamResponse, StreamResponse
+from services.document_service import DocumentService, Received
+from services.drain import Drain
+from stores.streams.base import Tail
 from wires import Wire
-from wires.documents import HEARTBEAT, DocumentEncoder, summary
+from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 
 MAX_FILES = 20
 _MAX_FIELDS = 100
@@ -169,6 +172,8 @@ async def upload(request: Request) -> Uploaded:
         form = await request.form(max_files=MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES)
     except HTTPException as error:
         raise StreamForgeError("malformed_request", f"The form cannot be read: {error.detail}") from None
+    except OSError as error:  # larger files wait on the disk
+        raise StreamForgeError("storage_full") from error
     try:
         files = [each for each in form.getlist("file") if isinstance(each, UploadFile)]
         if not files:
@@ -242,12 +247,20 @@ async def get_document(document_id: DocumentId, documents: DocumentsDep, caller:
 async def follow_document(
     request: Request, document_id: DocumentId, documents: DocumentsDep, streams: StreamingDep, caller: CallerDep
 ) -> Response:
-    """Its progress from the beginning, or after `Last-Event-ID`, and then live."""
+    """Its progress from the beginning, or after `Last-Event-ID`, and then live.
+
+    While it waits for its turn, `received` and heartbeats, for 20 seconds at most. A body that ends with neither
+    `ready` nor `failed` says that the document still waits, or that it goes on in another process: come back, as an
+    `EventSource` does by itself.
+    """
     document, tail = await documents.progress(caller, document_id)
-    if tail is None:  # it waits, or what happened is no longer remembered
-        return StaticStreamResponse(summary(document), document.stream_id or document.id)
     encoder = partial(DocumentEncoder, document_id=document.id)
     wire = Wire(encoder, HEARTBEAT, stateful=False, seq_after=lambda after, _: after)
+    if tail is None and (end := settled(document)):  # what happened is no longer remembered
+        return StaticStreamResponse(received(document) + end, document.id)
+    if tail is None:
+        look = partial(_look, documents, caller, document_id, services_of(request).drain)
+        return LaterStreamResponse(streams, wire, received(document), document.id, look)
     given = request.headers.get("last-event-id")
     seq = parse_event_id(given).seq if given is not None and given.startswith(tail.info.id) else 0
     if seq > len(tail.events):
@@ -285,6 +298,15 @@ async def delete_document(document_id: DocumentId, documents: DocumentsDep, call
     """Forgets its bytes, its pieces and all that was made of them."""
     await documents.delete(caller, document_id)
     return Response(status_code=204)
+
+
+async def _look(documents: DocumentService, caller: Caller, document_id: str, drain: Drain) -> Tail | bytes | None:
+    """What has become of a document that waited: its log is there, it has come to its end, or nothing yet."""
+    try:
+        document, tail = await documents.progress(caller, document_id)
+    except StreamForgeError as error:
+        return gone(document_id) if error.code == "document_not_found" else b""
+    return tail or settled(document) or (b"" if drain.draining else None)
 
 
 def _collections(names: list[str]) -> list[str]:

@@ -115,7 +115,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         if (most := self._uploads.get(scope["path"])) is not None:
-            await self._app(scope, self._counted(receive, most), send)
+            await self._upload(scope, receive, send, most)
             return
         try:
             body = await self._read(_header(scope, b"content-length"), receive)
@@ -136,23 +136,33 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    def _counted(self, receive: Receive, most: int) -> Receive:
-        """An upload is read by its route, once that knows who sends it: as much as that, and no part too slowly."""
-        size = 0
+    async def _upload(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        """Its route reads it, once that knows who sends it: as much as that, and no part too slowly."""
+        length = _header(scope, b"content-length")
+        size = int(length[:20]) if length.isdigit() else 0  # as it is said, until more has come
+        come, refused = 0, False
 
         async def counted() -> Message:
-            nonlocal size
+            nonlocal come, refused
             try:
-                async with asyncio.timeout(self._seconds):
-                    message = await receive()
+                if max(size, come) <= most:
+                    async with asyncio.timeout(self._seconds):
+                        message = await receive()
+                    come += len(message.get("body", b""))
+                if max(size, come) <= most:
+                    return message
+                code, detail = "body_too_large", f"An upload may have at most {most} bytes."
             except TimeoutError:
-                raise StreamForgeError("request_timeout") from None
-            size += len(message.get("body", b""))
-            if size > most:
-                raise StreamForgeError("body_too_large", f"An upload may have at most {most} bytes.")
-            return message
+                code, detail = "request_timeout", None
+            refused = True
+            raise StreamForgeError(code, detail)
 
-        return counted
+        async def closing(message: Message) -> None:
+            if refused and message["type"] == "http.response.start":  # the rest would be read as the next request
+                message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        await self._app(scope, counted, closing)
 
     async def _read(self, length: bytes, receive: Receive) -> bytes | None:
         if length.isdigit() and int(length[:20]) > self._max_bytes:

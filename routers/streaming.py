@@ -5,6 +5,9 @@ When FastAPI's frames have unwound, `StreamingApp` lets a `StreamReader` write t
 `send`: an event then resumes one shallow task and nothing of FastAPI's.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,6 +24,10 @@ HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 """What every event stream says of itself."""
+_LOOK_SECONDS = 0.5
+_LOOKS_A_BEAT = 10
+
+Look = Callable[[], Awaitable[Tail | bytes | None]]
 
 
 class StreamResponse(Response):
@@ -49,9 +56,52 @@ class StreamResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         scope["streams"].append(self)
 
-    def reader(self, send: Send) -> StreamReader:
-        """The reader that sends the body over `send`."""
-        return StreamReader(self._streams, self._tail, self._wire, self._after, send, self._key_id)
+    async def follow(self, receive: Receive, send: Send) -> None:
+        """Send the body."""
+        await StreamReader(self._streams, self._tail, self._wire, self._after, send, self._key_id).run(receive)
+
+
+class LaterStreamResponse(Response):
+    """Sends `head`, and then waits for what there will be to follow: a log, of which `head` was the first event.
+
+    `look` answers that log; or the last bytes, where there will be none; or nothing yet. It is asked twice a second,
+    for `seconds`. A client that is told no end comes back.
+    """
+
+    def __init__(
+        self, streams: StreamingService, wire: Wire, head: bytes, name: str, look: Look, seconds: float = 20.0
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [*HEADERS, *wire.headers, (b"x-stream-id", name.encode())]
+        self._streams = streams
+        self._wire = wire
+        self._head = head
+        self._look = look
+        self._looks = int(seconds / _LOOK_SECONDS)
+        self._key_id: str | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._key_id = scope["caller"].key_id
+        keep_alive(scope, self.raw_headers)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self._head, "more_body": True})
+        scope["streams"].append(self)
+
+    async def follow(self, receive: Receive, send: Send) -> None:
+        """Send the rest."""
+        found: Tail | bytes | None = None
+        for number in range(self._looks):
+            if number % _LOOKS_A_BEAT == _LOOKS_A_BEAT - 1:  # who has left takes no notice of it
+                await send({"type": "http.response.body", "body": self._wire.heartbeat, "more_body": True})
+            found = await self._look()
+            if found is not None:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        if isinstance(found, Tail):
+            await StreamReader(self._streams, found, self._wire, 1, send, self._key_id).run(receive)
+        else:
+            await send({"type": "http.response.body", "body": found or b"", "more_body": False})
 
 
 class StaticStreamResponse(Response):
@@ -75,7 +125,7 @@ class StreamingApp(FastAPI):
             return
         readers: Readers = scope["state"]["services"].readers
         connection = Connection(send)
-        handed: list[StreamResponse] = []
+        handed: list[StreamResponse | LaterStreamResponse] = []
         readers.enter(connection)
         try:
             # A copy of the scope, so that what FastAPI leaves in it is gone while the answer streams.
@@ -86,7 +136,7 @@ class StreamingApp(FastAPI):
             readers.leave(connection)
         if handed:
             del connection
-            await handed.pop().reader(send).run(receive)
+            await handed.pop().follow(receive, send)
 
 
 def keep_alive(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:

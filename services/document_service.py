@@ -8,6 +8,7 @@ from time import time
 from domain.callers import Caller
 from domain.documents import Document
 from domain.errors import StreamForgeError
+from domain.events import Done, Failed
 from domain.messages import Page, is_id, new_id
 from parsing.names import tidy_name
 from services.ingestion import Ingestion
@@ -87,7 +88,22 @@ class DocumentService:
         await self._vectors.delete(caller.id, document_id)
 
     async def progress(self, caller: Caller, document_id: str) -> tuple[Document, Tail | None]:
-        """The document, and the log of its progress where there is one yet, or still."""
+        """The document, and the log of its progress where there is one yet, or still.
+
+        A log that has ended without the document's end, because its process went or will try again, is none.
+        """
         document = await self.get(caller, document_id)
         tail = await self._log.find(document.stream_id) if document.stream_id else None
-        return document, tail
+        return document, tail if tail is not None and _tells(tail, document) else None
+
+
+def _tells(tail: Tail, document: Document) -> bool:
+    """Whether the log has all that there is to say, or will have."""
+    match tail.outcome if tail.ended else None:
+        case None:
+            return True
+        case Done():
+            return document.state == "ready"
+        case Failed(code):
+            return document.code == code
+    return False

@@ -15,7 +15,7 @@ import structlog
 
 from domain.documents import Chunk, Document, Job, Parsed, Work
 from domain.errors import ERRORS, StreamForgeError
-from domain.events import Done, Failed, Progress, Terminal
+from domain.events import Cancelled, Done, Failed, Progress, Terminal
 from domain.streams import StreamInfo, new_stream_id
 from domain.usage import NOTHING_USED, Spent
 from services.embedding import Embedding
@@ -29,6 +29,7 @@ _LOOK_SECONDS = 2.0
 _BATCH = 64
 _TELL_SECONDS = 0.2
 _NOTHING = Spent(NOTHING_USED, None)
+_GOES_ON = Cancelled("replaced", _NOTHING)  # the end of a log whose document has not come to its own: another follows
 _STOP_SECONDS = 5.0
 
 
@@ -132,6 +133,8 @@ class Ingestion:
                 task.add_done_callback(self._done)
         except StreamForgeError as error:
             log.warning("no document could be begun", code=error.code)
+        except Exception as error:  # our own mistake: others may be begun all the same
+            log.error("no document could be begun", exc_info=error)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -155,17 +158,19 @@ class Ingestion:
             await self._work_on(stores, document, job.content, way)
             await way.end(Done("stop", "", _NOTHING))
         except _Gone:
-            await way.end(Failed("document_not_found", _NOTHING))
-            await self._forget(stores, document)
+            await way.end(await self._lost(stores, document))
         except asyncio.CancelledError:
-            await stores.documents.release(document.id, self._name)
-            await way.end(Failed("server_draining", _NOTHING))
+            if holding.done():  # it is this that has cancelled us
+                await way.end(await self._lost(stores, document))
+                return
+            with contextlib.suppress(StreamForgeError):  # then it goes on when the lease has run out
+                await stores.documents.release(document.id, self._name)
+            await way.end(_GOES_ON)
             raise
         except Exception as error:
             code = error.code if isinstance(error, StreamForgeError) else "internal_error"
             log.warning("a document failed", document_id=document.id, code=code, exc_info=error)
-            await self._fail(stores, job, code)
-            await way.end(Failed(code, _NOTHING))
+            await way.end(await self._fail(stores, job, code))
         finally:
             holding.cancel()
 
@@ -208,19 +213,26 @@ class Ingestion:
                         task.cancel()
                     return
 
-    async def _fail(self, stores: Stores, job: Job, code: str) -> None:
+    async def _fail(self, stores: Stores, job: Job, code: str) -> Terminal:
         """Fail for good, or for now: what may be better in a while is tried again, when the lease has run out."""
         if ERRORS[code].retryable and job.attempt < self._effort.attempts:
-            return
+            return _GOES_ON
         try:
             await stores.documents.fail(job.document.id, self._name, code, time())
         except StreamForgeError as error:
             log.warning("a document's failure could not be stored", document_id=job.document.id, code=error.code)
+            return _GOES_ON
+        return Failed(code, _NOTHING)
 
-    async def _forget(self, stores: Stores, document: Document) -> None:
-        """Vectors that came after the document was deleted."""
-        if await stores.documents.get(document.owner, document.id) is None:
+    async def _lost(self, stores: Stores, document: Document) -> Terminal:
+        """It is another process's now; or it was deleted, and vectors of it that came later have to go, too."""
+        try:
+            if await stores.documents.get(document.owner, document.id) is not None:
+                return _GOES_ON
             await self._vectors.delete(document.owner, document.id)
+        except StreamForgeError as error:
+            log.warning("a document that was lost could not be looked at", document_id=document.id, code=error.code)
+        return Failed("document_not_found", _NOTHING)
 
 
 class _Way:

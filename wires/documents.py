@@ -1,6 +1,7 @@
 """How a document is taken in, event by event: `received`, `parsing`, `splitting`, `embedding`; `ready` or `failed`.
 
-The same log and the same rules as the events wire's, and other words: no client of an answer meets these.
+The same log and the same rules as the events wire's, and other words: no client of an answer meets these. A body that
+ends with neither of the last two says: come back, it goes on.
 """
 
 import random
@@ -49,21 +50,30 @@ class DocumentEncoder:
                 return frame(phase, present(done=done, total=total), event_id)
             case Done():
                 return frame("ready", about, event_id)
-            case Failed(code):
+            case Failed(code) if code != "producer_lost":
                 return frame("failed", {**about, **failure(code)}, event_id)
-            case Cancelled():
-                return frame("failed", {**about, **failure("stream_cancelled")}, event_id)
+            case Failed() | Cancelled():  # this log's end, and not the document's: who comes back finds the next one
+                return b""
             case Delta() | Reasoning() | ToolCall() | Quoted() | Retrieving() | Stalled() | Retrying() | Switched():
                 return b""
             case _:
                 assert_never(event)
 
 
-def summary(document: Document) -> bytes:
-    """All that is still known of a document's way, where its log is not, or not yet. Without ids to come back with."""
-    blocks = frame("received", {"document_id": document.id})
+def received(document: Document) -> bytes:
+    """The first block of a document whose log is not there, or not yet. Without an id to come back with."""
+    return frame("received", {"document_id": document.id}, retry=random.randint(1000, 3000))  # noqa: S311
+
+
+def settled(document: Document) -> bytes:
+    """The last one, if the document has come to its end."""
     if document.state == "ready":
-        blocks += frame("ready", {"document_id": document.id})
-    elif document.state == "failed":
-        blocks += frame("failed", {"document_id": document.id, **failure(document.code or "internal_error")})
-    return blocks
+        return frame("ready", {"document_id": document.id})
+    if document.state == "failed":
+        return frame("failed", {"document_id": document.id, **failure(document.code or "internal_error")})
+    return b""
+
+
+def gone(document_id: str) -> bytes:
+    """The last one of a document that was deleted while it waited."""
+    return frame("failed", {"document_id": document_id, **failure("document_not_found")})
