@@ -6,12 +6,13 @@ known when it was written, labelled, and stands in the user's message, whatever 
 
 import secrets
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 
 from chains.chat import chat
 from chains.core.llm_setup import Ready
 from domain.documents import Passage
-from domain.events import Said
+from domain.events import Said, ToolCall
 from domain.models import Finished, ModelEntry
 from domain.streams import Ask, Turn
 from domain.usage import Usage
@@ -24,9 +25,16 @@ _INSTRUCTIONS = (
 _FENCE_BYTES = 8
 
 
-def rag(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said | Usage | Finished, None]:
-    """Stream the model's answer to a question with passages."""
-    return chat(ready, entry, grounded(ask))
+async def rag(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said | Usage | Finished, None]:
+    """Stream the model's answer to a question with passages.
+
+    A call of a tool that nobody has offered is not told: it may be a passage that has asked for it.
+    """
+    offered = bool(ask.parameters.tools)
+    async with aclosing(chat(ready, entry, grounded(ask))) as answer:
+        async for event in answer:
+            if offered or not isinstance(event, ToolCall):
+                yield Finished("stop") if not offered and event == Finished("tool_calls") else event
 
 
 def grounded(ask: Ask) -> Ask:

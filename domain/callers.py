@@ -9,8 +9,8 @@ from domain.errors import StreamForgeError
 SCOPES = ("read", "chat", "documents", "keys", "admin")
 """What the program itself asks for; a catalogue may name others for its models.
 
-`read`: look at what is one's own. `chat`: make and change it. `keys`: make and revoke one's own keys. `admin`: see
-the usage of all.
+`read`: look at what is one's own. `chat`: make and change it. `documents`: the same for documents. `keys`: make and
+revoke one's own keys. `admin`: see the usage of all.
 """
 DEFAULT_SCOPES = frozenset({"read", "chat", "documents"})
 

@@ -71,10 +71,13 @@ class Grounding:
         self._grounds = grounds
 
     async def prepare(self, owner: str, order: Order, candidates: Sequence[ModelEntry]) -> Order:
-        """The order, with the tokens that passages may take; `document_not_found` where one is asked for."""
+        """The order, with the tokens that passages may take; `document_not_found` where one is asked for.
+
+        A request that offers tools leans on no documents by default: what stands in them could have one called.
+        """
         wanted = order.retrieval
         if wanted is None:
-            if not self._grounds.always or order.plain:
+            if not self._grounds.always or order.plain or order.ask.parameters.tools:
                 return order
             wanted = Retrieval()
         await self._retriever.check(owner, wanted)

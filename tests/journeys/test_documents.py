@@ -210,9 +210,9 @@ def test_unknown_documents_are_not_found(library: Library) -> None:
         for path in ("", "/events", "/content"):
             answer = library.client.get(f"/documents/{unknown}{path}")
             assert (answer.status_code, answer.json()["code"]) == (404, "document_not_found"), (unknown, path)
-    answer = library.ask("x", {"ids": ["0" * 32]})
-    assert (answer.status, answer.code) == (404, "document_not_found")
-    assert answer.problem["errors"][0]["pointer"] == "#/documents/ids/0"
+    asked = library.ask("x", {"ids": ["0" * 32]})
+    assert (asked.status, asked.code) == (404, "document_not_found")
+    assert asked.problem["errors"][0]["pointer"] == "#/documents/ids/0"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from domain.callers import SCOPES
 from domain.messages import new_id
 from routers.guard import GuardedRoute
 from services.api_keys import MadeKey
@@ -52,12 +53,15 @@ class Row:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 MESSAGE = {"message": "Tell me about streaming"}
 CANCEL = "/chat/streams/{stream_id}/cancel"
 JSON = {"accept": "application/json"}
 SESSION = "/sessions/{session_id}"
+DOCUMENT = "/documents/{document_id}"
+NO_DOCUMENT = "document_not_found"
 HISTORY = "/chat/history/{session_id}"
 UNKNOWN = "session_not_found"
 THREAD = {"threadId": "{id}", "runId": "run", "messages": [{"id": "", "role": "user", "content": "Hi"}]}
@@ -72,6 +76,7 @@ ROWS: dict[tuple[str, str], list[Row]] = {
         Row("chat", makes="session", body={**MESSAGE, "session_id": "{id}"}, code=UNKNOWN),
         Row("chat", makes="session", body=MESSAGE, params={"session_id": "{id}"}, code=UNKNOWN),
         Row("chat", makes="session", body={"session_id": "{id}", "regenerate": "{message}"}, code=UNKNOWN),
+        Row("chat", makes="document", body={**MESSAGE, "documents": {"ids": ["{id}"]}}, code=NO_DOCUMENT),
     ],
     ("GET", "/chat/streams/{stream_id}"): [
         Row("read", makes="stream", code="stream_not_found"),
@@ -84,6 +89,14 @@ ROWS: dict[tuple[str, str], list[Row]] = {
     ("POST", CANCEL): [
         Row("chat", 202, makes=thing, code="stream_not_found") for thing in ("stream", "completion", "run")
     ],
+    ("POST", "/documents/upload"): [Row("documents", 202, files={"file": b"Some words"})],
+    ("POST", "/documents/text"): [Row("documents", 202, body={"text": "Some other words"})],
+    ("GET", "/documents"): [Row("read")],
+    ("GET", "/collections"): [Row("read")],
+    ("GET", DOCUMENT): [Row("read", makes="document", code=NO_DOCUMENT)],
+    ("GET", f"{DOCUMENT}/events"): [Row("read", makes="document", code=NO_DOCUMENT)],
+    ("GET", f"{DOCUMENT}/content"): [Row("read", makes="document", code=NO_DOCUMENT)],
+    ("DELETE", DOCUMENT): [Row("documents", 204, makes="document", code=NO_DOCUMENT)],
     ("POST", "/api/chat"): [Row("chat", makes="chat", unknown="of-nobody", body=CHAT)],  # opens one
     ("GET", "/api/chat/{chat_id:path}/stream"): [Row("read", makes="chat")],
     ("POST", "/api/chat/{chat_id:path}/stop"): [Row("chat", 204, makes="chat", code="No such session")],
@@ -163,12 +176,19 @@ def make_chat(cast: Cast) -> str:
     return chat_id
 
 
+def make_document(cast: Cast) -> str:
+    body = {"text": f"Nobody else has these words: {new_id()}"}
+    answer = httpx.post(f"{cast.server.url}/documents/text", json=body, headers=bearer(cast.owner))
+    return str(answer.json()["id"])
+
+
 MAKERS: dict[str, Callable[[Cast], str]] = {
     "stream": make_stream,
     "completion": make_completion,
     "run": make_run,
     "session": make_session,
     "chat": make_chat,
+    "document": make_document,
     "model": lambda cast: "simulated",
     "key": lambda cast: cast.ring.make("owner").key.id,
 }
@@ -214,8 +234,8 @@ def ask(cast: Cast, verb: str, path: str, row: Row, *, key: MadeKey | None, thin
     headers = {**{name: text.format(id=thing) for name, text in row.headers.items()}, **(bearer(key) if key else {})}
     params = {name: text.format(id=thing) for name, text in row.params.items()}
     message = cast.answers.get(thing, "0" * 32)
-    body = filled(row.body, id=thing, message=message)
-    return httpx.request(verb, f"{cast.server.url}{address}", json=body, headers=headers, params=params, timeout=20)
+    given = {"files": row.files} if row.files else {"json": filled(row.body, id=thing, message=message)}
+    return httpx.request(verb, f"{cast.server.url}{address}", **given, headers=headers, params=params, timeout=20)
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
@@ -277,7 +297,7 @@ def test_without_a_good_credential_nothing_is_said(cast: Cast, verb: str, path: 
 def test_a_key_without_the_scope_is_refused_before_anything_is_looked_up(
     cast: Cast, verb: str, path: str, row: Row
 ) -> None:
-    lacking = cast.ring.make("owner", frozenset({"read", "chat", "keys", "admin"}) - {row.scope})
+    lacking = cast.ring.make("owner", frozenset(SCOPES) - {row.scope})
     answers = [ask(cast, verb, path, row, key=lacking, thing=thing) for thing in (made(cast, row), row.unknown)]
     assert {answer.status_code for answer in answers} == {403}
     if answers[0].headers["content-type"] == "application/problem+json":

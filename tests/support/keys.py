@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.callers import SCOPES
 from services.api_keys import MadeKey, make_key
 from services.secret import read_secret
 from stores.sql.database import open_database
 from stores.sql.keys import KeyStore
 
-EVERYTHING = frozenset({"read", "chat", "keys", "admin"})
+EVERYTHING = frozenset(SCOPES)
 
 
 @dataclass(frozen=True)
