@@ -1,5 +1,6 @@
 """Documents: upload them, watch them being read, and forget them."""
 
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -7,8 +8,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette import formparsers
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import FormData, Headers, UploadFile
 
 from domain.callers import Caller
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
@@ -29,6 +31,15 @@ from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 MAX_FILES = 20
 _MAX_FIELDS = 100
 _FIELD_BYTES = 1_000
+
+
+class _DocumentConvertor(StringConvertor):
+    """Whatever may name a document, which is not the name of another path."""
+
+    regex = "(?!(?:upload|text)(?:/|$))[^/]+"
+
+
+register_url_convertor("document", _DocumentConvertor())
 
 router = APIRouter(tags=["documents"], route_class=guarded("documents"))
 
@@ -133,14 +144,39 @@ class Collections(BaseModel):
     items: list[CollectionOut] = Field(max_length=1_000)
 
 
+class _Form(formparsers.MultiPartParser):
+    """A form that is refused where it breaks off: a file of it would be missing, and nobody know."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(headers, stream, max_files=MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES)
+        self._whole = False
+
+    def on_end(self) -> None:
+        self._whole = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._whole:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise formparsers.MultiPartException("It breaks off before its end.")
+        return form
+
+
 _FORM = {
     "type": "object",
     "required": ["file"],
+    "maxProperties": _MAX_FIELDS,
     "properties": {
         "file": {
             "type": "array",
             "maxItems": MAX_FILES,
-            "items": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
+            "items": {
+                "type": "string",
+                "contentMediaType": "application/octet-stream",
+                "format": "binary",
+                "maxLength": 2**30,
+            },
             "description": "Text, Markdown, HTML, PDF, DOCX, CSV or JSON",
         },
         "collection": {
@@ -168,10 +204,12 @@ async def upload(request: Request) -> Uploaded:
         raise StreamForgeError("unsupported_media_type", "Send the files as multipart/form-data.")
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
+    if getattr(formparsers, "multipart", None) is None:  # Starlette says so by an assertion
+        raise StreamForgeError("documents_not_installed")
     try:
-        form = await request.form(max_files=MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES)
-    except HTTPException as error:
-        raise StreamForgeError("malformed_request", f"The form cannot be read: {error.detail}") from None
+        form = await _Form(request.headers, request.stream()).parse()
+    except formparsers.MultiPartException as error:
+        raise StreamForgeError("malformed_request", f"The form cannot be read: {error.message}") from None
     except OSError as error:  # larger files wait on the disk
         raise StreamForgeError("storage_full") from error
     try:
@@ -225,7 +263,7 @@ async def list_collections(documents: DocumentsDep, caller: CallerDep) -> Collec
 
 
 @router.get(
-    "/documents/{document_id}",
+    "/documents/{document_id:document}",
     summary="What became of a document?",
     response_model_exclude_none=True,
     responses=refusals("document_not_found"),
@@ -236,7 +274,7 @@ async def get_document(document_id: DocumentId, documents: DocumentsDep, caller:
 
 
 @router.get(
-    "/documents/{document_id}/events",
+    "/documents/{document_id:document}/events",
     summary="Watch a document being read",
     response_class=StreamingResponse,
     responses={
@@ -269,7 +307,7 @@ async def follow_document(
 
 
 @router.get(
-    "/documents/{document_id}/content",
+    "/documents/{document_id:document}/content",
     summary="Get a document back",
     response_class=Response,
     responses={
@@ -289,7 +327,7 @@ async def get_content(document_id: DocumentId, documents: DocumentsDep, caller: 
 
 
 @router.delete(
-    "/documents/{document_id}",
+    "/documents/{document_id:document}",
     summary="Forget a document",
     status_code=204,
     responses=refusals("document_not_found", "request_timeout", "body_too_large", "storage_full"),

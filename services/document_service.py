@@ -10,7 +10,6 @@ from domain.documents import Document
 from domain.errors import StreamForgeError
 from domain.events import Done, Failed
 from domain.messages import Page, is_id, new_id
-from parsing.names import tidy_name
 from services.ingestion import Ingestion
 from services.storage import Storage
 from stores.streams.base import StreamLog, Tail
@@ -43,6 +42,8 @@ class DocumentService:
 
     async def add(self, caller: Caller, name: str, content: bytes, collections: Sequence[str]) -> Received:
         """Put a document into the queue; `too_many_documents` where the caller has as many there as may be."""
+        from parsing.names import tidy_name  # which takes tables of characters along
+
         self.require()
         stores = await self._storage.open()
         digest = hashlib.sha256(content).hexdigest()
