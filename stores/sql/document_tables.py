@@ -98,6 +98,15 @@ vector_index = Table(
     Column("updated", Double, nullable=False),
 )
 
+indexed = Table(
+    "document_indexes",  # which index holds which documents' vectors, all of them
+    metadata,
+    _document(primary=True),
+    Column("model", String(200), primary_key=True),
+    Column("dimension", Integer, primary_key=True, autoincrement=False),
+    Index("document_indexes_model", "model", "dimension"),
+)
+
 vectors = Table(
     "document_vectors",
     sqlite_only,

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from domain.documents import MAX_NAME, Chunk, Document, Index, Job, Key, Passage, Work
 from domain.messages import Page
-from stores.sql import ingestion, keywords, passages, shelf
+from stores.sql import indexes, ingestion, keywords, passages, shelf
 from stores.sql.database import Database
 from stores.sql.document_tables import vector_index
 from stores.sql.rows import insert_unless_there
@@ -129,10 +129,16 @@ class DocumentStore:
             partial(ingestion.advance, document_id=document_id, worker=worker, changes=changes)
         )
 
-    async def complete(self, document_id: str, worker: str, chunks: Sequence[Chunk], now: float) -> bool:
-        """Keep its pieces, and make it ready; false where it is no longer the worker's, and nothing is kept."""
+    async def complete(
+        self, document_id: str, worker: str, chunks: Sequence[Chunk], now: float, *, index: Index | None = None
+    ) -> bool:
+        """Keep its pieces, and make it ready; false where it is no longer the worker's, and nothing is kept.
+
+        `index` is the one that has its vectors, and without it they are still to be made. `index_mismatch`, and nothing
+        is kept, where another one answers by now.
+        """
         return await self._database.write(
-            partial(ingestion.complete, document_id=document_id, worker=worker, pieces=chunks, now=now)
+            partial(ingestion.complete, document_id=document_id, worker=worker, pieces=chunks, now=now, index=index)
         )
 
     async def fail(self, document_id: str, worker: str, code: str, now: float) -> bool:
@@ -167,7 +173,7 @@ class DocumentStore:
 
     async def index(self) -> Index | None:
         """The index of vectors that answers; `None` before the first."""
-        return await self._database.read(passages.index)
+        return await self._database.read(indexes.index)
 
     async def use(self, index: Index, now: float) -> Index:
         """Let this index answer if none does yet, and say which one it is."""
@@ -175,21 +181,37 @@ class DocumentStore:
 
         def use(connection: Connection) -> Index:
             connection.execute(self._use, values)
-            kept = passages.index(connection)
+            kept = indexes.index(connection)
             assert kept is not None
             return kept
 
         there = await self.index()
         return there if there is not None else await self._database.write(use)
 
-    async def switch(self, index: Index, now: float) -> None:
-        """Let this index answer from now on."""
-        if await self.use(index, now) != index:
-            await self._database.write(partial(passages.switch, to=index, now=now))
+    async def switch(self, index: Index, now: float) -> bool:
+        """Let this index answer from now on; false, and nothing is changed, where it lacks a ready document."""
+        await self.use(index, now)
+        return await self._database.write(partial(indexes.switch, to=index, now=now))
 
-    async def unembedded(self, done: str | None, limit: int) -> Sequence[Document]:
-        """Everybody's ready documents by id, after `done`: those that an index which is being made still lacks."""
-        return await self._database.read(partial(passages.ready, done=done, limit=limit))
+    async def lacking(self, index: Index, limit: int) -> Sequence[Document]:
+        """Everybody's ready documents by id, that this index does not hold."""
+        return await self._database.read(partial(indexes.lacking, into=index, limit=limit))
+
+    async def left(self, index: Index) -> tuple[int, int]:
+        """How many ready documents this index lacks, and how many pieces those have."""
+        return await self._database.read(partial(indexes.left, into=index))
+
+    async def note(self, document_id: str, index: Index) -> bool:
+        """This index holds all of the document's vectors; false where there is no such document (any more)."""
+        return await self._database.write(partial(indexes.note, document_id=document_id, into=index))
+
+    async def others(self, index: Index) -> Sequence[Index]:
+        """All other indexes that hold documents."""
+        return await self._database.read(partial(indexes.others, than=index))
+
+    async def forget(self, index: Index) -> None:
+        """This index was dropped."""
+        await self._database.write(partial(indexes.forget, gone=index))
 
     async def chunks(self, owner: str, document_id: str) -> Sequence[Chunk]:
         """All pieces of a document, in order."""

@@ -10,8 +10,9 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
 
-from domain.documents import Chunk, Document, Job
-from stores.sql import shelf
+from domain.documents import Chunk, Document, Index, Job
+from domain.errors import StreamForgeError
+from stores.sql import indexes, shelf
 from stores.sql.document_tables import chunks, contents, documents
 from stores.sql.shelf import DOCUMENT
 
@@ -129,8 +130,12 @@ def advance(connection: Connection, document_id: str, worker: str, changes: Mapp
     return connection.execute(change, {"document": document_id, "by": worker}).rowcount > 0
 
 
-def complete(connection: Connection, document_id: str, worker: str, pieces: Sequence[Chunk], now: float) -> bool:
+def complete(
+    connection: Connection, document_id: str, worker: str, pieces: Sequence[Chunk], now: float, index: Index | None
+) -> bool:
     """Keep its pieces; from now on it is found."""
+    if index is not None and indexes.hold(connection) != index:
+        raise StreamForgeError("index_mismatch")
     values = {"document": document_id, "by": worker, "count": len(pieces), "moment": now}
     owner = connection.execute(_READY, values).scalar_one_or_none()
     if owner is None:
@@ -143,6 +148,8 @@ def complete(connection: Connection, document_id: str, worker: str, pieces: Sequ
             for piece in pieces[first : first + _BATCH]
         ]
         connection.execute(insert(chunks), rows)
+    if index is not None:
+        indexes.note(connection, document_id, index)
     return True
 
 

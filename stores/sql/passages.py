@@ -1,16 +1,15 @@
-"""Pieces of documents as they are asked for, and the index of vectors that answers."""
+"""Pieces of documents as they are asked for."""
 
 import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, bindparam, or_, select, text, update
+from sqlalchemy import Connection, bindparam, or_, select, text
 
-from domain.documents import Chunk, Document, Index, Key, Passage
+from domain.documents import Chunk, Key, Passage
 from stores.sql import shelf
-from stores.sql.document_tables import chunks, collections, documents, vector_index
+from stores.sql.document_tables import chunks, collections, documents
 from stores.sql.ingestion import CHUNK
 from stores.sql.rows import among
-from stores.sql.shelf import DOCUMENT
 
 _READY = documents.c.state == "ready"
 _CHUNKS = (
@@ -18,9 +17,8 @@ _CHUNKS = (
     .where(chunks.c.document_id == bindparam("document"), chunks.c.owner == bindparam("owner_"))
     .order_by(chunks.c.number)
 )
-_KEPT = select(vector_index.c.model, vector_index.c.dimension)
 _PASSAGES = (
-    "SELECT piece.document_id, piece.number, coalesce(title, name), text, page, heading FROM {keys} "
+    "SELECT piece.document_id, piece.number, coalesce(title, name), text, page, heading, media_type FROM {keys} "
     "{join} document_chunks AS piece ON piece.document_id = {id} AND piece.number = {number} "
     "{join} documents ON documents.id = piece.document_id WHERE documents.owner = :owner AND state = 'ready'"
 )
@@ -39,9 +37,6 @@ _PASSAGES_IN_POSTGRESQL = text(
         id="key.id",
         number="key.number",
     )
-)
-_SWITCH = update(vector_index).values(
-    model=bindparam("new_model"), dimension=bindparam("new_dimension"), updated=bindparam("moment")
 )
 
 
@@ -70,28 +65,9 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     else:
         rows = connection.execute(_PASSAGES_IN_POSTGRESQL, {"owner": owner, "ids": ids, "numbers": numbers})
     found = {Key(row[0], row[1]): row for row in rows}
-    return [Passage(key, *found[key][2:]) for key in keys if key in found]
+    return [Passage(key, *found[key][2:-1], media_type=found[key][-1]) for key in keys if key in found]
 
 
 def pieces(connection: Connection, owner: str, document_id: str) -> list[Chunk]:
     """All pieces of a document, in order."""
     return [Chunk(*row) for row in connection.execute(_CHUNKS, shelf.mine(owner, document_id))]
-
-
-def ready(connection: Connection, done: str | None, limit: int) -> list[Document]:
-    """Everybody's ready documents by id, after the one that is done."""
-    query = select(*DOCUMENT).where(_READY).order_by(documents.c.id).limit(limit)
-    if done is not None:
-        query = query.where(documents.c.id > done)
-    return shelf.with_collections(connection, connection.execute(query).all())
-
-
-def index(connection: Connection) -> Index | None:
-    """The one that answers."""
-    row = connection.execute(_KEPT).one_or_none()
-    return Index(*row) if row is not None else None
-
-
-def switch(connection: Connection, to: Index, now: float) -> None:
-    """Let another one answer, where one does."""
-    connection.execute(_SWITCH, {"new_model": to.model, "new_dimension": to.dimension, "moment": now})

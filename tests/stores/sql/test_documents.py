@@ -256,19 +256,78 @@ async def test_the_first_index_answers_until_another_is_switched_to(documents: D
     assert len(set(chosen)) == 1
     other = ({small, large} - set(chosen)).pop()
     assert await documents.use(other, 2.0) == await documents.index() == chosen[0]
-    await documents.switch(other, 3.0)
+    assert await documents.switch(other, 3.0)
     assert await documents.index() == other
 
 
 async def test_switching_makes_the_first_index_too(documents: DocumentStore) -> None:
-    await documents.switch(Index("m", 2), 1.0)
+    assert await documents.switch(Index("m", 2), 1.0)
     assert await documents.index() == Index("m", 2)
 
 
-async def test_every_ready_document_is_told_once_for_an_index_that_is_being_made(documents: DocumentStore) -> None:
-    ids = [await read(documents, owner, content=owner.encode()) for owner in ("ann", "bob", "eve")]
+async def test_an_index_answers_only_when_it_holds_every_ready_document(documents: DocumentStore) -> None:
+    old, new = Index("old", 2), Index("new", 2)
+    await documents.use(old, 1.0)
+    ids = sorted([await read(documents, owner, content=owner.encode()) for owner in ("ann", "bob", "eve")])
     await added(documents, content=b"waits")
-    seen: list[str] = []
-    while page := await documents.unembedded(seen[-1] if seen else None, 2):
-        seen += [document.id for document in page]
-    assert seen == sorted(ids)
+    assert [document.id for document in await documents.lacking(new, 2)] == ids[:2]
+    assert await documents.left(new) == (3, 3 * len(PIECES))
+    for document_id in ids:
+        assert not await documents.switch(new, 2.0)
+        assert await documents.note(document_id, new)
+        assert await documents.note(document_id, new)  # as one does who was stopped in between
+    assert await documents.left(new) == (0, 0)
+    assert await documents.switch(new, 3.0)
+    assert await documents.index() == new
+
+
+async def test_a_document_is_ready_only_in_the_index_that_answers(documents: DocumentStore) -> None:
+    old, new = Index("old", 2), Index("new", 2)
+    await documents.use(old, 1.0)
+    document = await added(documents)
+    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.switch(new, 3.0)
+    with pytest.raises(StreamForgeError, match="another model"):
+        await documents.complete(document.id, "w", PIECES, 4.0, index=old)
+    found = await documents.get("ann", document.id)
+    assert found is not None
+    assert found.state == "parsing"
+    assert await documents.complete(document.id, "w", PIECES, 4.0, index=new)
+    assert await documents.left(new) == (0, 0)
+
+
+async def test_an_index_forgets_what_is_deleted_and_is_forgotten_itself(documents: DocumentStore) -> None:
+    old, new = Index("old", 2), Index("new", 2)
+    document_id = await read(documents)
+    assert await documents.note(document_id, old)
+    assert list(await documents.others(new)) == [old]
+    assert list(await documents.others(old)) == []
+    await documents.delete("ann", document_id)
+    assert list(await documents.others(new)) == []
+    assert not await documents.note(document_id, old)
+    kept = await read(documents)
+    await documents.note(kept, old)
+    await documents.note(kept, new)
+    await documents.forget(old)
+    assert list(await documents.others(new)) == []
+    assert await documents.left(new) == (0, 0)
+
+
+async def test_a_document_that_becomes_ready_while_the_index_is_switched_is_in_the_one_that_answers(
+    documents: DocumentStore, url: str
+) -> None:
+    for turn in range(10):
+        old, new = Index(f"{turn}", 2), Index(f"{turn + 1}", 2)
+        await documents.use(old, 1.0)
+        document = await added(documents, content=str(turn).encode())
+        await documents.claim("w", 2.0, 10, attempts=3)
+        async with open_database(url) as second:
+            ended = await asyncio.gather(
+                documents.complete(document.id, "w", PIECES, 4.0, index=old),
+                DocumentStore(second).switch(new, 4.0),
+                return_exceptions=True,
+            )
+        refused = isinstance(ended[0], StreamForgeError)
+        assert ended == [ended[0] if refused else True, refused]  # one of the two
+        await documents.delete("ann", document.id)
+        await documents.switch(new, 5.0)

@@ -57,6 +57,7 @@ DATA = {
         'INSERT INTO document_chunks (document_id, owner, number, start, "end", text) '
         "VALUES ('d', 'ann', 0, 0, 10, 'fish swims')",
         "INSERT INTO vector_index (id, model, dimension, updated) VALUES (1, 'm', 2, 1)",
+        "INSERT INTO document_indexes (document_id, model, dimension) VALUES ('d', 'm', 2)",
     ),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""

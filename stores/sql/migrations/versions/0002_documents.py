@@ -21,6 +21,13 @@ def upgrade() -> None:
         sa.Column("dimension", sa.Integer, nullable=False),
         sa.Column("updated", sa.Double, nullable=False),
     )
+    op.create_table(
+        "document_indexes",
+        _document(primary=True),
+        sa.Column("model", sa.String(200), primary_key=True),
+        sa.Column("dimension", sa.Integer, primary_key=True, autoincrement=False),
+    )
+    op.create_index("document_indexes_model", "document_indexes", ["model", "dimension"])
     if op.get_context().dialect.name == "postgresql":
         _words_in_postgresql()
         return

@@ -1,0 +1,85 @@
+"""Indexes of vectors: the one that answers, and which documents each of them holds whole.
+
+A document is ready only with its vectors in the index that answers. So whoever makes one ready, and whoever lets
+another index answer, take their turns: on SQLite any two who write do, on PostgreSQL by the row of that index.
+"""
+
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from domain.documents import Document, Index
+from stores.sql import shelf
+from stores.sql.document_tables import documents, indexed, vector_index
+from stores.sql.shelf import DOCUMENT
+
+_KEPT = select(vector_index.c.model, vector_index.c.dimension)
+_HELD = _KEPT.with_for_update(read=True)
+_MOVED = _KEPT.with_for_update()
+_SWITCH = update(vector_index).values(
+    model=bindparam("new_model"), dimension=bindparam("new_dimension"), updated=bindparam("moment")
+)
+_THERE = (
+    select(documents.c.id).where(documents.c.id == bindparam("document")).with_for_update(read=True, key_share=True)
+)
+_THIS = (indexed.c.model == bindparam("model_"), indexed.c.dimension == bindparam("dimension_"))
+_LACKING = (documents.c.state == "ready", ~exists().where(indexed.c.document_id == documents.c.id, *_THIS))
+_NEXT = select(*DOCUMENT).where(*_LACKING).order_by(documents.c.id).limit(bindparam("most"))
+_LEFT = select(func.count(), func.coalesce(func.sum(documents.c.chunks), 0)).where(*_LACKING)
+_OTHERS = select(indexed.c.model, indexed.c.dimension).distinct().where(~(_THIS[0] & _THIS[1]))
+_FORGET = delete(indexed).where(*_THIS)
+
+
+def index(connection: Connection) -> Index | None:
+    """The one that answers."""
+    row = connection.execute(_KEPT).one_or_none()
+    return Index(*row) if row is not None else None
+
+
+def hold(connection: Connection) -> Index | None:
+    """The one that answers, until this transaction ends."""
+    row = connection.execute(_HELD).one_or_none()
+    return Index(*row) if row is not None else None
+
+
+def note(connection: Connection, document_id: str, into: Index) -> bool:
+    """That the index holds the document; false where there is none of that id (any more)."""
+    there = connection.execute(_THERE, {"document": document_id}).first() is not None
+    if there:
+        insertion = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        values = {"document_id": document_id, "model": into.model, "dimension": into.dimension}
+        connection.execute(insertion(indexed).on_conflict_do_nothing(), values)
+    return there
+
+
+def lacking(connection: Connection, into: Index, limit: int) -> list[Document]:
+    """Everybody's ready documents, by id, that the index does not hold."""
+    return shelf.with_collections(connection, connection.execute(_NEXT, _values(into) | {"most": limit}).all())
+
+
+def left(connection: Connection, into: Index) -> tuple[int, int]:
+    """How many documents that is, and how many pieces they have."""
+    count, pieces = connection.execute(_LEFT, _values(into)).one()
+    return count, pieces
+
+
+def switch(connection: Connection, to: Index, now: float) -> bool:
+    """Let it answer, where one does; not so if it lacks a ready document."""
+    connection.execute(_MOVED)
+    if left(connection, to)[0]:
+        return False
+    connection.execute(_SWITCH, {"new_model": to.model, "new_dimension": to.dimension, "moment": now})
+    return True
+
+
+def others(connection: Connection, than: Index) -> list[Index]:
+    """All other indexes that hold documents."""
+    return [Index(*row) for row in connection.execute(_OTHERS, _values(than))]
+
+
+def forget(connection: Connection, gone: Index) -> None:
+    """The index holds nothing any more."""
+    connection.execute(_FORGET, _values(gone))
+
+
+def _values(of: Index) -> dict[str, str | int]:
+    return {"model_": of.model, "dimension_": of.dimension}
