@@ -1,5 +1,6 @@
 """The commands. Each gets the settings that `main` has loaded, and ends with a sentence where it cannot do its work."""
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import click
 
 from cli.doctor.command import doctor
 from cli.keys import keys
+from cli.reindex import reindex
 from config.settings import Settings
 
 
@@ -54,6 +56,7 @@ def migrate(settings: Settings) -> None:
 
 commands.add_command(doctor)
 commands.add_command(keys)
+commands.add_command(reindex)
 
 
 def run(argv: list[str], settings: Settings, serve: Callable[[Settings], int]) -> int:
@@ -66,4 +69,7 @@ def run(argv: list[str], settings: Settings, serve: Callable[[Settings], int]) -
     except click.ClickException as error:
         print(error.format_message(), file=sys.stderr)
         return 1
+    except click.Abort:
+        print("Stopped.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return code or 0

@@ -38,6 +38,7 @@ from services.probes import Probes
 from services.rate_limits import RateLimits
 from services.readers import Readers
 from services.recovery import Recovery
+from services.reindexing import Reindexing
 from services.retrieval import Retriever
 from services.revocations import Revocations
 from services.scribe import Choose, Scribe
@@ -250,16 +251,9 @@ def _open_documents(
     settings: Settings, storage: Storage, streams: StreamLog, chains: ChainService, stack: AsyncExitStack
 ) -> tuple[DocumentService, Grounding]:
     """What takes documents in, and what answers from them. Nothing is started or imported before the first use."""
-    cutting, worker = CpuWorker(), CpuWorker()  # a long document that is being cut must not keep a question waiting
+    cutting = CpuWorker()  # of its own: a long document that is being cut must not keep a question waiting
     stack.push_async_callback(cutting.close)
-    stack.push_async_callback(worker.close)
-    choice = Choice(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
-    proxy = settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
-    patience = Patience(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
-    embedding = Embedding(partial(make_embedder, choice, patience, worker, keys=_keys(settings), proxy=proxy))
-    stack.push_async_callback(embedding.close)
-    vectors = Vectors(storage, partial(_open_vectors, settings))
-    stack.push_async_callback(vectors.close)
+    embedding, vectors = _open_indexing(settings, storage, stack)
     ingestion = Ingestion(
         storage,
         streams,
@@ -275,6 +269,33 @@ def _open_documents(
     grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
     documents = DocumentService(storage, streams, ingestion, vectors, queued=settings.DOCUMENTS_QUEUED)
     return documents, Grounding(retriever, chains.create_chat_chain, grounds)
+
+
+def _open_indexing(settings: Settings, storage: Storage, stack: AsyncExitStack) -> tuple[Embedding, Vectors]:
+    """What embeds, and where vectors are kept."""
+    worker = CpuWorker()
+    stack.push_async_callback(worker.close)
+    choice = Choice(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
+    proxy = settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
+    patience = Patience(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
+    embedding = Embedding(
+        partial(make_embedder, choice, patience, worker, keys=_keys(settings), proxy=proxy),
+        "chroma" if settings.VECTOR_STORE_TYPE == "chroma" else "",
+    )
+    stack.push_async_callback(embedding.close)
+    vectors = Vectors(storage, partial(_open_vectors, settings))
+    stack.push_async_callback(vectors.close)
+    return embedding, vectors
+
+
+@asynccontextmanager
+async def open_reindexing(settings: Settings) -> AsyncIterator[Reindexing]:
+    """What embeds all documents anew, and the little that it needs."""
+    async with AsyncExitStack() as stack:
+        storage = Storage(settings.database_url())
+        stack.push_async_callback(storage.close)
+        embedding, vectors = _open_indexing(settings, storage, stack)
+        yield Reindexing(storage, embedding, vectors)
 
 
 async def _open_vectors(settings: Settings, stores: Stores) -> VectorStore:

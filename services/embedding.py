@@ -1,16 +1,21 @@
 """The embedding model of the settings, made on first use: a server without documents imports and asks nothing."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from chains.embeddings import Embedder
 from domain.documents import Index, Vector
 
 
 class Embedding:
-    """An embedder that `make` makes when it is first needed; a `StreamForgeError` where it cannot be."""
+    """An embedder that `make` makes when it is first needed; a `StreamForgeError` where it cannot be.
 
-    def __init__(self, make: Callable[[], Embedder]) -> None:
+    `place` is where vectors are kept that are not kept in the database: an index elsewhere is another one.
+    """
+
+    def __init__(self, make: Callable[[], Embedder], place: str = "") -> None:
         self._make = make
+        self._place = place
         self._made: Embedder | None = None
 
     def require(self) -> Embedder:
@@ -21,7 +26,8 @@ class Embedding:
 
     async def index(self) -> Index:
         """Where its vectors belong."""
-        return await self.require().index()
+        index = await self.require().index()
+        return replace(index, model=f"{index.model}@{self._place}") if self._place else index
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         """A vector a text, in order."""

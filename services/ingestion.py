@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from domain.documents import Chunk, Document, Job, Parsed, Work
+from domain.documents import Chunk, Document, Index, Job, Parsed, Work
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Done, Failed, Progress, Terminal
 from domain.streams import StreamInfo, new_stream_id
@@ -96,6 +96,7 @@ class Ingestion:
         self._name = new_stream_id()
         self._work = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._trouble: str | None = None
 
     def require(self) -> None:
         """Refuse documents that could not be taken in here."""
@@ -122,19 +123,38 @@ class Ingestion:
         """Take as many documents as there is room for."""
         try:
             stores = await self._storage.open()
-            while len(self._tasks) < self._effort.at_once:
+            while len(self._tasks) < self._effort.at_once and await stores.documents.pending():
+                await self._may_embed(stores)
                 job = await stores.documents.claim(
                     self._name, time(), self._effort.lease, attempts=self._effort.attempts
                 )
                 if job is None:
-                    return
+                    break
                 task = asyncio.create_task(self._take_in(stores, job), name="ingestion")
                 self._tasks.add(task)
                 task.add_done_callback(self._done)
+            self._trouble = None
         except StreamForgeError as error:
-            log.warning("no document could be begun", code=error.code)
+            if error.code != self._trouble:  # told once, and not every time that one looks
+                log.warning("no document could be begun", code=error.code)
+            self._trouble = error.code
         except Exception as error:  # our own mistake: others may be begun all the same
             log.error("no document could be begun", exc_info=error)
+
+    async def _may_embed(self, stores: Stores) -> None:
+        """Let documents wait where another model's index answers; whatever else is wrong, they fail with."""
+        try:
+            await self._index(stores)
+        except StreamForgeError as error:
+            if error.code == "index_mismatch":
+                raise
+
+    async def _index(self, stores: Stores) -> Index:
+        """Where vectors belong that are made here, if it is what answers."""
+        index = await self._embedder.index()
+        if await stores.documents.use(index, time()) != index:
+            raise StreamForgeError("index_mismatch")
+        return index
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -184,20 +204,19 @@ class Ingestion:
         await way.tell(Progress("splitting"))
         chunks = await self._splitter.split(parsed, self._cut.size, self._cut.overlap)
         await self._advance(stores, document, "embedding")
-        await self._embed(stores, document, chunks, way)
-        if not await stores.documents.complete(document.id, self._name, chunks, time()):
+        index = await self._embed(stores, document, chunks, way)
+        if not await stores.documents.complete(document.id, self._name, chunks, time(), index=index):
             raise _Gone
 
-    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: "_Way") -> None:
-        index = await self._embedder.index()
-        if await stores.documents.use(index, time()) != index:
-            raise StreamForgeError("index_mismatch")
+    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: "_Way") -> Index:
+        index = await self._index(stores)
         for first in range(0, len(chunks), _BATCH):
             await way.tell(Progress("embedding", first, len(chunks)))
             texts = [chunk.text for chunk in chunks[first : first + _BATCH]]
             vectors = await self._embedder.embed(texts)
             await self._vectors.add(index, document.owner, document.id, vectors, first=first)
         await way.tell(Progress("embedding", len(chunks), len(chunks)))
+        return index
 
     async def _advance(self, stores: Stores, document: Document, state: Work, **found: Any) -> None:
         if not await stores.documents.advance(document.id, self._name, state, time(), **found):
@@ -218,6 +237,9 @@ class Ingestion:
         if ERRORS[code].retryable and job.attempt < self._effort.attempts:
             return _GOES_ON
         try:
+            if code == "index_mismatch":  # it waits for a server with the settings of the index
+                await stores.documents.release(job.document.id, self._name)
+                return _GOES_ON
             await stores.documents.fail(job.document.id, self._name, code, time())
         except StreamForgeError as error:
             log.warning("a document's failure could not be stored", document_id=job.document.id, code=error.code)

@@ -1,0 +1,52 @@
+"""`python main.py reindex`: embeds all documents anew, after another embedding model was set."""
+
+import asyncio
+import sys
+
+import click
+
+from config.logging import configure_logging
+from config.settings import Settings
+from domain.errors import StreamForgeError
+from services.reindexing import Reindexed
+
+
+@click.command()
+@click.option("--anew", is_flag=True, help="Embed also what the index holds already, as after vectors were lost.")
+@click.pass_obj
+def reindex(settings: Settings, anew: bool) -> None:
+    """Embed all documents with the model of the settings. Can be stopped; the next run goes on from there."""
+    from services.storage import StorageError
+    from stores.sql.schema import SchemaError
+    from stores.vectors.chroma_folder import ChromaError
+
+    configure_logging("WARNING")  # or its lines would go through the bar
+    try:
+        done = asyncio.run(_run(settings, anew=anew))
+    except (SchemaError, StorageError, ChromaError) as error:
+        raise click.ClickException(str(error)) from error
+    except StreamForgeError as error:
+        raise click.ClickException(f"{error} What is done is kept: run the command again to go on.") from error
+    click.echo(_sentence(done))
+
+
+async def _run(settings: Settings, *, anew: bool) -> Reindexed:
+    from services.container import open_reindexing
+
+    async with open_reindexing(settings) as reindexing:
+        with click.progressbar(length=0, label="Pieces", show_pos=True, file=sys.stderr) as bar:
+
+            def tell(done: int, whole: int) -> None:
+                bar.length = whole
+                bar.update(max(done - bar.pos, 0))
+
+            return await reindexing.run(tell, anew=anew)
+
+
+def _sentence(done: Reindexed) -> str:
+    count = f"{done.documents} documents, {done.pieces} pieces"
+    if done.before is not None:
+        return f"The index was {done.before.model}'s, and is {done.index.model}'s now. Embedded: {count}."
+    if done.documents:
+        return f"The index of {done.index.model} is whole now. Embedded: {count}."
+    return f"The index is up to date: it is {done.index.model}'s, and holds every document."
