@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app,
         origins=settings.CORS_ORIGINS,
         max_body_bytes=settings.MAX_BODY_BYTES,
-        uploads={"/documents/upload": settings.MAX_UPLOAD_BYTES},
+        uploads=dict.fromkeys(("/documents/upload", "/v1/files"), settings.MAX_UPLOAD_BYTES),
         loopback_only=settings.AUTH_MODE == "none" and not settings.ALLOW_UNAUTHENTICATED,
         hosts=settings.ALLOWED_HOSTS,
         proxies=settings.FORWARDED_ALLOW_IPS,

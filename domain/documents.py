@@ -39,6 +39,22 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """What an owner has put under a name: how many documents, by what became of them, and of how many bytes in all.
+
+    Moments are those of its oldest document, and of the newest change to one.
+    """
+
+    name: str
+    ready: int = 0
+    failed: int = 0
+    waiting: int = 0
+    size: int = 0
+    created: float = 0.0
+    updated: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A document to be read, by whoever has claimed it. `attempt` counts from 1."""
 

@@ -2,7 +2,21 @@
 
 from fastapi import APIRouter
 
-from routers import ag_ui, ai_sdk, chat, doctor, documents, models, openai, sessions, system, usage
+from routers import (
+    ag_ui,
+    ai_sdk,
+    chat,
+    doctor,
+    documents,
+    models,
+    openai,
+    openai_embeddings,
+    openai_files,
+    openai_vector_stores,
+    sessions,
+    system,
+    usage,
+)
 
 # The busiest first: routes are tried in this order.
 _ROUTERS = [
@@ -12,6 +26,10 @@ _ROUTERS = [
     ag_ui.router,
     sessions.router,
     documents.router,
+    openai_embeddings.router,
+    openai_files.router,
+    openai_vector_stores.looking,
+    openai_vector_stores.router,
     models.router,
     usage.router,
     chat.public,

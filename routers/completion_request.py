@@ -56,7 +56,7 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], Field(max_length=1_000), AfterValidator(_plain)]
 
 
-class _Lenient(BaseModel):
+class Lenient(BaseModel):
     """Takes fields that it does not know, and not too many of them."""
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": MAX_FIELDS})
@@ -69,7 +69,7 @@ class _Lenient(BaseModel):
         return data
 
 
-class ImageIn(_Lenient):
+class ImageIn(Lenient):
     """A picture, in the request itself: this server fetches nothing for anybody."""
 
     url: str = Field(min_length=1, max_length=50_000_000, description="A data URL: `data:image/png;base64,...`")
@@ -87,7 +87,7 @@ class ImageIn(_Lenient):
         return self
 
 
-class PartIn(_Lenient):
+class PartIn(Lenient):
     """A part of a message's content."""
 
     type: Literal["text", "image_url", "refusal"]
@@ -102,14 +102,14 @@ class PartIn(_Lenient):
         return self
 
 
-class CalledIn(_Lenient):
+class CalledIn(Lenient):
     """What was called."""
 
     name: str = Field(min_length=1, max_length=200)
     arguments: Text
 
 
-class CallIn(_Lenient):
+class CallIn(Lenient):
     """A call that the assistant has made."""
 
     id: CallId
@@ -128,7 +128,7 @@ Parts = Annotated[
 ]
 
 
-class MessageIn(_Lenient):
+class MessageIn(Lenient):
     """What was said, by whom."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
@@ -152,7 +152,7 @@ class MessageIn(_Lenient):
         return Turn(role, text, tuple(images), calls, self.tool_call_id if role == "tool" else None)
 
 
-class FunctionIn(_Lenient):
+class FunctionIn(Lenient):
     """A function, and what it takes."""
 
     name: FunctionName
@@ -161,20 +161,20 @@ class FunctionIn(_Lenient):
     strict: bool | None = None
 
 
-class ToolIn(_Lenient):
+class ToolIn(Lenient):
     """A tool that the client offers to run."""
 
     type: Literal["function"]
     function: FunctionIn
 
 
-class NameIn(_Lenient):
+class NameIn(Lenient):
     """One of the functions."""
 
     name: FunctionName
 
 
-class ChoiceIn(_Lenient):
+class ChoiceIn(Lenient):
     """The one function that the model must call."""
 
     type: Literal["none", "auto", "required", "function"]
@@ -191,7 +191,7 @@ def _as_choice(choice: Any) -> Any:
     return {"type": choice} if isinstance(choice, str) and choice in _KINDS else choice
 
 
-class SchemaIn(_Lenient):
+class SchemaIn(Lenient):
     """What the answer must look like."""
 
     name: FunctionName
@@ -200,7 +200,7 @@ class SchemaIn(_Lenient):
     strict: bool | None = None
 
 
-class FormatIn(_Lenient):
+class FormatIn(Lenient):
     """Whether the answer is text, or JSON."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -213,7 +213,7 @@ class FormatIn(_Lenient):
         return self
 
 
-class StreamOptionsIn(_Lenient):
+class StreamOptionsIn(Lenient):
     """What a stream tells besides the answer."""
 
     include_usage: bool | None = Field(None, description="A last chunk tells the tokens")
@@ -229,7 +229,7 @@ Stop = Annotated[
 ]
 
 
-class CompletionRequest(_Lenient):
+class CompletionRequest(Lenient):
     """A conversation to go on with."""
 
     model_config = ConfigDict(

@@ -15,9 +15,11 @@ from services.client_chats import ClientChats
 from services.container import Services
 from services.document_service import DocumentService
 from services.drain import Drain
+from services.embedding import Embedding
 from services.model_service import ModelService
 from services.probes import Probes
 from services.session_service import SessionService
+from services.shelves import Shelves
 from services.streaming_service import StreamingService
 from services.usage_service import UsageService
 
@@ -63,6 +65,16 @@ async def get_documents(request: Request) -> DocumentService:
     return services_of(request).documents
 
 
+async def get_shelves(request: Request) -> Shelves:
+    """The service of collections."""
+    return services_of(request).shelves
+
+
+async def get_embedding(request: Request) -> Embedding:
+    """The embedding model."""
+    return services_of(request).embedding
+
+
 async def get_usage(request: Request) -> UsageService:
     """The service of accounts."""
     return services_of(request).usage
@@ -88,6 +100,8 @@ KeysDep = Annotated[ApiKeys, Depends(get_keys)]
 SessionsDep = Annotated[SessionService, Depends(get_sessions)]
 UsageDep = Annotated[UsageService, Depends(get_usage)]
 DocumentsDep = Annotated[DocumentService, Depends(get_documents)]
+ShelvesDep = Annotated[Shelves, Depends(get_shelves)]
+EmbeddingDep = Annotated[Embedding, Depends(get_embedding)]
 ChatsDep = Annotated[ClientChats, Depends(get_chats)]
 StreamingDep = Annotated[StreamingService, Depends(get_streaming)]
 ModelsDep = Annotated[ModelService, Depends(get_models)]

@@ -1,16 +1,13 @@
 """Documents: upload them, watch them being read, and forget them."""
 
-from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette import formparsers
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.datastructures import UploadFile
 
 from domain.callers import Caller
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
@@ -19,6 +16,7 @@ from domain.events import UNWRITABLE
 from domain.messages import Page
 from domain.streams import parse_event_id
 from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
+from routers.forms import MAX_FIELDS, download, form_of
 from routers.guard import caller_of, guarded, refusals
 from routers.messages import Cursor, Id, Limit, Moment, NextOut
 from routers.streaming import LaterStreamResponse, StaticStreamResponse, StreamResponse
@@ -29,8 +27,6 @@ from wires import Wire
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 
 MAX_FILES = 20
-_MAX_FIELDS = 100
-_FIELD_BYTES = 1_000
 
 
 class _DocumentConvertor(StringConvertor):
@@ -144,29 +140,10 @@ class Collections(BaseModel):
     items: list[CollectionOut] = Field(max_length=1_000)
 
 
-class _Form(formparsers.MultiPartParser):
-    """A form that is refused where it breaks off: a file of it would be missing, and nobody know."""
-
-    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(headers, stream, max_files=MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES)
-        self._whole = False
-
-    def on_end(self) -> None:
-        self._whole = True
-
-    async def parse(self) -> FormData:
-        form = await super().parse()
-        if not self._whole:
-            for file in self._files_to_close_on_error:
-                file.close()
-            raise formparsers.MultiPartException("It breaks off before its end.")
-        return form
-
-
 _FORM = {
     "type": "object",
     "required": ["file"],
-    "maxProperties": _MAX_FIELDS,
+    "maxProperties": MAX_FIELDS,
     "properties": {
         "file": {
             "type": "array",
@@ -200,19 +177,9 @@ _FORM = {
 )
 async def upload(request: Request) -> Uploaded:
     """Takes files, and answers at once with their ids. `GET /documents/{id}/events` tells how they are read."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise StreamForgeError("unsupported_media_type", "Send the files as multipart/form-data.")
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
-    if getattr(formparsers, "multipart", None) is None:  # Starlette says so by an assertion
-        raise StreamForgeError("documents_not_installed")
-    try:
-        form = await _Form(request.headers, request.stream()).parse()
-    except formparsers.MultiPartException as error:
-        raise StreamForgeError("malformed_request", f"The form cannot be read: {error.message}") from None
-    except OSError as error:  # larger files wait on the disk
-        raise StreamForgeError("storage_full") from error
-    try:
+    async with form_of(request, files=MAX_FILES) as form:
         files = [each for each in form.getlist("file") if isinstance(each, UploadFile)]
         if not files:
             raise StreamForgeError("invalid_request", "Send at least one `file`.", pointer="#/file")
@@ -220,8 +187,6 @@ async def upload(request: Request) -> Uploaded:
         return Uploaded.of(
             [await documents.add(caller, each.filename or "", await each.read(), collections) for each in files]
         )
-    finally:
-        await form.close()
 
 
 @router.post(
@@ -317,13 +282,7 @@ async def follow_document(
 )
 async def get_content(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
     """The file as it was sent: to be saved, never to be shown, for it is somebody's."""
-    document, content = await documents.content(caller, document_id)
-    headers = {
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name, safe='')}",
-        "content-security-policy": "default-src 'none'; sandbox",
-        "cache-control": "no-store",
-    }
-    return Response(content, 200, headers, "application/octet-stream")
+    return download(*await documents.content(caller, document_id))
 
 
 @router.delete(

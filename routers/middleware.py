@@ -24,7 +24,7 @@ log = structlog.get_logger("requests")
 
 # What OpenAI's package for JavaScript sends from a page, without a use for any of it here.
 _OPENAI_HEADERS = [
-    "OpenAI-Organization", "OpenAI-Project",
+    "OpenAI-Beta", "OpenAI-Organization", "OpenAI-Project",
     *(f"X-Stainless-{name}" for name in (
         "Arch", "Custom-Poll-Interval", "Helper-Method", "Lang", "OS", "Package-Version", "Poll-Helper", "Retry-Count",
         "Runtime", "Runtime-Version", "Timeout",

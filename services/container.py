@@ -44,6 +44,7 @@ from services.revocations import Revocations
 from services.scribe import Choose, Scribe
 from services.secret import read_secret
 from services.session_service import SessionService
+from services.shelves import Shelves
 from services.storage import Storage, Stores, check, check_chroma, check_redis
 from services.streaming_service import Asking, Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
@@ -73,6 +74,8 @@ class Services:
     chats: ClientChats
     probes: Probes
     documents: DocumentService
+    shelves: Shelves
+    embedding: Embedding
     auth: AuthService | None = None
     limits: RateLimits | None = None
     keys: ApiKeys | None = None
@@ -147,7 +150,7 @@ async def open_services(
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
-        documents, grounding = _open_documents(settings, storage, log, chains, stack)
+        documents, shelves, embedding, grounding = _open_documents(settings, storage, log, chains, stack)
         streaming = StreamingService(
             simulated=Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY),
             limits=Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY),
@@ -166,7 +169,10 @@ async def open_services(
         chats = ClientChats(storage, streaming)
         probes = Probes(lambda: drain.draining, heartbeat=settings.STREAM_HEARTBEAT)
         rates = await _open_limits(settings, stack)
-        yield Services(streaming, sessions, usage, models, readers, drain, chats, probes, documents, auth, rates, keys)
+        yield Services(
+            streaming, sessions, usage, models, readers, drain, chats, probes, documents, shelves, embedding, auth,
+            rates, keys,
+        )  # fmt: skip
 
 
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:
@@ -249,7 +255,7 @@ async def _open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits 
 
 def _open_documents(
     settings: Settings, storage: Storage, streams: StreamLog, chains: ChainService, stack: AsyncExitStack
-) -> tuple[DocumentService, Grounding]:
+) -> tuple[DocumentService, Shelves, Embedding, Grounding]:
     """What takes documents in, and what answers from them. Nothing is started or imported before the first use."""
     cutting = CpuWorker()  # of its own: a long document that is being cut must not keep a question waiting
     stack.push_async_callback(cutting.close)
@@ -268,7 +274,8 @@ def _open_documents(
     retriever = Retriever(storage, embedding, vectors, top_k=settings.RAG_TOP_K, min_score=settings.RAG_MIN_SCORE)
     grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
     documents = DocumentService(storage, streams, ingestion, vectors, queued=settings.DOCUMENTS_QUEUED)
-    return documents, Grounding(retriever, chains.create_chat_chain, grounds)
+    grounding = Grounding(retriever, chains.create_chat_chain, grounds)
+    return documents, Shelves(storage, retriever), embedding, grounding
 
 
 def _open_indexing(settings: Settings, storage: Storage, stack: AsyncExitStack) -> tuple[Embedding, Vectors]:

@@ -14,6 +14,7 @@ from domain.errors import StreamForgeError
 from stores.sql.glance import VERSIONS, glance
 
 if TYPE_CHECKING:
+    from stores.sql.collections import CollectionStore
     from stores.sql.database import Database
     from stores.sql.documents import DocumentStore
     from stores.sql.keys import KeyStore
@@ -31,6 +32,7 @@ class Stores:
     messages: "MessageStore"
     usage: "UsageStore"
     documents: "DocumentStore"
+    collections: "CollectionStore"
     database: "Database"
     """What a store of vectors is made from that keeps them beside the rest."""
 
@@ -112,7 +114,7 @@ class Storage:
     async def _open(self) -> Stores:
         sql = {  # in a thread, which takes a while; the schema's part is looked for when the database is opened
             name: await asyncio.to_thread(import_module, f"stores.sql.{name}")
-            for name in ("database", "schema", "keys", "sessions", "messages", "usage", "documents")
+            for name in ("database", "schema", "keys", "sessions", "messages", "usage", "documents", "collections")
         }
         database = await self._stack.enter_async_context(sql["database"].open_database(self._url))
         return Stores(
@@ -121,5 +123,6 @@ class Storage:
             sql["messages"].MessageStore(database),
             sql["usage"].UsageStore(database),
             sql["documents"].DocumentStore(database),
+            sql["collections"].CollectionStore(database),
             database,
         )

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, text
+from sqlalchemy import Connection, Row, bindparam, or_, select, text
 
 from domain.documents import Chunk, Key, Passage
 from stores.sql import shelf
@@ -65,7 +66,12 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     else:
         rows = connection.execute(_PASSAGES_IN_POSTGRESQL, {"owner": owner, "ids": ids, "numbers": numbers})
     found = {Key(row[0], row[1]): row for row in rows}
-    return [Passage(key, *found[key][2:-1], media_type=found[key][-1]) for key in keys if key in found]
+    return [_passage(key, found[key]) for key in keys if key in found]
+
+
+def _passage(key: Key, row: Row[Any]) -> Passage:
+    _, _, title, text, page, heading, media_type = row
+    return Passage(key, title, text, page, heading, media_type=media_type)
 
 
 def pieces(connection: Connection, owner: str, document_id: str) -> list[Chunk]:

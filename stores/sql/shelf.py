@@ -68,18 +68,19 @@ def add(connection: Connection, new: Document, content: bytes, limit: int) -> tu
     row = connection.execute(_SAME, {"owner_": new.owner, "digest": new.digest}).one_or_none()
     if row is not None:
         there = with_collections(connection, [row])[0]
-        _file(connection, there, [name for name in new.collections if name not in there.collections])
+        file(connection, there, [name for name in new.collections if name not in there.collections])
         return with_collections(connection, [row])[0], False
     if connection.execute(_WAITING, {"owner_": new.owner}).scalar_one() >= limit:
         raise StreamForgeError("too_many_documents")
     values = {column.name: getattr(new, column.name) for column in DOCUMENT}
     connection.execute(insert(documents), values | {"attempts": 0})
     connection.execute(insert(contents), {"document_id": new.id, "content": content})
-    _file(connection, new, new.collections)
+    file(connection, new, new.collections)
     return new, True
 
 
-def _file(connection: Connection, document: Document, names: Sequence[str]) -> None:
+def file(connection: Connection, document: Document, names: Sequence[str]) -> None:
+    """Put it into collections that it is not in."""
     if len({*document.collections, *names}) > MAX_COLLECTIONS:
         raise StreamForgeError("invalid_request", f"A document is in at most {MAX_COLLECTIONS} collections.")
     rows = [{"document_id": document.id, "owner": document.owner, "name": name} for name in names]
@@ -90,6 +91,12 @@ def _file(connection: Connection, document: Document, names: Sequence[str]) -> N
 def get(connection: Connection, owner: str, document_id: str) -> Document | None:
     """The document, or `None`."""
     rows = connection.execute(_GET, mine(owner, document_id)).all()
+    return with_collections(connection, rows)[0] if rows else None
+
+
+def locked(connection: Connection, owner: str, document_id: str) -> Document | None:
+    """The document, which nobody else changes or deletes until this transaction ends; or `None`."""
+    rows = connection.execute(_GET.with_for_update(), mine(owner, document_id)).all()
     return with_collections(connection, rows)[0] if rows else None
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.errors import StreamForgeError
 from services.storage import Storage, Stores
+from stores.sql.collections import CollectionStore
 from stores.sql.database import open_database
 from stores.sql.documents import DocumentStore
 from stores.sql.keys import KeyStore
@@ -55,5 +56,11 @@ class FailingStorage(Storage):
         self.database = Failing(opened, ("read", "write"), "storage_unavailable")
         base: Any = self.database
         return Stores(
-            KeyStore(base), SessionStore(base), MessageStore(base), UsageStore(base), DocumentStore(base), base
+            KeyStore(base),
+            SessionStore(base),
+            MessageStore(base),
+            UsageStore(base),
+            DocumentStore(base),
+            CollectionStore(base),
+            base,
         )

@@ -1,0 +1,63 @@
+"""Files from clients and to them: forms, read by the route once the guard knows who sends them; and downloads."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from starlette import formparsers
+from starlette.datastructures import FormData, Headers
+
+from domain.documents import Document
+from domain.errors import StreamForgeError
+
+MAX_FIELDS = 100
+_FIELD_BYTES = 1_000
+
+
+class _Form(formparsers.MultiPartParser):
+    """A form that is refused where it breaks off: a file of it would be missing, and nobody know."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], files: int) -> None:
+        super().__init__(headers, stream, max_files=files, max_fields=MAX_FIELDS, max_part_size=_FIELD_BYTES)
+        self._whole = False
+
+    def on_end(self) -> None:
+        self._whole = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._whole:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise formparsers.MultiPartException("It breaks off before its end.")
+        return form
+
+
+@asynccontextmanager
+async def form_of(request: Request, *, files: int) -> AsyncIterator[FormData]:
+    """The form, with `files` files at most; what it holds is gone at the end."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise StreamForgeError("unsupported_media_type", "Send the files as multipart/form-data.")
+    if getattr(formparsers, "multipart", None) is None:  # Starlette says so by an assertion
+        raise StreamForgeError("documents_not_installed")
+    try:
+        form = await _Form(request.headers, request.stream(), files).parse()
+    except formparsers.MultiPartException as error:
+        raise StreamForgeError("malformed_request", f"The form cannot be read: {error.message}") from None
+    except OSError as error:  # larger files wait on the disk
+        raise StreamForgeError("storage_full") from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+def download(document: Document, content: bytes) -> Response:
+    """The file: to be saved, never to be shown, for it is somebody's."""
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name, safe='')}",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "cache-control": "no-store",
+    }
+    return Response(content, 200, headers, "application/octet-stream")

@@ -1,0 +1,289 @@
+"""Documents and collections as OpenAI's clients know them: files, and vector stores.
+
+A file is a document, under the document's id. A vector store is a collection, and its id is the name in other letters:
+so every name is a store, and most have nothing in them.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from domain.documents import MAX_NAME, Collection, Document, Passage
+from domain.errors import ERRORS, StreamForgeError
+from domain.events import UNWRITABLE
+from routers.completion_request import Lenient
+from routers.messages import Id
+
+MAX_STORE_NAME = 100
+MAX_FOUND = 50
+MAX_QUERIES = 8
+_PREFIX = "vs_"
+_STORE_ID = r"^vs_[A-Za-z0-9_-]{2,536}$"
+
+Purpose = Literal["assistants", "user_data"]
+Seconds = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
+StoreIdOut = Annotated[str, Field(pattern=_STORE_ID, max_length=540)]
+Name = Annotated[str, Field(max_length=MAX_STORE_NAME)]
+
+FileId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
+StoreId = Annotated[str, Path(json_schema_extra={"pattern": _STORE_ID}, description="From the list of vector stores")]
+After = Annotated[str | None, Query(max_length=600, description="The id of the last one on the page before")]
+Order = Annotated[Literal["desc"], Query(alias="order", description="The newest first; there is no other order")]
+
+
+async def refuse_what_lists_lack(request: Request) -> None:
+    """To pass over these would be to answer something else than was asked."""
+    for name in ("before", "filter"):
+        if name in request.query_params:
+            raise StreamForgeError("unsupported_parameter", f"Lists do not take `{name}` here. Use `after`.")
+
+
+Lists = Depends(refuse_what_lists_lack)
+
+
+def id_of(name: str) -> str:
+    """The id of the vector store of this name."""
+    return _PREFIX + base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def name_of(store_id: str) -> str:
+    """The name, from an id that is one; `not_found`."""
+    try:
+        given = store_id.removeprefix(_PREFIX)
+        name = base64.b64decode(given + "=" * (-len(given) % 4), b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        name = ""
+    if not name.strip() or len(name) > MAX_STORE_NAME or UNWRITABLE.search(name) or id_of(name) != store_id:
+        raise StreamForgeError("not_found", "No such vector store. GET /v1/vector_stores lists yours.")
+    return name
+
+
+class FileOut(BaseModel):
+    """A document. `purpose` is not kept: it is always the same."""
+
+    id: Id
+    object: Literal["file"] = "file"
+    bytes: Bytes
+    created_at: Seconds
+    filename: str = Field(max_length=MAX_NAME)
+    purpose: Purpose = "assistants"
+    status: Literal["uploaded", "processed", "error"] = Field(description="`uploaded` while it is being read")
+    status_details: str | None = Field(None, max_length=1_000, description="Why it failed")
+
+    @classmethod
+    def of(cls, document: Document) -> "FileOut":
+        """The document as it is shown."""
+        states = {"ready": "processed", "failed": "error"}
+        return cls(
+            id=document.id,
+            bytes=document.size,
+            created_at=int(document.created),
+            filename=document.name,
+            status=states.get(document.state, "uploaded"),
+            status_details=_sentence(document),
+        )
+
+
+class Files(BaseModel):
+    """Documents, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[FileOut] = Field(max_length=1_000)
+    has_more: bool
+    first_id: Id | None = None
+    last_id: Id | None = None
+
+    @classmethod
+    def of(cls, documents: list[Document], *, more: bool) -> "Files":
+        """The page as it is shown."""
+        data = [FileOut.of(document) for document in documents]
+        return cls(
+            data=data, has_more=more, first_id=data[0].id if data else None, last_id=data[-1].id if data else None
+        )
+
+
+class Deleted(BaseModel):
+    """What is gone: a document, or from a vector store only what had put it there."""
+
+    id: str = Field(max_length=540)
+    object: Literal["file", "vector_store.deleted", "vector_store.file.deleted"]
+    deleted: Literal[True] = True
+
+
+class FileCounts(BaseModel):
+    """Documents by what became of them."""
+
+    in_progress: Count
+    completed: Count
+    failed: Count
+    cancelled: Literal[0] = 0
+    total: Count
+
+
+class StoreOut(BaseModel):
+    """A collection. `created_at` is when its oldest document came, and 0 while it has none."""
+
+    id: StoreIdOut
+    object: Literal["vector_store"] = "vector_store"
+    created_at: Seconds
+    name: Name
+    usage_bytes: Bytes
+    file_counts: FileCounts
+    status: Literal["in_progress", "completed"]
+    last_active_at: Seconds | None = None
+
+    @classmethod
+    def of(cls, collection: Collection) -> "StoreOut":
+        """The collection as it is shown."""
+        ready, failed, waiting = collection.ready, collection.failed, collection.waiting
+        return cls(
+            id=id_of(collection.name),
+            created_at=int(collection.created),
+            name=collection.name,
+            usage_bytes=collection.size,
+            file_counts=FileCounts(in_progress=waiting, completed=ready, failed=failed, total=ready + failed + waiting),
+            status="in_progress" if waiting else "completed",
+            last_active_at=int(collection.updated) or None,
+        )
+
+
+class StoreList(BaseModel):
+    """The collections with something in them, by name."""
+
+    object: Literal["list"] = "list"
+    data: list[StoreOut] = Field(max_length=100)
+    has_more: bool
+    first_id: StoreIdOut | None = None
+    last_id: StoreIdOut | None = None
+
+
+class StoreIn(Lenient):
+    """A vector store that is wanted. Only its name is kept, by what is put into it."""
+
+    name: str | None = Field(None, min_length=1, max_length=MAX_STORE_NAME)
+    file_ids: list[Id] = Field([], max_length=500)
+    expires_after: dict[str, str | int] | None = Field(None, max_length=10, description="Refused: nothing expires here")
+
+
+class StoreFileIn(Lenient):
+    """A document that is to be put into a vector store."""
+
+    file_id: Id
+
+
+class LastError(BaseModel):
+    """Why a document could not be read."""
+
+    code: Literal["server_error", "unsupported_file", "invalid_file"]
+    message: str = Field(max_length=1_000)
+
+
+class StoreFileOut(BaseModel):
+    """A document in a vector store."""
+
+    id: Id
+    object: Literal["vector_store.file"] = "vector_store.file"
+    created_at: Seconds
+    vector_store_id: StoreIdOut
+    usage_bytes: Bytes
+    status: Literal["in_progress", "completed", "failed"]
+    last_error: LastError | None = None
+
+    @classmethod
+    def of(cls, document: Document, store_id: str) -> "StoreFileOut":
+        """The document as it is shown."""
+        states = {"ready": "completed", "failed": "failed"}
+        return cls(
+            id=document.id,
+            created_at=int(document.created),
+            vector_store_id=store_id,
+            usage_bytes=document.size,
+            status=states.get(document.state, "in_progress"),
+            last_error=_error(document),
+        )
+
+
+class StoreFiles(BaseModel):
+    """The documents in a vector store, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[StoreFileOut] = Field(max_length=100)
+    has_more: bool
+    first_id: Id | None = None
+    last_id: Id | None = None
+
+
+class Ranking(Lenient):
+    """How good a passage must be. There is one ranker."""
+
+    score_threshold: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="The least cosine")
+
+
+Query_ = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class SearchIn(Lenient):
+    """What to look for."""
+
+    query: Query_ | Annotated[list[Query_], Field(min_length=1, max_length=MAX_QUERIES)]
+    max_num_results: int = Field(10, ge=1, le=MAX_FOUND)
+    ranking_options: Ranking | None = None
+    filters: dict[str, object] | None = Field(
+        None, max_length=100, description="Refused: files have no attributes here"
+    )
+
+
+class ContentOut(BaseModel):
+    """The text of a passage."""
+
+    type: Literal["text"] = "text"
+    text: str = Field(max_length=2**20)
+
+
+class FoundOut(BaseModel):
+    """A passage. `score` is a cosine."""
+
+    file_id: Id
+    filename: str = Field(max_length=MAX_NAME)
+    score: float = Field(ge=-1, le=1)
+    attributes: dict[str, str] = Field({}, max_length=0)
+    content: list[ContentOut] = Field(max_length=1)
+
+    @classmethod
+    def of(cls, filename: str, passage: Passage) -> "FoundOut":
+        """The passage as it is shown."""
+        return cls(
+            file_id=passage.key.document_id,
+            filename=filename,
+            score=passage.score or 0.0,
+            content=[ContentOut(text=passage.text)],
+        )
+
+
+class FoundPage(BaseModel):
+    """The nearest passages, best first."""
+
+    object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
+    search_query: list[str] = Field(max_length=MAX_QUERIES)
+    data: list[FoundOut] = Field(max_length=MAX_FOUND)
+    has_more: Literal[False] = False
+    next_page: None = None
+
+
+def _sentence(document: Document) -> str | None:
+    return ERRORS[document.code].message if document.code in ERRORS else None
+
+
+def _error(document: Document) -> LastError | None:
+    message = _sentence(document)
+    if message is None or document.code is None:
+        return None
+    if document.code == "document_unsupported":
+        return LastError(code="unsupported_file", message=message)
+    ours = ERRORS[document.code].status >= 500
+    return LastError(code="server_error" if ours else "invalid_file", message=message)

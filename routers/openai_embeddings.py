@@ -1,0 +1,113 @@
+"""OpenAI's API of embeddings: the vectors that documents here are found by."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from struct import unpack
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from domain.documents import Vector
+from domain.errors import StreamForgeError
+from domain.events import writable
+from domain.usage import pieces
+from routers.completion_request import Lenient
+from routers.deps import EmbeddingDep
+from routers.errors import PROVIDER_ERRORS
+from routers.guard import REFUSALS, guarded
+from routers.openai_answers import refused
+from routers.states import Tokens
+
+MAX_TEXTS = 2_048
+_AT_ONCE = 64
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("documents"))
+
+Text = Annotated[str, Field(min_length=1, max_length=100_000)]
+
+
+class EmbeddingsIn(Lenient):
+    """Texts, and the model that they are for. Lists of tokens are refused: they are another model's."""
+
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+    model: str = Field(min_length=1, max_length=250, description="The server's own, like `local:wordllama`")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, ge=1, le=100_000, description="As long as the model's vectors are, or nothing")
+
+
+class EmbeddingOut(BaseModel):
+    """The vector of a text, of length 1: as numbers, or as little-endian float32 in base64."""
+
+    object: Literal["embedding"]
+    index: int = Field(ge=0, lt=MAX_TEXTS)
+    embedding: list[float] | str = Field(max_length=1_000_000)
+
+
+class EmbeddingUsage(BaseModel):
+    """Tokens, estimated."""
+
+    prompt_tokens: Tokens
+    total_tokens: Tokens
+
+
+class Embeddings(BaseModel):
+    """A vector a text, in order."""
+
+    object: Literal["list"]
+    data: list[EmbeddingOut] = Field(max_length=MAX_TEXTS)
+    model: str = Field(max_length=250)
+    usage: EmbeddingUsage
+
+
+@router.post(
+    "/embeddings",
+    summary="Turn texts into vectors",
+    response_class=Response,
+    responses={
+        200: {"model": Embeddings, "description": "The vectors"},
+        **refused(
+            *REFUSALS, "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type",
+            "invalid_request", "unsupported_parameter", "model_not_found", *PROVIDER_ERRORS,
+        ),
+    },
+)  # fmt: skip
+async def create_embeddings(wanted: EmbeddingsIn, embedding: EmbeddingDep) -> Response:
+    """The embedding model of this server, which is one. What of a text its window does not hold is left out."""
+    model = embedding.require().model
+    if wanted.model not in (model, model.partition(":")[2]):
+        detail = f"The embedding model of this server is {model!r}."
+        raise StreamForgeError("model_not_found", detail, pointer="#/model")
+    length = (await embedding.index()).dimension
+    if wanted.dimensions not in (None, length):
+        detail = f"The vectors of {model!r} have {length} numbers. Leave `dimensions` out."
+        raise StreamForgeError("unsupported_parameter", detail, pointer="#/dimensions")
+    texts = [writable(text) for text in ([wanted.input] if isinstance(wanted.input, str) else wanted.input)]
+    vectors = await embedding.embed(texts)
+    head = orjson.dumps({"object": "list", "model": model, "usage": _usage(texts)})
+    data = await _encoded(vectors, wanted.encoding_format)
+    return Response(head[:-1] + b',"data":[' + data + b"]}", 200, {"cache-control": "no-store"}, "application/json")
+
+
+def _usage(texts: Sequence[str]) -> dict[str, int]:
+    tokens = sum(pieces(text) for text in texts)
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
+
+
+async def _encoded(vectors: Sequence[Vector], form: str) -> bytes:
+    """The vectors as JSON, a few at a time: a million numbers would hold up everybody's words."""
+    parts: list[bytes] = []
+    for first in range(0, len(vectors), _AT_ONCE):
+        rows = [_row(number, vector, form) for number, vector in enumerate(vectors[first : first + _AT_ONCE], first)]
+        parts.append(orjson.dumps(rows)[1:-1])
+        await asyncio.sleep(0)
+    return b",".join(parts)
+
+
+def _row(number: int, vector: Vector, form: str) -> dict[str, object]:
+    told: object = (
+        list(unpack(f"<{len(vector) // 4}f", vector)) if form == "float" else base64.b64encode(vector).decode()
+    )
+    return {"object": "embedding", "index": number, "embedding": told}

@@ -1,0 +1,118 @@
+"""OpenAI's API of files, which are documents here."""
+
+from typing import Annotated, get_args
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.datastructures import UploadFile
+
+from domain.documents import Document
+from domain.errors import StreamForgeError
+from routers.deps import CallerDep, DocumentsDep, services_of
+from routers.forms import MAX_FIELDS, download, form_of
+from routers.guard import REFUSALS, caller_of, guarded
+from routers.openai_answers import refused
+from routers.openai_documents import After, Deleted, FileId, FileOut, Files, Lists, Order, Purpose
+
+router = APIRouter(prefix="/v1/files", tags=["openai"], route_class=guarded("documents"))
+
+_FORM = {
+    "type": "object",
+    "required": ["file", "purpose"],
+    "maxProperties": MAX_FIELDS,
+    "properties": {
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "format": "binary",
+            "maxLength": 2**30,
+        },
+        "purpose": {"type": "string", "enum": list(get_args(Purpose))},
+    },
+}
+_UPLOAD_REFUSALS = (
+    "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request",
+    "unsupported_parameter", "too_many_documents", "documents_not_installed", "provider_not_configured", "storage_full",
+)  # fmt: skip
+
+
+@router.post(
+    "",
+    summary="Upload a file",
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+    responses=refused(*REFUSALS, *_UPLOAD_REFUSALS),
+    response_model=FileOut,
+)
+async def create_file(request: Request) -> FileOut:
+    """Takes a document. The same bytes again are the file that is there."""
+    documents, caller = services_of(request).documents, caller_of(request)
+    documents.require()
+    async with form_of(request, files=1) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise StreamForgeError("invalid_request", "Send one `file`.", pointer="#/file")
+        if form.get("purpose") not in get_args(Purpose):
+            detail = "The purpose of files is `assistants` or `user_data` here."
+            raise StreamForgeError("invalid_request", detail, pointer="#/purpose")
+        if any(name.startswith("expires_after") for name in form):
+            detail = "Files do not expire here. Leave it out, and delete the file."
+            raise StreamForgeError("unsupported_parameter", detail, pointer="#/expires_after")
+        received = await documents.add(caller, file.filename or "", await file.read(), [])
+    return FileOut.of(received.document)
+
+
+@router.get(
+    "",
+    summary="Which files are there?",
+    dependencies=[Lists],
+    responses=refused(*REFUSALS, "document_not_found", "malformed_page", "invalid_request", "unsupported_parameter"),
+)
+async def list_files(
+    documents: DocumentsDep,
+    caller: CallerDep,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="A page has a thousand at most")] = 1_000,
+    _order: Order = "desc",
+    purpose: Annotated[str | None, Query(max_length=100)] = None,
+) -> Files:
+    """The newest first."""
+    if purpose is not None and purpose not in get_args(Purpose):
+        return Files.of([], more=False)
+    cursor = None if after is None else cursor_of(await documents.get(caller, after))
+    page = await documents.page(caller, None, cursor, min(limit, 1_000))
+    return Files.of(page.items, more=page.next is not None)
+
+
+@router.get("/{file_id}", summary="What became of a file?", responses=refused(*REFUSALS, "document_not_found"))
+async def get_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> FileOut:
+    """It is `processed` when it can be asked about."""
+    return FileOut.of(await documents.get(caller, file_id))
+
+
+@router.get(
+    "/{file_id}/content",
+    summary="Get a file back",
+    response_class=Response,
+    responses={
+        **refused(*REFUSALS, "document_not_found"),
+        200: {"description": "The bytes as they were sent", "content": {"application/octet-stream": {}}},
+    },
+)
+async def get_file_content(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Response:
+    """The file as it was sent."""
+    return download(*await documents.content(caller, file_id))
+
+
+@router.delete(
+    "/{file_id}",
+    summary="Forget a file",
+    responses=refused(*REFUSALS, "document_not_found", "request_timeout", "body_too_large", "storage_full"),
+)
+async def delete_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Deleted:
+    """Forgets the document, with all that was made of it, in every vector store."""
+    await documents.delete(caller, file_id)
+    return Deleted(id=file_id, object="file")
+
+
+def cursor_of(document: Document) -> str:
+    """Where a page of documents goes on after this one."""
+    return f"{document.created!r}-{document.id}"

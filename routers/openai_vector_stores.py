@@ -1,0 +1,165 @@
+"""OpenAI's API of vector stores, which are collections here, and the search in them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from domain.errors import StreamForgeError
+from domain.messages import new_id
+from routers.deps import CallerDep, DocumentsDep, ShelvesDep
+from routers.guard import REFUSALS, guarded
+from routers.openai_answers import refused
+from routers.openai_documents import (
+    After,
+    Deleted,
+    FileId,
+    FoundOut,
+    FoundPage,
+    Lists,
+    Order,
+    SearchIn,
+    StoreFileIn,
+    StoreFileOut,
+    StoreFiles,
+    StoreId,
+    StoreIn,
+    StoreList,
+    StoreOut,
+    id_of,
+    name_of,
+)
+from routers.openai_files import cursor_of
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("documents"))
+looking = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("read"))
+
+_BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
+_CHANGES = (*REFUSALS, "not_found", "document_not_found", "storage_full")
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+@router.post("", summary="Name a vector store", responses=refused(*_CHANGES, *_BODY, "unsupported_parameter"))
+async def create_store(wanted: StoreIn, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
+    """Answers the collection of that name. It is kept, and listed, as long as a file is in it."""
+    if wanted.expires_after is not None:
+        detail = "Vector stores do not expire here. Leave it out, and delete the store."
+        raise StreamForgeError("unsupported_parameter", detail, pointer="#/expires_after")
+    name = wanted.name or f"unnamed-{new_id()[:12]}"
+    store_id = id_of(name)
+    name_of(store_id)
+    for file_id in dict.fromkeys(wanted.file_ids):
+        await shelves.put_in(caller, name, file_id)
+    return StoreOut.of(await shelves.get(caller, name))
+
+
+@router.get(
+    "",
+    summary="Which vector stores are there?",
+    dependencies=[Lists],
+    responses=refused(*REFUSALS, "not_found", "invalid_request", "unsupported_parameter"),
+)
+async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: Limit = 20) -> StoreList:
+    """Those with a file in them, by name."""
+    page = await shelves.page(caller, None if after is None else name_of(after), limit)
+    data = [StoreOut.of(collection) for collection in page.items]
+    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    return StoreList(data=data, has_more=page.next is not None, first_id=first, last_id=last)
+
+
+@router.get("/{vector_store_id}", summary="What is in a vector store?", responses=refused(*REFUSALS, "not_found"))
+async def get_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
+    """A collection; of a name that was never used, one with nothing in it."""
+    return StoreOut.of(await shelves.get(caller, name_of(vector_store_id)))
+
+
+@router.delete(
+    "/{vector_store_id}",
+    summary="Empty a vector store",
+    responses=refused(*REFUSALS, "not_found", "request_timeout", "body_too_large", "storage_full"),
+)
+async def delete_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> Deleted:
+    """Takes all files out, so that it is not there any more. The files stay."""
+    await shelves.empty(caller, name_of(vector_store_id))
+    return Deleted(id=vector_store_id, object="vector_store.deleted")
+
+
+@router.post("/{vector_store_id}/files", summary="Put a file into a vector store", responses=refused(*_CHANGES, *_BODY))
+async def add_store_file(
+    vector_store_id: StoreId, given: StoreFileIn, shelves: ShelvesDep, caller: CallerDep
+) -> StoreFileOut:
+    """A file may be in twenty of them; it is read once."""
+    return StoreFileOut.of(await shelves.put_in(caller, name_of(vector_store_id), given.file_id), vector_store_id)
+
+
+@router.get(
+    "/{vector_store_id}/files",
+    summary="Which files are in a vector store?",
+    dependencies=[Lists],
+    responses=refused(*REFUSALS, "not_found", "document_not_found", "invalid_request", "unsupported_parameter"),
+)
+async def list_store_files(
+    vector_store_id: StoreId,
+    documents: DocumentsDep,
+    caller: CallerDep,
+    after: After = None,
+    limit: Limit = 20,
+    _order: Order = "desc",
+) -> StoreFiles:
+    """The newest first."""
+    name = name_of(vector_store_id)
+    cursor = None if after is None else cursor_of(await documents.get(caller, after))
+    page = await documents.page(caller, name, cursor, limit)
+    data = [StoreFileOut.of(document, vector_store_id) for document in page.items]
+    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    return StoreFiles(data=data, has_more=page.next is not None, first_id=first, last_id=last)
+
+
+@router.get(
+    "/{vector_store_id}/files/{file_id}",
+    summary="What became of a file in a vector store?",
+    responses=refused(*REFUSALS, "not_found", "document_not_found"),
+)
+async def get_store_file(
+    vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
+) -> StoreFileOut:
+    """It is `completed` when it can be searched."""
+    return StoreFileOut.of(await shelves.document(caller, name_of(vector_store_id), file_id), vector_store_id)
+
+
+@router.delete(
+    "/{vector_store_id}/files/{file_id}",
+    summary="Take a file out of a vector store",
+    responses=refused(*REFUSALS, "not_found", "document_not_found", "request_timeout", "body_too_large"),
+)
+async def delete_store_file(
+    vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
+) -> Deleted:
+    """The file itself stays; DELETE /v1/files/{file_id} forgets it."""
+    await shelves.take_out(caller, name_of(vector_store_id), file_id)
+    return Deleted(id=file_id, object="vector_store.file.deleted")
+
+
+@looking.post(
+    "/{vector_store_id}/search",
+    summary="Search a vector store",
+    responses=refused(
+        *REFUSALS,
+        *_BODY,
+        "not_found",
+        "unsupported_parameter",
+        "index_mismatch",
+        "provider_not_configured",
+        "provider_unreachable",
+        "provider_timeout",
+    ),
+)
+async def search_store(vector_store_id: StoreId, wanted: SearchIn, shelves: ShelvesDep, caller: CallerDep) -> FoundPage:
+    """The passages that are nearest to the query, by meaning and by words."""
+    if wanted.filters is not None:
+        detail = "Files have no attributes here, so there is nothing to filter by. Leave `filters` out."
+        raise StreamForgeError("unsupported_parameter", detail, pointer="#/filters")
+    queries = [wanted.query] if isinstance(wanted.query, str) else wanted.query
+    least = wanted.ranking_options.score_threshold if wanted.ranking_options else 0.0
+    name = name_of(vector_store_id)
+    found = await shelves.search(caller, name, queries, limit=wanted.max_num_results, min_score=least)
+    return FoundPage(search_query=queries, data=[FoundOut.of(filename, passage) for filename, passage in found])
