@@ -133,6 +133,11 @@ class StreamInfo:
     message_id: str | None = None
     idempotency_key: str | None = None
 
+    @property
+    def of_document(self) -> bool:
+        """Whether it tells how a document is taken in: there no model answers, and nothing is used."""
+        return not self.model
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

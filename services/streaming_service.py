@@ -160,7 +160,7 @@ class StreamingService:
     async def find(self, caller: Caller, stream_id: str) -> Tail:
         """The caller's stream, or `stream_not_found`, as for one that does not exist."""
         tail = await self._log.find(stream_id)
-        if tail is None or tail.info.owner != caller.id:
+        if tail is None or tail.info.owner != caller.id or tail.info.of_document:
             raise StreamForgeError("stream_not_found")
         bind_contextvars(stream_id=stream_id)
         return tail

@@ -118,7 +118,8 @@ class Supervisor:
         except Fenced:  # somebody else buries it
             return
         log.warning("a stream was ended for a process that is gone", stream_id=info.id)
-        await self._account(tail, final, request_id=None)
+        if not info.of_document:
+            await self._account(tail, final, request_id=None)
 
     def sealed_elsewhere(self, stream_id: str) -> None:
         """Another process has fixed the outcome of a stream of ours: conclude it."""

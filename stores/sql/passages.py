@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, or_, select, text
+from sqlalchemy import Connection, bindparam, or_, select, text
 
 from domain.documents import Chunk, Key, Passage
 from stores.sql import shelf
 from stores.sql.document_tables import chunks, collections, documents
 from stores.sql.ingestion import CHUNK
-from stores.sql.rows import among
+from stores.sql.rows import AnyRow, among
 
 _READY = documents.c.state == "ready"
 _CHUNKS = (
@@ -69,7 +68,7 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     return [_passage(key, found[key]) for key in keys if key in found]
 
 
-def _passage(key: Key, row: Row[Any]) -> Passage:
+def _passage(key: Key, row: AnyRow) -> Passage:
     _, _, title, text, page, heading, media_type = row
     return Passage(key, title, text, page, heading, media_type=media_type)
 

@@ -13,9 +13,9 @@ import pytest
 
 from domain.callers import DEFAULT_SCOPES
 from tests.clients.test_openai_python import client_of
-from tests.support.documents import ready, sources
 from tests.support.keys import KeyRing
 from tests.support.server import LiveServer, live_server, make_settings
+from tests.support.uploads import ready, sources
 
 ANIMALS = {
     "badger.md": b"# Badgers\n\nThe badger digs a sett in the forest, where it sleeps by day.",

@@ -111,6 +111,17 @@ def test_its_way_is_told_from_the_beginning_and_after_any_event(library: Library
         assert library.events(shelf["harbour.pdf"], ids[place]) == told[place + 1 :]
 
 
+def test_the_log_of_a_document_is_no_answer_and_cannot_be_stopped_as_one(
+    library: Library, shelf: dict[str, str]
+) -> None:
+    stream = library.events(shelf["harbour.pdf"])[0].last_event_id.partition("-")[0]
+    for answer in (
+        library.client.get(f"/chat/streams/{stream}"),
+        library.client.post(f"/chat/streams/{stream}/cancel"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "stream_not_found")
+
+
 def test_who_asks_at_once_is_told_all_of_it_live(library: Library) -> None:
     document_id = library.send("live.md", "# Live\n\n" + "\n\n".join(f"Paragraph {n} of many." for n in range(900)))
     told = library.events(document_id)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.events import Done, Event, Failed, Progress, Started
+from domain.events import Cancelled, Done, Event, Failed, Progress, Started
 from domain.usage import NOTHING_USED, Spent
 from tests.wires.samples import STREAM_ID
 from wires.documents import DocumentEncoder
@@ -19,6 +19,11 @@ ON_THE_WAY: list[Event] = [
     Progress("splitting"),
     Progress("embedding", 64, 640),
 ]
+
+
+@pytest.mark.parametrize("end", [Cancelled("replaced", NOTHING), Failed("producer_lost", NOTHING)])
+def test_a_log_that_another_one_follows_tells_no_end(end: Event) -> None:
+    assert DocumentEncoder(STREAM_ID, document_id="d" * 32).encode(9, end) == b""
 
 
 @pytest.mark.parametrize(
