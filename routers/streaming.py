@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from domain.errors import StreamForgeError
 from routers.connections import Connection, StreamReader
 from services.readers import Readers
 from services.streaming_service import StreamingService
@@ -98,6 +99,11 @@ class LaterStreamResponse(Response):
             if found is not None:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
+        if isinstance(found, Tail):
+            try:
+                self._streams.admit(found)
+            except StreamForgeError:  # one reader too many: who comes back is told so
+                found = None
         if isinstance(found, Tail):
             await StreamReader(self._streams, found, self._wire, 1, send, self._key_id).run(receive)
         else:
