@@ -12,6 +12,7 @@ from domain.documents import Document
 from domain.errors import StreamForgeError
 
 MAX_FIELDS = 100
+"""Of a form, the files' own among them."""
 _FIELD_BYTES = 1_000
 
 
@@ -19,7 +20,7 @@ class _Form(formparsers.MultiPartParser):
     """A form that is refused where it breaks off: a file of it would be missing, and nobody know."""
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], files: int) -> None:
-        super().__init__(headers, stream, max_files=files, max_fields=MAX_FIELDS, max_part_size=_FIELD_BYTES)
+        super().__init__(headers, stream, max_files=files, max_fields=MAX_FIELDS - 1, max_part_size=_FIELD_BYTES)
         self._whole = False
 
     def on_end(self) -> None:

@@ -5,6 +5,7 @@ A route that is not in one of the two tables fails the test. To add one: a line 
 maker in `MAKERS`, which makes one of the owner's and answers its id.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -54,6 +55,9 @@ class Row:
     headers: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    form: dict[str, str] = field(default_factory=dict)
+    within: dict[str, str] = field(default_factory=dict)
+    """What stands for other names in the path."""
 
 
 MESSAGE = {"message": "Tell me about streaming"}
@@ -62,6 +66,12 @@ JSON = {"accept": "application/json"}
 SESSION = "/sessions/{session_id}"
 DOCUMENT = "/documents/{document_id:document}"
 NO_DOCUMENT = "document_not_found"
+FILE = "/v1/files/{file_id}"
+STORES = "/v1/vector_stores"
+STORE = f"{STORES}/{{vector_store_id}}"
+STORE_FILE = f"{STORE}/files/{{file_id}}"
+NO_STORE = "vs_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA"
+IN_STORE = {"{vector_store_id}": "vs_bWluZQ"}  # "mine", where a maker puts files
 HISTORY = "/chat/history/{session_id}"
 UNKNOWN = "session_not_found"
 THREAD = {"threadId": "{id}", "runId": "run", "messages": [{"id": "", "role": "user", "content": "Hi"}]}
@@ -97,6 +107,26 @@ ROWS: dict[tuple[str, str], list[Row]] = {
     ("GET", f"{DOCUMENT}/events"): [Row("read", makes="document", code=NO_DOCUMENT)],
     ("GET", f"{DOCUMENT}/content"): [Row("read", makes="document", code=NO_DOCUMENT)],
     ("DELETE", DOCUMENT): [Row("documents", 204, makes="document", code=NO_DOCUMENT)],
+    ("POST", "/v1/embeddings"): [Row("documents", body={"model": "wordllama", "input": "words"})],
+    ("POST", "/v1/files"): [Row("documents", files={"file": b"Words again"}, form={"purpose": "assistants"})],
+    ("GET", "/v1/files"): [Row("read"), Row("read", makes="document", params={"after": "{id}"}, code=NO_DOCUMENT)],
+    ("GET", FILE): [Row("read", makes="document", code=NO_DOCUMENT)],
+    ("GET", f"{FILE}/content"): [Row("read", makes="document", code=NO_DOCUMENT)],
+    ("DELETE", FILE): [Row("documents", makes="document", code=NO_DOCUMENT)],
+    ("POST", STORES): [
+        Row("documents", body={"name": "a name"}),
+        Row("documents", makes="document", body={"name": "mine", "file_ids": ["{id}"]}, code=NO_DOCUMENT),
+    ],
+    ("GET", STORES): [Row("read")],
+    ("GET", STORE): [Row("read", makes="store", unknown=NO_STORE)],
+    ("DELETE", STORE): [Row("documents", makes="store", unknown=NO_STORE)],
+    ("POST", f"{STORE}/files"): [
+        Row("documents", makes="document", within=IN_STORE, body={"file_id": "{id}"}, code=NO_DOCUMENT)
+    ],
+    ("GET", f"{STORE}/files"): [Row("read", makes="store", unknown=NO_STORE)],
+    ("GET", STORE_FILE): [Row("read", makes="stored", within=IN_STORE, code=NO_DOCUMENT)],
+    ("DELETE", STORE_FILE): [Row("documents", makes="stored", within=IN_STORE, code=NO_DOCUMENT)],
+    ("POST", f"{STORE}/search"): [Row("read", makes="store", unknown=NO_STORE, body={"query": "words"})],
     ("POST", "/api/chat"): [Row("chat", makes="chat", unknown="of-nobody", body=CHAT)],  # opens one
     ("GET", "/api/chat/{chat_id:path}/stream"): [Row("read", makes="chat")],
     ("POST", "/api/chat/{chat_id:path}/stop"): [Row("chat", 204, makes="chat", code="No such session")],
@@ -182,6 +212,19 @@ def make_document(cast: Cast) -> str:
     return str(answer.json()["id"])
 
 
+def make_stored(cast: Cast, name: str = "mine") -> str:
+    file_id = make_document(cast)
+    body = {"name": name, "file_ids": [file_id]}
+    assert httpx.post(f"{cast.server.url}{STORES}", json=body, headers=bearer(cast.owner)).status_code == 200
+    return file_id
+
+
+def make_store(cast: Cast) -> str:
+    name = new_id()
+    make_stored(cast, name)
+    return "vs_" + base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
 MAKERS: dict[str, Callable[[Cast], str]] = {
     "stream": make_stream,
     "completion": make_completion,
@@ -189,6 +232,8 @@ MAKERS: dict[str, Callable[[Cast], str]] = {
     "session": make_session,
     "chat": make_chat,
     "document": make_document,
+    "stored": make_stored,
+    "store": make_store,
     "model": lambda cast: "simulated",
     "key": lambda cast: cast.ring.make("owner").key.id,
 }
@@ -229,12 +274,16 @@ def filled(template: Any, **values: str) -> Any:
 
 def ask(cast: Cast, verb: str, path: str, row: Row, *, key: MadeKey | None, thing: str) -> httpx.Response:
     """One call, of the thing with this id."""
+    for other, known in row.within.items():
+        path = path.replace(other, known)
     name = path.partition("{")[2].partition("}")[0]
     address = path.replace(f"{{{name}}}", thing)
     headers = {**{name: text.format(id=thing) for name, text in row.headers.items()}, **(bearer(key) if key else {})}
     params = {name: text.format(id=thing) for name, text in row.params.items()}
     message = cast.answers.get(thing, "0" * 32)
-    given = {"files": row.files} if row.files else {"json": filled(row.body, id=thing, message=message)}
+    given: dict[str, Any] = (
+        {"files": row.files, "data": row.form} if row.files else {"json": filled(row.body, id=thing, message=message)}
+    )
     return httpx.request(verb, f"{cast.server.url}{address}", **given, headers=headers, params=params, timeout=20)
 
 
@@ -242,6 +291,7 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     """All that an answer says, but for what differs with every request."""
     left = {"date", "x-request-id", "x-stream-id", "x-session-id"}
     said = re.sub(rb'"(messageId|threadId)":"[0-9a-z-]+"', b"", answer.content)
+    said = re.sub(rb'"(id":"vs_\w+|name":"[0-9a-f]{32})"', b"", said)  # as asked for: every name is a store
     return answer.status_code, {k: v for k, v in answer.headers.items() if k not in left}, said
 
 
