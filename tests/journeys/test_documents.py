@@ -330,10 +330,12 @@ def test_a_server_without_documents_says_so_where_it_is_asked(serve: Callable[..
     assert titles(answer) == set()
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_sources_are_kept_with_the_message_also_when_the_document_goes(
-    serve: Callable[..., LiveServer],
+    serve: Callable[..., LiveServer], request: pytest.FixtureRequest, database: str
 ) -> None:
-    server = serve()
+    kept = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if database == "postgresql" else {}
+    server = serve(**kept, VECTOR_STORE_TYPE="pgvector" if kept else "sqlite")
     library = Library(server)
     document_id = library.add("ravens.txt", "The raven of the tower is called Grip.")
     answer = library.ask("What is the raven of the tower called?", new_session=True)
