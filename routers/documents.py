@@ -143,7 +143,7 @@ class Collections(BaseModel):
 _FORM = {
     "type": "object",
     "required": ["file"],
-    "maxProperties": MAX_FIELDS,
+    "maxProperties": MAX_FIELDS + 1,
     "properties": {
         "file": {
             "type": "array",

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/files", tags=["openai"], route_class=guarded("doc
 _FORM = {
     "type": "object",
     "required": ["file", "purpose"],
-    "maxProperties": MAX_FIELDS,
+    "maxProperties": MAX_FIELDS + 1,
     "properties": {
         "file": {
             "type": "string",
