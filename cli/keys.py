@@ -29,7 +29,9 @@ def keys() -> None:
 @keys.command()
 @click.option("--owner", required=True, help="Whose conversations the key opens.")
 @click.option("--name", default="", help="What it is for.")
-@click.option("--scope", "scopes", multiple=True, help="What it may: read, chat, keys, admin, or a model's own.")
+@click.option(
+    "--scope", "scopes", multiple=True, help="What it may: read, chat, documents, keys, admin, or a model's own."
+)
 @click.option("--expires", help="How long it lasts: 90d, 12h or 30m. Without this, until it is revoked.")
 @click.pass_obj
 def create(settings: Settings, owner: str, name: str, scopes: tuple[str, ...], expires: str | None) -> None:

@@ -1,6 +1,12 @@
-"""docs/clients.md tells what works: its snippets are run as they stand there. The page has its test in a browser."""
+"""docs/clients.md and docs/documents.md tell what works: their snippets are run as they stand there.
+
+The page has its test in a browser.
+"""
 
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +64,39 @@ def test_every_snippet_is_one_that_is_run() -> None:
         *("openai.sh", "openai.py", "openai.mjs", "langchain.py", "agent.py", "llm.sh"),
         *("page.jsx", "ai-sdk.mjs", "ag-ui.mjs"),
     }
+
+
+DOCUMENTS: dict[str, list[str]] = {
+    "documents.sh": ["event: ready\n", '"title":"keeper.txt"', '"sources":[1]'],
+    "documents.py": ["\u201cThe tyres want four bar in front and five behind.\u201d [1]\n1 Bicycle | Bicycle\n"],
+    "openai-documents.py": ["leeks.md # Soups\n\nLeek soup wants two leeks.\n", "\n256\n"],
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_snippet_about_documents_prints_what_is_in_them(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-"]
+    if name.endswith(".sh"):
+        if not (shutil.which("curl") and shutil.which("sh")):
+            missing("curl")
+        command = ["sh", "-e"]
+    with live_server(make_settings(STREAM_DELAY=0)) as server:
+        ended = subprocess.run(
+            command,
+            cwd=tmp_path,
+            input=snippet(name, server.url, "documents.md"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stderr
+    for said in DOCUMENTS[name]:
+        assert said in ended.stdout
+
+
+def test_every_snippet_about_documents_in_python_is_one_that_is_run() -> None:
+    text = (ROOT / "docs" / "documents.md").read_text()
+    marked = re.findall(r"<!-- run: (\S+) -->\n```(?:python|sh)\n", text)
+    assert set(marked) == set(DOCUMENTS)
+    assert text.count("```python\n") == sum(name.endswith(".py") for name in marked)
