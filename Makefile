@@ -12,8 +12,9 @@ CODE := main.py config domain wires routers services chains parsing stores cli d
 run: $(VENV)/.runtime
 	$(BIN)/python main.py
 
-# Three models that need no key, two of them real: SmolLM2 in a server of its own, and embedded, on one thread each.
-demo: $(VENV)/.local
+# Three models that need no key, two of them real: SmolLM2 in a server of its own, and embedded, on one thread each; and
+# answers from documents.
+demo: $(VENV)/.local $(VENV)/.documents
 	$(BIN)/python -m demo.run
 
 dev: $(VENV)/.runtime

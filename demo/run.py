@@ -22,6 +22,13 @@ Or with whatever speaks OpenAI's API, as docs/clients.md shows: OPENAI_BASE_URL=
 Name another model, or none; or stop smollm2's server and ask it again: local answers in its place, and says so.
 
   kill {pid}
+
+Upload a document (text, Markdown, HTML, PDF, DOCX, CSV, JSON), and ask about it; docs/documents.md has the rest.
+
+  echo "The spare key of the observatory lies under the third flowerpot." > key.txt
+  curl {url}/documents/upload -F file=@key.txt
+  curl -N {url}/chat?format=events -H 'Content-Type: application/json' \\
+       -d '{{"message": "Where is the spare key?", "documents": {{}}}}'
 """
 
 
