@@ -332,3 +332,12 @@ async def test_a_document_that_becomes_ready_while_the_index_is_switched_is_in_t
         assert switched is refused  # one of the two
         await documents.delete("ann", document.id)
         await documents.switch(new, 5.0)
+
+
+async def test_a_passage_says_what_kind_of_document_it_is_of(documents: DocumentStore) -> None:
+    document = await added(documents)
+    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.advance(document.id, "w", "splitting", 2.5, media_type="application/pdf", title="Fish")
+    await documents.complete(document.id, "w", PIECES, 3.0)
+    (passage,) = await documents.passages("ann", [Key(document.id, 1)])
+    assert (passage.media_type, passage.title, passage.heading) == ("application/pdf", "Fish", "Animals > Birds")
