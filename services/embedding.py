@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from chains.embeddings import Embedder
+from chains.embeddings import Embedder, words_weight
 from domain.documents import Index, Vector
 
 
@@ -24,10 +24,20 @@ class Embedding:
             self._made = self._make()
         return self._made
 
+    @property
+    def model(self) -> str:
+        """The model of its index. Known without asking anybody."""
+        model = self.require().model
+        return f"{model}@{self._place}" if self._place else model
+
+    @property
+    def words_weight(self) -> float:
+        """What words count beside its vectors."""
+        return words_weight(self.require().model)
+
     async def index(self) -> Index:
-        """Where its vectors belong."""
-        index = await self.require().index()
-        return replace(index, model=f"{index.model}@{self._place}") if self._place else index
+        """Where its vectors belong. A remote model is asked once how long they are."""
+        return replace(await self.require().index(), model=self.model)
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         """A vector a text, in order."""

@@ -142,12 +142,10 @@ class Ingestion:
             log.error("no document could be begun", exc_info=error)
 
     async def _may_embed(self, stores: Stores) -> None:
-        """Let documents wait where another model's index answers; whatever else is wrong, they fail with."""
-        try:
-            await self._index(stores)
-        except StreamForgeError as error:
-            if error.code == "index_mismatch":
-                raise
+        """Let documents wait where another model's index answers. The model itself is not asked: it may be away."""
+        kept = await stores.documents.index()
+        if kept is not None and kept.model != self._embedder.model:
+            raise StreamForgeError("index_mismatch")
 
     async def _index(self, stores: Stores) -> Index:
         """Where vectors belong that are made here, if it is what answers."""

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chains.embeddings import words_weight
 from domain.documents import Hit, Key, Passage, Retrieval
 from domain.errors import StreamForgeError
 from domain.usage import room
@@ -62,7 +61,7 @@ class Retriever:
             stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
         )
         scores = {hit.key: hit.score for hit in near}
-        ranked = fuse(near, worded, words_weight(index.model))
+        ranked = fuse(near, worded, self._embedder.words_weight)
         keys = [key for key in ranked if scores.get(key, -1.0) >= self._least(wanted, key in worded)]
         found = await stores.documents.passages(owner, keys[: wanted.top_k or self._top_k])
         return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in found], tokens)

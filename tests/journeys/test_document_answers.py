@@ -182,18 +182,15 @@ def test_an_answer_from_documents_is_read_on_and_stopped_in_the_middle(play: Pla
 
 def test_another_index_is_refused_and_the_command_named(serve: Callable[..., LiveServer]) -> None:
     server = serve()
-    Library(server).add("keeper.txt", HERON)
 
-    async def switch() -> None:
+    async def use() -> None:
         from domain.documents import Index
 
         stores = await server.services.documents._storage.open()
-        await stores.documents.switch(Index("another-model", 3), 1.0)
+        await stores.documents.use(Index("another-model", 3), 1.0)
 
-    server.call(switch)
+    server.call(use)
     answer = Library(server).ask(QUESTION)
     assert answer.code == "index_mismatch"
     told = answer.problem.get("detail") or answer.last[1]["message"]
     assert "reindex" in told
-    document = Library(server).settled(Library(server).send("later.txt", "Something else."))
-    assert (document["state"], document["code"]) == ("failed", "index_mismatch")
