@@ -143,12 +143,12 @@ def test_a_document_that_is_deleted_while_it_is_read_leaves_nothing(serve: Serve
     with frozen(provider):
         document_id = library.send("gone.txt", "The document that goes.")
         wait_for(lambda: provider.seen)
-        told: list[str] = []
-        watching = threading.Thread(target=lambda: told.extend(each.event for each in library.events(document_id)))
-        watching.start()
-        assert library.client.delete(f"/documents/{document_id}").status_code == 204
-        watching.join(timeout=30)
-    assert told[-1:] == ["failed"]
+        with httpx.stream("GET", f"{server.url}/documents/{document_id}/events", timeout=30) as watching:
+            lines = watching.iter_lines()
+            assert next(lines) == "event: received"  # from here on it is told what becomes of it
+            assert library.client.delete(f"/documents/{document_id}").status_code == 204
+            told = [line for line in lines if line.startswith("event: ")]
+    assert told[-1:] == ["event: failed"]
     other = library.add("stays.txt", "The document that stays.")
     assert [source["document_id"] for source in sources(library.ask("The document?"))] == [other]
     file = server.settings.database_file()
