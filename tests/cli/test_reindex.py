@@ -50,7 +50,13 @@ class Place:
         return subprocess.Popen(
             [*self.command, "reindex", *words],
             cwd=ROOT, env=self.of(model), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=_may_be_interrupted,
         )  # fmt: skip
+
+
+def _may_be_interrupted() -> None:
+    """As from a terminal: what runs in a shell's background ignores the signal, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(params=["sqlite", "pgvector", "chroma server", "chroma folder"])
