@@ -50,7 +50,7 @@ class Place:
         return subprocess.Popen(
             [*self.command, "reindex", *words],
             cwd=ROOT, env=self.of(model), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=_may_be_interrupted,
+            preexec_fn=_may_be_interrupted,  # noqa: PLW1509 - no thread of ours holds a lock meanwhile
         )  # fmt: skip
 
 

@@ -289,7 +289,7 @@ def test_what_is_invalid_is_named_by_param(server: LiveServer, fields: dict[str,
     ("status", "method", "path", "request_"),
     [
         (404, "GET", "/v1", {}),
-        (404, "POST", "/v1/embeddings", {"json": {}}),
+        (404, "POST", "/v1/moderations", {"json": {}}),
         (404, "GET", "/v1/models/gpt-9", {}),
         (404, "GET", "/v1/models/", {}),
         (405, "GET", "/v1/chat/completions", {}),
