@@ -283,10 +283,9 @@ def _open_indexing(settings: Settings, storage: Storage, stack: AsyncExitStack) 
     worker = CpuWorker()
     stack.push_async_callback(worker.close)
     choice = Choice(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
-    proxy = settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
     patience = Patience(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
     embedding = Embedding(
-        partial(make_embedder, choice, patience, worker, keys=_keys(settings), proxy=proxy),
+        partial(make_embedder, choice, patience, worker, keys=_keys(settings), proxy=_proxy(settings)),
         "chroma" if settings.VECTOR_STORE_TYPE == "chroma" else "",
     )
     stack.push_async_callback(embedding.close)
@@ -325,11 +324,14 @@ def _keys(settings: Settings) -> dict[str, str]:
     return keys
 
 
+def _proxy(settings: Settings) -> str | None:
+    return settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
+
+
 def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:
     local = LocalServer()
     stack.push_async_callback(local.close)
-    proxy = settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
-    llms = LLMSetup(_keys(settings), proxy, local, Tracing(_tracing(settings)))
+    llms = LLMSetup(_keys(settings), _proxy(settings), local, Tracing(_tracing(settings)))
     stack.push_async_callback(llms.close)
     return ChainService(llms)
 
