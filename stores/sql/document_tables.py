@@ -121,3 +121,10 @@ vectors = Table(
     Index("document_vectors_owner", "owner", "model", "dimension"),
     sqlite_autoincrement=True,
 )
+
+vectors_gone = Table(
+    "document_vectors_gone",  # counted by a trigger
+    sqlite_only,
+    Column("owner", String(200), primary_key=True),
+    Column("times", Integer, nullable=False),
+)

@@ -16,12 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """Vectors of one owner and index, and of which pieces they are; `last` is the highest number of their rows."""
+    """Vectors of one owner and index, and of which pieces they are.
+
+    `last` is the highest number of their rows, `gone` how often vectors of the owner had gone before.
+    """
 
     last: int
     ids: list[str]
     numbers: list[int]
     matrix: "Matrix"
+    gone: int = 0
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """What is the same in the database as long as nothing came and nothing went."""
+        return self.last, self.gone
 
     @cached_property
     def documents(self) -> tuple[dict[str, int], "NDArray[np.int32]"]:

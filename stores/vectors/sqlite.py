@@ -4,8 +4,8 @@ A search runs in one of the database's reading threads: numpy scores 10,000 vect
 millisecond and holds no lock on the interpreter meanwhile, so a process of its own would cost more than it saves.
 
 The vectors of those who searched last are kept in memory. What is kept is right whoever has written in the meantime:
-rows are numbered, and no number is used twice, so that two figures of the database, the highest number and how many
-there are, tell whether something came, and whether something went.
+rows are numbered, and no number is used twice, so that the highest one tells whether something came; and how often
+vectors of an owner went, a trigger of the database counts.
 """
 
 import json
@@ -20,7 +20,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from domain.documents import Hit, Index, Vector
 from stores.sql.database import Database
-from stores.sql.document_tables import documents, vectors
+from stores.sql.document_tables import documents, vectors, vectors_gone
 from stores.vectors.blocks import Block, merged
 
 KEPT = 128 * 1024 * 1024
@@ -35,8 +35,12 @@ _OF = (
     vectors.c.model == bindparam("model_"),
     vectors.c.dimension == bindparam("dimension_"),
 )
-_LAST = select(func.coalesce(func.max(vectors.c.seq), 0), func.count()).where(*_OF)
-_OLD = select(func.count()).where(*_OF, vectors.c.seq <= bindparam("last"))
+_GONE = select(vectors_gone.c.times).where(vectors_gone.c.owner == bindparam("owner_")).scalar_subquery()
+_STATE = select(
+    select(func.coalesce(func.max(vectors.c.seq), 0)).where(*_OF).scalar_subquery(), func.coalesce(_GONE, 0)
+)
+_COUNT = select(func.count()).where(*_OF)
+_OLD = _COUNT.where(vectors.c.seq <= bindparam("last"))
 _ROWS = (  # in the driver's own types, which cost less
     "SELECT seq, document_id, number, vector FROM document_vectors WHERE owner = :owner_ AND model = :model_ "
     "AND dimension = :dimension_ AND seq > :last {only} ORDER BY seq LIMIT :most"
@@ -106,34 +110,27 @@ class SqliteVectors:
         import numpy as np
 
         question = np.frombuffer(vector, dtype="<f4")
-        last, count = connection.execute(_LAST, _values(index, owner)).one()
+        state = tuple(connection.execute(_STATE, _values(index, owner)).one())
+        known = self._known(index, owner)
+        if known is not None and known.state == state:
+            return known.best(question, document_ids, limit)
+        count = connection.execute(_COUNT, _values(index, owner)).scalar_one()
         if count * 4 * index.dimension > self._most:  # looked through as they are read, and not kept
             hits: list[Hit] = []
             for block in _blocks(connection, index, owner, document_ids=document_ids):
                 hits = merged(hits, block.best(question, document_ids, limit), limit)
             return hits
-        return self._block(connection, index, owner, last, count).best(question, document_ids, limit)
+        whole = _whole(connection, index, owner, known, state[1])
+        self._keep(index, owner, whole)
+        return whole.best(question, document_ids, limit)
 
-    def _block(self, connection: Connection, index: Index, owner: str, last: int, count: int) -> Block:
-        """All of the owner's vectors; of those that are known already only the new ones are read."""
-        import numpy as np
-
+    def _known(self, index: Index, owner: str) -> Block | None:
+        """What is kept in memory, and now was asked for last."""
         with self._changing:
             known = self._kept.get((index, owner))
             if known is not None:
                 self._kept.move_to_end((index, owner))
-        if known is not None and (known.last, len(known.ids)) == (last, count):
             return known
-        if known is not None:
-            old = connection.execute(_OLD, _values(index, owner) | {"last": known.last}).scalar_one()
-            known = known if old == len(known.ids) else None  # something went
-        start = [known] if known is not None else [Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
-        parts = start + list(_blocks(connection, index, owner, last=start[0].last))
-        ids = [document_id for part in parts for document_id in part.ids]
-        numbers = [number for part in parts for number in part.numbers]
-        whole = Block(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]))
-        self._keep(index, owner, whole)
-        return whole
 
     def _keep(self, index: Index, owner: str, block: Block) -> None:
         with self._changing:
@@ -161,6 +158,20 @@ class SqliteVectors:
 
 def _values(index: Index, owner: str) -> dict[str, Any]:
     return {"owner_": owner, "model_": index.model, "dimension_": index.dimension}
+
+
+def _whole(connection: Connection, index: Index, owner: str, known: Block | None, gone: int) -> Block:
+    """All of the owner's vectors; of those that are known already only the new ones are read."""
+    import numpy as np
+
+    if known is not None:
+        old = connection.execute(_OLD, _values(index, owner) | {"last": known.last}).scalar_one()
+        known = known if old == len(known.ids) else None  # something went, or was replaced, of which no trigger knows
+    start = [known] if known is not None else [Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
+    parts = start + list(_blocks(connection, index, owner, last=start[0].last))
+    ids = [document_id for part in parts for document_id in part.ids]
+    numbers = [number for part in parts for number in part.numbers]
+    return Block(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]), gone)
 
 
 def _blocks(

@@ -59,6 +59,7 @@ DATA = {
         "INSERT INTO vector_index (id, model, dimension, updated) VALUES (1, 'm', 2, 1)",
         "INSERT INTO document_indexes (document_id, model, dimension) VALUES ('d', 'm', 2)",
     ),
+    "0003": (),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""
 
