@@ -56,20 +56,20 @@ class LocalEmbedder:
     def __init__(self, name: str, worker: CpuWorker) -> None:
         self.model = f"local:{name}"
         self._name = name
+        self._local = require_local(name)
         self._worker = worker
 
     async def index(self) -> Index:
-        return Index(self.model, require_local(self._name).dimension)
+        return Index(self.model, self._local.dimension)
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        batch = require_local(self._name).batch
+        batch = self._local.batch
         vectors: list[Vector] = []
         for at in range(0, len(texts), batch):
             vectors += await self._worker.embed(self._name, [writable(text) for text in texts[at : at + batch]])
         return vectors
 
     async def embed_query(self, text: str) -> Vector:
-        require_local(self._name)
         (vector,) = await self._worker.embed(self._name, [writable(text)], urgent=True)
         return vector
 
@@ -115,7 +115,6 @@ def make_embedder(
             "provider_not_configured", f"EMBEDDING_PROVIDER={choice.provider} wants EMBEDDING_MODEL."
         )
     if choice.provider == "local":
-        require_local(model)
         return LocalEmbedder(model, worker)
     if choice.provider == "openai" and not keys.keys() & {"openai", "embedding"}:
         raise StreamForgeError(

@@ -112,9 +112,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece as it is quoted. `title` is the document's own or else its name; `score` as in `Hit`."""
+    """A piece as it is quoted: `name` is the document's, `title` its own or else its name; `score` as in `Hit`."""
 
     key: Key
+    name: str
     title: str
     text: str
     page: int | None = None

@@ -255,11 +255,11 @@ class FoundOut(BaseModel):
     content: list[ContentOut] = Field(max_length=1)
 
     @classmethod
-    def of(cls, filename: str, passage: Passage) -> "FoundOut":
+    def of(cls, passage: Passage) -> "FoundOut":
         """The passage as it is shown."""
         return cls(
             file_id=passage.key.document_id,
-            filename=filename,
+            filename=passage.name,
             score=passage.score or 0.0,
             content=[ContentOut(text=passage.text)],
         )

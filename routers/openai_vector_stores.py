@@ -162,4 +162,4 @@ async def search_store(vector_store_id: StoreId, wanted: SearchIn, shelves: Shel
     least = wanted.ranking_options.score_threshold if wanted.ranking_options else 0.0
     name = name_of(vector_store_id)
     found = await shelves.search(caller, name, queries, limit=wanted.max_num_results, min_score=least)
-    return FoundPage(search_query=queries, data=[FoundOut.of(filename, passage) for filename, passage in found])
+    return FoundPage(search_query=queries, data=[FoundOut.of(passage) for passage in found])

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from domain.documents import Hit, Key, Passage, Retrieval
+from domain.documents import Hit, Index, Key, Passage, Retrieval
 from domain.errors import StreamForgeError
 from domain.usage import room
 from services.embedding import Embedding
@@ -47,17 +47,11 @@ class Retriever:
     async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
         """The passages that are nearest to the question, best first, of `tokens` in all at most; perhaps none."""
         stores = await self._storage.open()
-        index = await stores.documents.index()
-        if index is None:  # nothing was ever taken in
+        index, ids = await stores.documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
+        if index is None or ids == []:  # nothing was ever taken in, or none of what is meant
             return []
-        ids = await stores.documents.select(owner, ids=wanted.ids, collections=wanted.collections)
-        if ids == []:
-            return []
-        if index != await self._embedder.index():
-            raise StreamForgeError("index_mismatch")
-        vector = await self._embedder.embed_query(question)
         near, worded = await asyncio.gather(
-            self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR),
+            self._near(index, owner, question, ids),
             stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
         )
         scores = {hit.key: hit.score for hit in near}
@@ -65,6 +59,15 @@ class Retriever:
         keys = [key for key in ranked if scores.get(key, -1.0) >= self._least(wanted, key in worded)]
         found = await stores.documents.passages(owner, keys[: wanted.top_k or self._top_k])
         return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in found], tokens)
+
+    async def _near(self, index: Index, owner: str, question: str, ids: Sequence[str] | None) -> list[Hit]:
+        """The passages whose vectors are nearest to the question's, which must be of the same model."""
+        if index.model != self._embedder.model:
+            raise StreamForgeError("index_mismatch")
+        vector = await self._embedder.embed_query(question)
+        if len(vector) != 4 * index.dimension:
+            raise StreamForgeError("index_mismatch")
+        return await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
 
     def _least(self, wanted: Retrieval, worded: bool) -> float:
         """The cosine that a passage needs. By default one that has the question's words needs half as much."""

@@ -62,8 +62,8 @@ class Shelves:
 
     async def search(
         self, caller: Caller, name: str, queries: Sequence[str], *, limit: int, min_score: float
-    ) -> list[tuple[str, Passage]]:
-        """The nearest passages in it, best first, each with its document's name; of several queries the nearest."""
+    ) -> list[Passage]:
+        """The nearest passages in it, best first; of several queries the nearest."""
         wanted = Retrieval(collections=(name,), top_k=limit, min_score=min_score)
         best: dict[object, Passage] = {}
         for query in queries:
@@ -74,6 +74,4 @@ class Shelves:
         found = list(best.values())
         if len(queries) > 1:
             found.sort(key=lambda passage: -(passage.score or 0))
-        stores = await self._storage.open()
-        names = await stores.collections.names(caller.id, {passage.key.document_id for passage in found})
-        return [(names.get(each.key.document_id, each.title), each) for each in found[:limit]]
+        return found[:limit]

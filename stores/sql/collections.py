@@ -1,7 +1,6 @@
 """Collections: names that documents of an owner are filed under. One is there as long as a document is in it."""
 
-from collections.abc import Collection as Several
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, cast, delete, func, select
@@ -10,7 +9,6 @@ from domain.documents import Collection, Document
 from stores.sql import shelf
 from stores.sql.database import Database
 from stores.sql.document_tables import collections, documents
-from stores.sql.rows import among
 
 _MINE = (collections.c.owner == bindparam("owner_"), documents.c.owner == bindparam("owner_"))
 
@@ -76,16 +74,6 @@ class CollectionStore:
         if document_id is not None:
             query, values["document"] = _ONE_OUT, document_id
         return await self._database.write(lambda connection: connection.execute(query, values).rowcount > 0)
-
-    async def names(self, owner: str, ids: Several[str]) -> Mapping[str, str]:
-        """What these documents of the owner's are called, by their ids."""
-
-        def names(connection: Connection) -> dict[str, str]:
-            there = among(documents.c.id, ids, connection.dialect.name)
-            query = select(documents.c.id, documents.c.name).where(documents.c.owner == owner, there)
-            return {row.id: row.name for row in connection.execute(query)}
-
-        return await self._database.read(names)
 
 
 def _put_in(connection: Connection, owner: str, name: str, document_id: str) -> Document | None:

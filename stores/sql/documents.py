@@ -147,13 +147,21 @@ class DocumentStore:
             partial(ingestion.fail, document_id=document_id, worker=worker, code=code, now=now)
         )
 
-    async def select(
+    async def scope(
         self, owner: str, *, ids: Collection[str] | None, collections: Collection[str] | None
-    ) -> Sequence[str] | None:
-        """The owner's ready documents of these ids and those in these collections; `None`, for all, if both are."""
-        if ids is None and collections is None:
-            return None
-        return await self._database.read(partial(passages.selected, owner=owner, ids=ids, names=collections))
+    ) -> tuple[Index | None, Sequence[str] | None]:
+        """What is to be searched: the index that answers, `None` before the first, and which documents of the owner's.
+
+        They are the ready ones of these ids and those in these collections; `None`, for all, if both are.
+        """
+
+        def scope(connection: Connection) -> tuple[Index | None, Sequence[str] | None]:
+            chosen = None
+            if ids is not None or collections is not None:
+                chosen = passages.selected(connection, owner, ids, collections)
+            return indexes.index(connection), chosen
+
+        return await self._database.read(scope)
 
     async def known(self, owner: str, ids: Collection[str]) -> Collection[str]:
         """Which of these are ids of the owner's documents, whatever their state."""

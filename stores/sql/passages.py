@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from domain.documents import Chunk, Key, Passage
 from stores.sql import shelf
-from stores.sql.document_tables import chunks, collections, documents
+from stores.sql.document_tables import chunks
 from stores.sql.ingestion import CHUNK
-from stores.sql.rows import AnyRow, among
+from stores.sql.rows import AnyRow
 
-_READY = documents.c.state == "ready"
 _CHUNKS = (
     select(*CHUNK)
     .where(chunks.c.document_id == bindparam("document"), chunks.c.owner == bindparam("owner_"))
     .order_by(chunks.c.number)
 )
 _PASSAGES = (
-    "SELECT piece.document_id, piece.number, coalesce(title, name), text, page, heading, media_type FROM {keys} "
+    "SELECT piece.document_id, piece.number, name, title, text, page, heading, media_type FROM {keys} "
     "{join} document_chunks AS piece ON piece.document_id = {id} AND piece.number = {number} "
     "{join} documents ON documents.id = piece.document_id WHERE documents.owner = :owner AND state = 'ready'"
 )
@@ -38,19 +38,27 @@ _PASSAGES_IN_POSTGRESQL = text(
         number="key.number",
     )
 )
+_SELECTED = (
+    "SELECT id FROM documents WHERE owner = :owner AND state = 'ready' AND (id {ids} OR id IN ("
+    "SELECT document_id FROM document_collections WHERE owner = :owner AND name {names})) ORDER BY id"
+)
+_SELECTED_IN_SQLITE = text(
+    _SELECTED.format(ids="IN (SELECT value FROM json_each(:ids))", names="IN (SELECT value FROM json_each(:names))")
+)
+_SELECTED_IN_POSTGRESQL = text(
+    _SELECTED.format(ids="= ANY(CAST(:ids AS text[]))", names="= ANY(CAST(:names AS text[]))")
+)
 
 
 def selected(
     connection: Connection, owner: str, ids: Collection[str] | None, names: Collection[str] | None
 ) -> list[str]:
     """The owner's ready documents that have one of the ids, or are in one of the collections."""
-    dialect = connection.dialect.name
-    inside = select(collections.c.document_id).where(
-        collections.c.owner == owner, among(collections.c.name, names or (), dialect)
-    )
-    meant = or_(among(documents.c.id, ids or (), dialect), documents.c.id.in_(inside))
-    query = select(documents.c.id).where(documents.c.owner == owner, _READY, meant).order_by(documents.c.id)
-    return list(connection.execute(query).scalars())
+    values: dict[str, Any] = {"owner": owner, "ids": list(ids or ()), "names": list(names or ())}
+    if connection.dialect.name == "sqlite":
+        values |= {"ids": json.dumps(values["ids"]), "names": json.dumps(values["names"])}
+        return list(connection.execute(_SELECTED_IN_SQLITE, values).scalars())
+    return list(connection.execute(_SELECTED_IN_POSTGRESQL, values).scalars())
 
 
 def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Passage]:
@@ -69,8 +77,8 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
 
 
 def _passage(key: Key, row: AnyRow) -> Passage:
-    _, _, title, text, page, heading, media_type = row
-    return Passage(key, title, text, page, heading, media_type=media_type)
+    _, _, name, title, text, page, heading, media_type = row
+    return Passage(key, name, title or name, text, page, heading, media_type=media_type)
 
 
 def pieces(connection: Connection, owner: str, document_id: str) -> list[Chunk]:

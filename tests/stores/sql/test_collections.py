@@ -88,8 +88,3 @@ async def test_a_document_is_in_so_many_and_no_more(
     found = await documents.get("ann", fish)
     assert found is not None
     assert len(found.collections) == MAX_COLLECTIONS
-
-
-async def test_names_are_told_of_ones_own_documents(documents: DocumentStore, collections: CollectionStore) -> None:
-    fish, whale = await added(documents, "fish"), await added(documents, "whale", owner="bob")
-    assert await collections.names("ann", {fish, whale}) == {fish: "fish"}

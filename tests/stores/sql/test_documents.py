@@ -170,8 +170,8 @@ async def test_passages_come_in_the_order_asked_for_if_they_are_there(documents:
     other = await read(documents, "bob")
     keys = [Key(document_id, 2), Key(other, 0), Key(document_id, 0), Key(document_id, 9), Key(new_id(), 0)]
     assert list(await documents.passages("ann", keys)) == [
-        Passage(Key(document_id, 2), "fish.txt", "Nothing else does."),
-        Passage(Key(document_id, 0), "fish.txt", "Fish swim. 中文 🦊", 1, "Animals > Fish"),
+        Passage(Key(document_id, 2), "fish.txt", "fish.txt", "Nothing else does."),
+        Passage(Key(document_id, 0), "fish.txt", "fish.txt", "Fish swim. 中文 🦊", 1, "Animals > Fish"),
     ]
     assert list(await documents.passages("ann", [])) == []
     assert list(await documents.chunks("ann", document_id)) == list(PIECES)
@@ -189,6 +189,13 @@ async def test_a_documents_own_title_comes_before_its_name(documents: DocumentSt
     assert len(passage.title) == 255
 
 
+async def meant(
+    documents: DocumentStore, owner: str, *, ids: Sequence[str] | None, collections: Sequence[str] | None
+) -> Sequence[str] | None:
+    _, found = await documents.scope(owner, ids=ids, collections=collections)
+    return found
+
+
 async def test_of_those_meant_only_ones_own_that_are_ready_are_selected(documents: DocumentStore) -> None:
     one = await read(documents, content=b"1", collections=["a"])
     two = await read(documents, content=b"2", collections=["b", "c"])
@@ -196,13 +203,13 @@ async def test_of_those_meant_only_ones_own_that_are_ready_are_selected(document
     other = await read(documents, "bob", content=b"1", collections=["a"])
     waiting = (await added(documents, content=b"4", collections=["a"])).id
     everything = [one, two, three, other, waiting]
-    assert await documents.select("ann", ids=None, collections=None) is None
-    assert await documents.select("ann", ids=everything, collections=None) == sorted([one, two, three])
-    assert await documents.select("ann", ids=None, collections=["a", "c", "c"]) == sorted([one, two])
-    assert await documents.select("ann", ids=[three], collections=["a"]) == sorted([one, three])
-    assert await documents.select("ann", ids=[], collections=None) == []
-    assert await documents.select("ann", ids=[], collections=["none"]) == []
-    assert await documents.select("ann", ids=[new_id() for _ in range(40_000)] + [one], collections=None) == [one]
+    assert await meant(documents, "ann", ids=None, collections=None) is None
+    assert await meant(documents, "ann", ids=everything, collections=None) == sorted([one, two, three])
+    assert await meant(documents, "ann", ids=None, collections=["a", "c", "c"]) == sorted([one, two])
+    assert await meant(documents, "ann", ids=[three], collections=["a"]) == sorted([one, three])
+    assert await meant(documents, "ann", ids=[], collections=None) == []
+    assert await meant(documents, "ann", ids=[], collections=["none"]) == []
+    assert await meant(documents, "ann", ids=[new_id() for _ in range(40_000)] + [one], collections=None) == [one]
 
 
 async def test_of_a_deleted_document_nothing_is_left(documents: DocumentStore, database: Database) -> None:
@@ -243,7 +250,7 @@ async def test_who_is_not_the_owner_sees_nothing(documents: DocumentStore) -> No
     assert await documents.content("bob", document_id) is None
     assert (await documents.list("bob", collection="a", after=None, limit=9)).items == []
     assert list(await documents.collections("bob", limit=9)) == []
-    assert await documents.select("bob", ids=[document_id], collections=["a"]) == []
+    assert await meant(documents, "bob", ids=[document_id], collections=["a"]) == []
     assert list(await documents.passages("bob", [Key(document_id, 0)])) == []
     assert list(await documents.keywords("bob", "fish", document_ids=[document_id], limit=9)) == []
 
