@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, literal, select, update
 
 from domain.errors import StreamForgeError
-from stores.sql.rows import MESSAGE, TOLD, AnyRow
+from stores.sql.rows import MESSAGE, TOLD, AnyRow, shown
 from stores.sql.tables import messages, sessions
 
 Change = tuple[str | None, str | None, str | None]
@@ -46,18 +46,26 @@ _ASIDE = (
 )
 
 _first = (
-    select(messages.c.id, messages.c.active_child_id, literal(1).label("place"), messages.c.tokens.label("total"))
+    select(messages.c.id, messages.c.active_child_id, literal(1).label("place"), shown(messages).label("total"))
     .where(messages.c.id == bindparam("start"))
     .cte("down", recursive=True)
 )
 _down = _first.union_all(
-    select(_above.c.id, _above.c.active_child_id, _first.c.place + 1, _first.c.total + _above.c.tokens)
+    select(_above.c.id, _above.c.active_child_id, _first.c.place + 1, _first.c.total + shown(_above))
     .join(_first, _above.c.id == _first.c.active_child_id)
-    .where(_first.c.place < bindparam("most"), _first.c.total + _above.c.tokens <= bindparam("tokens"))
+    .where(_first.c.place < bindparam("most"), _first.c.total + shown(_above) <= bindparam("tokens"))
 )
 _DOWN = select(*MESSAGE, messages.c.active_child_id).join(_down, _down.c.id == messages.c.id).order_by(_down.c.place)
-_LEAF = select(_down.c.id).where(_down.c.active_child_id.is_(None))
-_ALL = 2**31 - 2
+
+_below = (
+    select(messages.c.id, messages.c.active_child_id)
+    .where(messages.c.id == bindparam("start"))
+    .cte("below", recursive=True)
+)
+_below = _below.union_all(
+    select(_above.c.id, _above.c.active_child_id).join(_below, _above.c.id == _below.c.active_child_id)
+)
+_LEAF = select(_below.c.id).where(_below.c.active_child_id.is_(None))
 
 _newest = (
     select(messages.c.id, messages.c.parent_id, literal(1).label("place"), messages.c.tokens.label("total"))
@@ -120,12 +128,15 @@ def undo(connection: Connection, session_id: str, changes: Iterable[Change]) -> 
 
 def leaf_below(connection: Connection, message_id: str) -> str:
     """Where the active branch ends that leads through the message."""
-    leaf: str = connection.execute(_LEAF, {"start": message_id, "most": _ALL, "tokens": _ALL}).scalar_one()
+    leaf: str = connection.execute(_LEAF, {"start": message_id}).scalar_one()
     return leaf
 
 
 def down(connection: Connection, message_id: str | None, *, most: int, tokens: int) -> list[AnyRow]:
-    """The message, always, and what follows it on its active branch: rows of `MESSAGE`, and `active_child_id`."""
+    """The message, always, and what follows it on its active branch: rows of `MESSAGE`, and `active_child_id`.
+
+    There are `most` at most, and by what is shown of them no more than `tokens` together.
+    """
     return list(connection.execute(_DOWN, {"start": message_id, "most": most, "tokens": tokens}).all())
 
 

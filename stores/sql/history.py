@@ -7,15 +7,31 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from domain.errors import StreamForgeError
 from domain.messages import Message, Page, Session, Summary, Window, is_id
 from stores.sql import branches
-from stores.sql.rows import MESSAGE, SESSION, SUMMARY, bad_cursor, message, row_of, seq_of, session, with_siblings
+from stores.sql.rows import (
+    MESSAGE,
+    SESSION,
+    SUMMARY,
+    bad_cursor,
+    message,
+    row_of,
+    seq_of,
+    session,
+    shown,
+    with_siblings,
+)
 from stores.sql.tables import messages, sessions, summaries
 
 PAGE_TOKENS = 250_000
-"""What a page may hold: about a megabyte of English; one message that is larger stands alone."""
+"""What a page may hold, with sources: about a megabyte of English; one message that is larger stands alone."""
 
 _ROOT = select(sessions.c.root_id).where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner"))
 _AFTER = (messages.c.session_id == bindparam("session"), messages.c.seq > bindparam("after"))
-_COMING = select(messages.c.seq, messages.c.tokens).where(*_AFTER).order_by(messages.c.seq).limit(bindparam("most"))
+_COMING = (
+    select(messages.c.seq, shown(messages).label("size"))
+    .where(*_AFTER)
+    .order_by(messages.c.seq)
+    .limit(bindparam("most"))
+)
 _WHOLE = select(*MESSAGE).where(*_AFTER, messages.c.seq <= bindparam("last")).order_by(messages.c.seq)
 _SWITCH = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(leaf_id=bindparam("leaf")).returning(*SESSION)
@@ -63,7 +79,7 @@ def whole(connection: Connection, owner: str, session_id: str, after: str | None
     _root(connection, owner, session_id)
     first = seq_of(after) or 0
     coming = connection.execute(_COMING, {"session": session_id, "after": first, "most": limit + 1}).all()
-    shown = _fitting([row.tokens for row in coming[:limit]])
+    shown = _fitting([row.size for row in coming[:limit]])
     if not shown:
         return Page([], None)
     last = coming[shown - 1].seq
@@ -71,14 +87,14 @@ def whole(connection: Connection, owner: str, session_id: str, after: str | None
     return Page(with_siblings(connection, session_id, rows), str(last) if len(coming) > shown else None)
 
 
-def _fitting(tokens: Sequence[int]) -> int:
+def _fitting(sizes: Sequence[int]) -> int:
     """How many of the messages fit on a page; the first one does in any case."""
     total = 0
-    for count, each in enumerate(tokens):
+    for count, each in enumerate(sizes):
         total += each
         if count and total > PAGE_TOKENS:
             return count
-    return len(tokens)
+    return len(sizes)
 
 
 def _root(connection: Connection, owner: str, session_id: str) -> str | None:

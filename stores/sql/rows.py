@@ -6,7 +6,21 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, String, Table, any_, bindparam, func, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    String,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    null,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.errors import StreamForgeError
@@ -32,6 +46,11 @@ _GET = select(*MESSAGE, messages.c.active_child_id, messages.c.undo, messages.c.
 
 _SEQ = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MOMENT = re.compile(r"([0-9]{1,16}\.[0-9]{1,16})-([0-9a-f]{32})", re.ASCII)
+
+
+def shown(table: FromClause) -> ColumnElement[int]:
+    """What a message takes on a page, in tokens: its text's, and a quarter of the signs of its sources."""
+    return table.c.tokens + func.coalesce(func.length(cast(table.c.sources, Text)), 0) // 4
 
 
 def among(column: ColumnElement[str], values: Collection[str], dialect: str) -> ColumnElement[bool]:

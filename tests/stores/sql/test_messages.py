@@ -64,6 +64,21 @@ async def test_an_answer_comes_back_as_it_ended(messages: MessageStore, session_
     assert window.messages[-1] == replace(answer, sources=None, siblings=()), "a model is not told them again"
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_long_sources_make_a_page_short(messages: MessageStore, session_id: str, whole: bool) -> None:
+    sources = [{"number": 1, "text": "x" * 600_000}]
+    for number in range(3):
+        begun = await ask(messages, "ann", session_id, f"q{number}")
+        await messages.finish(begun.answer.id, replace(ending("complete", "So it is."), sources=sources), 2.0)
+    pages: list[list[str]] = []
+    cursor = None
+    while not pages or cursor is not None:
+        page = await messages.history("ann", session_id, cursor, 50, whole=whole)
+        pages.append([message.text for message in page.items])
+        cursor = page.next
+    assert pages == [["q0", "So it is.", "q1"], ["So it is.", "q2"], ["So it is."]]
+
+
 async def test_the_first_ending_stands(messages: MessageStore, session_id: str) -> None:
     begun = await ask(messages, "ann", session_id)
     endings = [ending(state, state) for state in ("complete", "cancelled", "failed", "interrupted")]
