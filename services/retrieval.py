@@ -6,6 +6,7 @@ Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): a passage counts 1
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from domain.documents import Hit, Index, Key, Passage, Retrieval
 from domain.errors import StreamForgeError
@@ -54,10 +55,10 @@ class Retriever:
             self._near(index, owner, question, ids),
             stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
         )
-        scores = {hit.key: hit.score for hit in near}
+        scores, said = {hit.key: hit.score for hit in near}, set(worded)
         ranked = fuse(near, worded, self._embedder.words_weight)
-        keys = [key for key in ranked if scores.get(key, -1.0) >= self._least(wanted, key in worded)]
-        found = await stores.documents.passages(owner, keys[: wanted.top_k or self._top_k])
+        good = (key for key in ranked if scores.get(key, -1.0) >= self._least(wanted, key in said))
+        found = await stores.documents.passages(owner, list(islice(good, wanted.top_k or self._top_k)))
         return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in found], tokens)
 
     async def _near(self, index: Index, owner: str, question: str, ids: Sequence[str] | None) -> list[Hit]:
