@@ -31,7 +31,7 @@ def reindex(settings: Settings, anew: bool) -> None:
 
 
 async def _run(settings: Settings, *, anew: bool) -> Reindexed:
-    from services.container import open_reindexing
+    from services.document_container import open_reindexing
 
     async with open_reindexing(settings) as reindexing:
         with click.progressbar(length=0, label="Pieces", show_pos=True, file=sys.stderr) as bar:

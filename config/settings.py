@@ -258,6 +258,17 @@ class Settings(BaseSettings):
         """SQLite's file, where there is no DATABASE_URL."""
         return self.DATA_DIR / "streamforge.db"
 
+    def provider_keys(self) -> dict[str, str]:
+        """The key of each provider that has one, by its name."""
+        keys = {name: key.get_secret_value() for name, key in self.PROVIDER_KEYS.items()}
+        if self.OPENAI_API_KEY is not None:
+            keys["openai"] = self.OPENAI_API_KEY.get_secret_value()
+        return keys
+
+    def provider_proxy(self) -> str | None:
+        """The proxy that providers are reached through, if any. It may hold a password."""
+        return self.PROVIDER_PROXY.get_secret_value() if self.PROVIDER_PROXY else None
+
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:

@@ -1,36 +1,30 @@
 """The one place where the parts are put together."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
-from typing import Any, cast
 
-from chains.core.cpu_worker import CpuWorker
 from chains.core.llm_setup import LLMSetup
 from chains.core.local_server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
-from chains.embeddings import Choice, Patience, make_embedder
 from config.settings import Settings
 from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry, Parameters
-from parsing.parser import Parser
 from services import catalogue as catalogues
 from services.api_keys import ApiKeys
 from services.auth_service import AuthService
+from services.background import run_until_closed
 from services.chain_service import ChainService
 from services.client_chats import ClientChats
 from services.clocks import Clocks
 from services.conversations import Conversations
 from services.cooling import Cooling
+from services.document_container import open_library
 from services.document_service import DocumentService
 from services.drain import Drain
 from services.embedding import Embedding
 from services.failover import RetryPolicy
-from services.grounding import Grounding, Grounds
-from services.ingestion import Cut, Effort, Ingestion
 from services.metering import Estimator
 from services.model_service import ModelService
 from services.prices import Prices
@@ -38,25 +32,21 @@ from services.probes import Probes
 from services.rate_limits import RateLimits
 from services.readers import Readers
 from services.recovery import Recovery
-from services.reindexing import Reindexing
-from services.retrieval import Retriever
 from services.revocations import Revocations
 from services.scribe import Choose, Scribe
 from services.secret import read_secret
 from services.session_service import SessionService
 from services.shelves import Shelves
-from services.storage import Storage, Stores, check, check_chroma, check_redis
+from services.storage import Storage, check, check_chroma, check_redis
 from services.streaming_service import Asking, Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.tokens import TokenRules, Tokens
 from services.usage_service import UsageService
-from services.vectors import Vectors
 from stores.issuer_keys import IssuerKeys
 from stores.sql.glance import glance
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
-from stores.vectors.base import VectorStore
 
 _FLUSH_SECONDS = 5.0
 
@@ -133,10 +123,10 @@ async def open_services(
         models = ModelService(catalogue, chains)
         prices = Prices()
         usage = UsageService(storage, every_stream=settings.AUTH_MODE != "none")
-        _run(stack, usage.run(), "usage")
+        run_until_closed(stack, usage.run(), "usage")
         stack.push_async_callback(usage.flush, _FLUSH_SECONDS)
         scribe = Scribe(storage, chains, _scribes(settings, catalogue), prices, usage)
-        _run(stack, scribe.run(), "scribe")
+        run_until_closed(stack, scribe.run(), "scribe")
         conversations = Conversations(storage, scribe, memory_tokens=settings.MEMORY_MAX_TOKENS)
         log = await _open_log(settings, stack)
         limits = {"max_events": settings.STREAM_MAX_EVENTS, "max_bytes": settings.STREAM_MAX_BYTES}
@@ -144,13 +134,13 @@ async def open_services(
         log.listen(supervisor)
         stack.push_async_callback(supervisor.end_all, "server_draining")
         readers = Readers()
-        _run(stack, Sweeper(_clocks(settings, catalogue), supervisor, readers, log).run(), "sweeper")
+        run_until_closed(stack, Sweeper(_clocks(settings, catalogue), supervisor, readers, log).run(), "sweeper")
         await _recover(settings, storage, Recovery(storage, log, supervisor, conversations), log, stack)
         auth, keys = await _open_auth(settings, secret, storage, supervisor, readers, stack)
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
-        documents, shelves, embedding, grounding = _open_documents(settings, storage, log, chains, stack)
+        library = open_library(settings, storage, log, chains, stack)
         streaming = StreamingService(
             simulated=Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY),
             limits=Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY),
@@ -163,15 +153,15 @@ async def open_services(
             chains=chains,
             conversations=conversations,
             drain=drain,
-            grounding=grounding,
+            grounding=library.grounding,
         )
         sessions = SessionService(storage, streaming.stop)
         chats = ClientChats(storage, streaming)
         probes = Probes(lambda: drain.draining, heartbeat=settings.STREAM_HEARTBEAT)
         rates = await _open_limits(settings, stack)
         yield Services(
-            streaming, sessions, usage, models, readers, drain, chats, probes, documents, shelves, embedding, auth,
-            rates, keys,
+            streaming, sessions, usage, models, readers, drain, chats, probes,
+            library.documents, library.shelves, library.embedding, auth, rates, keys,
         )  # fmt: skip
 
 
@@ -203,7 +193,7 @@ async def _recover(
         await recovery.at_start()
     if file is not None and file.documents:
         await storage.open()  # the ingestion looks at it as soon as it is open
-    _run(stack, recovery.run(), "recovery")
+    run_until_closed(stack, recovery.run(), "recovery")
 
 
 async def _open_auth(
@@ -225,7 +215,7 @@ async def _open_auth(
     keys = ApiKeys(store, secret)
     stack.push_async_callback(keys.close)
     auth = AuthService(keys)
-    _run(stack, Revocations(store, auth, supervisor, readers).run(), "revocations")
+    run_until_closed(stack, Revocations(store, auth, supervisor, readers).run(), "revocations")
     return auth, keys
 
 
@@ -253,85 +243,10 @@ async def _open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits 
     return limits
 
 
-def _open_documents(
-    settings: Settings, storage: Storage, streams: StreamLog, chains: ChainService, stack: AsyncExitStack
-) -> tuple[DocumentService, Shelves, Embedding, Grounding]:
-    """What takes documents in, and what answers from them. Nothing is started or imported before the first use."""
-    cutting = CpuWorker()  # of its own: a long document that is being cut must not keep a question waiting
-    stack.push_async_callback(cutting.close)
-    embedding, vectors = _open_indexing(settings, storage, stack)
-    ingestion = Ingestion(
-        storage,
-        streams,
-        Parser(),
-        cutting,
-        embedding,
-        vectors,
-        cut=Cut(settings.CHUNK_SIZE, settings.CHUNK_OVERLAP),
-        effort=Effort(settings.DOCUMENTS_AT_ONCE, lease=settings.DOCUMENT_LEASE),
-    )
-    _run(stack, ingestion.run(), "ingestion")
-    retriever = Retriever(storage, embedding, vectors, top_k=settings.RAG_TOP_K, min_score=settings.RAG_MIN_SCORE)
-    grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
-    documents = DocumentService(storage, streams, ingestion, vectors, queued=settings.DOCUMENTS_QUEUED)
-    grounding = Grounding(retriever, chains.create_chat_chain, grounds)
-    return documents, Shelves(storage, retriever), embedding, grounding
-
-
-def _open_indexing(settings: Settings, storage: Storage, stack: AsyncExitStack) -> tuple[Embedding, Vectors]:
-    """What embeds, and where vectors are kept."""
-    worker = CpuWorker()
-    stack.push_async_callback(worker.close)
-    choice = Choice(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
-    patience = Patience(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
-    embedding = Embedding(
-        partial(make_embedder, choice, patience, worker, keys=_keys(settings), proxy=_proxy(settings)),
-        "chroma" if settings.VECTOR_STORE_TYPE == "chroma" else "",
-    )
-    stack.push_async_callback(embedding.close)
-    vectors = Vectors(storage, partial(_open_vectors, settings))
-    stack.push_async_callback(vectors.close)
-    return embedding, vectors
-
-
-@asynccontextmanager
-async def open_reindexing(settings: Settings) -> AsyncIterator[Reindexing]:
-    """What embeds all documents anew, and the little that it needs."""
-    async with AsyncExitStack() as stack:
-        storage = Storage(settings.database_url())
-        stack.push_async_callback(storage.close)
-        embedding, vectors = _open_indexing(settings, storage, stack)
-        yield Reindexing(storage, embedding, vectors)
-
-
-async def _open_vectors(settings: Settings, stores: Stores) -> VectorStore:
-    kind = settings.VECTOR_STORE_TYPE
-    module = await asyncio.to_thread(import_module, f"stores.vectors.{kind}")
-    if kind == "chroma":
-        url = settings.CHROMA_URL.get_secret_value() if settings.CHROMA_URL else None
-        return cast(VectorStore, await module.open_chroma(settings.chroma_folder(), url))
-    if kind == "pgvector":
-        pgvector = module.PgVectors(stores.database)
-        await pgvector.prepare()
-        return cast(VectorStore, pgvector)
-    return cast(VectorStore, module.SqliteVectors(stores.database))
-
-
-def _keys(settings: Settings) -> dict[str, str]:
-    keys = {name: key.get_secret_value() for name, key in settings.PROVIDER_KEYS.items()}
-    if settings.OPENAI_API_KEY is not None:
-        keys["openai"] = settings.OPENAI_API_KEY.get_secret_value()
-    return keys
-
-
-def _proxy(settings: Settings) -> str | None:
-    return settings.PROVIDER_PROXY.get_secret_value() if settings.PROVIDER_PROXY else None
-
-
 def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:
     local = LocalServer()
     stack.push_async_callback(local.close)
-    llms = LLMSetup(_keys(settings), _proxy(settings), local, Tracing(_tracing(settings)))
+    llms = LLMSetup(settings.provider_keys(), settings.provider_proxy(), local, Tracing(_tracing(settings)))
     stack.push_async_callback(llms.close)
     return ChainService(llms)
 
@@ -368,14 +283,3 @@ def _scribes(settings: Settings, catalogue: Catalogue) -> Choose:
         return catalogue.entries.get(settings.SUMMARY_MODEL or model_id)
 
     return choose
-
-
-def _run(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
-    """Run a task for as long as the services are open."""
-    stack.push_async_callback(_stop, asyncio.create_task(work, name=name))
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
