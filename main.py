@@ -22,8 +22,9 @@ from routers.descriptions import add_docs
 from routers.errors import add_error_handlers
 from routers.middleware import add_middleware
 from routers.streaming import StreamingApp
+from services.access_container import key_secret
 from services.catalogue import CatalogueError
-from services.container import check_storage, key_secret, open_services, read_catalogue
+from services.container import check_storage, open_services, read_catalogue
 from services.secret import SecretError
 from services.storage import StorageError
 

@@ -12,6 +12,7 @@ from chains.core.tracing import Tracing, TracingTarget
 from config.settings import Settings
 from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry, Parameters
 from services import catalogue as catalogues
+from services.access_container import open_auth, open_limits
 from services.api_keys import ApiKeys
 from services.auth_service import AuthService
 from services.background import run_until_closed
@@ -32,18 +33,14 @@ from services.probes import Probes
 from services.rate_limits import RateLimits
 from services.readers import Readers
 from services.recovery import Recovery
-from services.revocations import Revocations
 from services.scribe import Choose, Scribe
-from services.secret import read_secret
 from services.session_service import SessionService
 from services.shelves import Shelves
 from services.storage import Storage, check, check_chroma, check_redis
 from services.streaming_service import Asking, Limits, Simulated, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
-from services.tokens import TokenRules, Tokens
 from services.usage_service import UsageService
-from stores.issuer_keys import IssuerKeys
 from stores.sql.glance import glance
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
@@ -105,17 +102,11 @@ def check_storage(settings: Settings) -> None:
         check_redis(settings.REDIS_URL.get_secret_value())
 
 
-def key_secret(settings: Settings) -> bytes | None:
-    """What API keys are hashed with, where there are any; `SecretError` where it cannot be read or made. Blocks."""
-    given = settings.AUTH_SECRET.get_secret_value() if settings.AUTH_SECRET else None
-    return read_secret(given, settings.DATA_DIR) if settings.AUTH_MODE == "api_key" else None
-
-
 @asynccontextmanager
 async def open_services(
     settings: Settings, catalogue: Catalogue, secret: bytes | None = None
 ) -> AsyncIterator[Services]:
-    """Open everything, in order, and close it in reverse. `secret` is the settings' `key_secret`."""
+    """Open everything, in order, and close it in reverse. `secret` is what API keys are hashed with."""
     async with AsyncExitStack() as stack:
         storage = Storage(settings.database_url())
         stack.push_async_callback(storage.close)
@@ -136,7 +127,7 @@ async def open_services(
         readers = Readers()
         run_until_closed(stack, Sweeper(_clocks(settings, catalogue), supervisor, readers, log).run(), "sweeper")
         await _recover(settings, storage, Recovery(storage, log, supervisor, conversations), log, stack)
-        auth, keys = await _open_auth(settings, secret, storage, supervisor, readers, stack)
+        auth, keys = await open_auth(settings, secret, storage, supervisor, readers, stack)
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
@@ -158,7 +149,7 @@ async def open_services(
         sessions = SessionService(storage, streaming.stop)
         chats = ClientChats(storage, streaming)
         probes = Probes(lambda: drain.draining, heartbeat=settings.STREAM_HEARTBEAT)
-        rates = await _open_limits(settings, stack)
+        rates = await open_limits(settings, stack)
         yield Services(
             streaming, sessions, usage, models, readers, drain, chats, probes,
             library.documents, library.shelves, library.embedding, auth, rates, keys,
@@ -194,53 +185,6 @@ async def _recover(
     if file is not None and file.documents:
         await storage.open()  # the ingestion looks at it as soon as it is open
     run_until_closed(stack, recovery.run(), "recovery")
-
-
-async def _open_auth(
-    settings: Settings,
-    secret: bytes | None,
-    storage: Storage,
-    supervisor: Supervisor,
-    readers: Readers,
-    stack: AsyncExitStack,
-) -> tuple[AuthService | None, ApiKeys | None]:
-    """Who says whose a request is: nobody only where the settings say so."""
-    if settings.AUTH_MODE == "none":
-        return None, None
-    if settings.AUTH_MODE == "jwt":
-        return _open_tokens(settings, stack), None
-    if secret is None:
-        raise ValueError("AUTH_MODE is api_key, and there is no secret to check keys with")
-    store = (await storage.open()).keys
-    keys = ApiKeys(store, secret)
-    stack.push_async_callback(keys.close)
-    auth = AuthService(keys)
-    run_until_closed(stack, Revocations(store, auth, supervisor, readers).run(), "revocations")
-    return auth, keys
-
-
-def _open_tokens(settings: Settings, stack: AsyncExitStack) -> AuthService:
-    source, issuer, audience = settings.JWT_JWKS, settings.JWT_ISSUER, settings.JWT_AUDIENCE
-    if source is None or issuer is None or audience is None:
-        raise ValueError("AUTH_MODE is jwt, and there is nothing to check tokens by")
-    issuer_keys = IssuerKeys(source)
-    stack.push_async_callback(issuer_keys.close)
-    rules = TokenRules(issuer, audience, settings.JWT_OWNER_CLAIM, settings.JWT_SCOPE_CLAIM)
-    return AuthService(Tokens(issuer_keys, rules))
-
-
-async def _open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits | None:
-    if not settings.RATE_LIMIT and not settings.RATE_LIMIT_ADDRESS:
-        return None
-    limits = await asyncio.to_thread(
-        RateLimits,
-        caller=settings.RATE_LIMIT,
-        address=settings.RATE_LIMIT_ADDRESS,
-        redis_url=settings.REDIS_URL.get_secret_value() if settings.REDIS_URL else None,
-        prefix=settings.REDIS_PREFIX,
-    )
-    stack.push_async_callback(limits.close)
-    return limits
 
 
 def _open_chains(settings: Settings, stack: AsyncExitStack) -> ChainService:
