@@ -33,9 +33,13 @@ class Outline:
         self._characters = 0
 
     def heading(self, level: int, title: str, shown: str) -> None:
-        """A heading of `level` 1 (the highest) to 9; `shown` is what of it stands in the text."""
+        """A heading of `level` 1 (the highest) to 9; `shown` is what of it stands in the text.
+
+        What is nothing but marks heads nothing, and is text.
+        """
         title = shortened(title, MAX_HEADING)
         if not title:
+            self.text(shown)
             return
         if self._spoken:
             self.end()

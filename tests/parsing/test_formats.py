@@ -41,6 +41,11 @@ def test_a_heading_that_says_nothing_goes_with_the_next_one() -> None:
     assert told(read("# A\n\n## B\n\ntext", "a.md")) == [("A > B", "# A\n\n## B\n\ntext")]
 
 
+@pytest.mark.parametrize("marks", ["```\n\n```\n---", "![](chart.png)\n===", "## <br>"])
+def test_marks_that_name_nothing_are_text_and_no_heading(marks: str) -> None:
+    assert told(read(f"# A\n\n{marks}\n\nlast", "a.md")) == [("A", f"# A\n\n{marks}\n\nlast")]
+
+
 def test_front_matter_names_the_document() -> None:
     parsed = read('---\ntitle: "A guide"\ntags: [x]\n---\n# One\n\ntext', "a.md")
     assert parsed.title == "A guide"
