@@ -19,11 +19,11 @@ def read_csv(text: str, delimiter: str, limits: ParseLimits) -> Parsed:
     """Rows as lines, `name: value` with the names of the first row, if that looks like names."""
     outline = Outline(limits)
     csv.field_size_limit(limits.characters)
-    rows = (row for row in csv.reader(text.split("\n"), delimiter=delimiter) if any(cell.strip() for cell in row))
+    lines_of = (f"{line}\n" for line in text.split("\n"))  # a quoted cell may go on in the next one
+    cells = ([" ".join(cell.split()) for cell in row] for row in csv.reader(lines_of, delimiter=delimiter))
+    rows = (row for row in cells if any(row))
     first = next(rows, [])
-    named = len(set(first)) == len(first) and all(
-        cell.strip() and not _NUMBER.fullmatch(cell.strip()) for cell in first
-    )
+    named = len(set(first)) == len(first) and all(cell and not _NUMBER.fullmatch(cell) for cell in first)
     lines = [delimiter.join(first) if named else _row(first, ())]
     for row in rows:
         lines.append(_row(row, first if named else ()))
@@ -35,11 +35,10 @@ def read_csv(text: str, delimiter: str, limits: ParseLimits) -> Parsed:
 
 
 def _row(row: list[str], names: list[str] | tuple[()]) -> str:
-    cells = [" ".join(cell.split()) for cell in row]
     if not names:
-        return ", ".join(cells)
-    names = [*names, *[""] * (len(cells) - len(names))]
-    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=False) if cell)
+        return ", ".join(row)
+    names = [*names, *[""] * (len(row) - len(names))]
+    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=False) if cell)
 
 
 def read_json(value: Any, limits: ParseLimits) -> Parsed:

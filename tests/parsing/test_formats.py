@@ -125,6 +125,9 @@ def test_rows_of_tables_can_be_understood_alone() -> None:
         (None, "name,note\nname: Ada; note: first, of all\nname: Bob")
     ]
     assert told(read("1;2\n3;4\n5;6\n")) == [(None, "1, 2\n3, 4\n5, 6")]
+    assert told(read('part,note\nBolt,"of steel\nor brass"\nNut,none\n', "a.csv")) == [
+        (None, "part,note\npart: Bolt; note: of steel or brass\npart: Nut; note: none")
+    ]
 
 
 def test_values_of_json_can_be_understood_alone() -> None:
