@@ -4,6 +4,7 @@ could both be meant."""
 import csv
 import json
 import re
+from collections import Counter
 from typing import Any, Literal
 
 from domain.errors import StreamForgeError
@@ -61,7 +62,7 @@ _SAMPLE = 50_000
 
 
 def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
-    """Which kind of text, and for JSON what it says.
+    """Which kind of text, and for JSON what it says, for a table its delimiter.
 
     JSON is what parses as an object or a list. HTML begins like a document, or like a piece of one and is full of tags.
     CSV has the same number of columns in all its rows. Markdown shows three of its signs (headings, fences, links,
@@ -76,8 +77,8 @@ def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
     signs = sum(1 for sign in _MARKDOWN if sign.search(text[:_SAMPLE]))
     if suffix in ("md", "markdown", "mdx", "mkd") or (signs >= 3 and suffix not in ("csv", "tsv")):
         return "text/markdown", None
-    if dialect(text, suffix):
-        return "text/csv", None
+    if delimiter := dialect(text, suffix):
+        return "text/csv", delimiter
     said = suffix in ("txt", "text", "log", "rst", "py", "ini", "cfg", "csv", "tsv")
     return ("text/markdown" if signs >= 2 and not said else "text/plain"), None
 
@@ -120,7 +121,8 @@ def _is_html(text: str, suffix: str) -> bool:
 def dialect(text: str, suffix: str) -> str | None:
     """The delimiter of a table in text, or None if this is none.
 
-    By its name a table may have two rows; without one it needs three, and no cells that read like sentences.
+    By its name a table may have two rows; without one it needs three, and no cells that read like sentences. Numbers
+    and notes have commas in them, so of several delimiters that is the one which most rows agree about.
     """
     named = suffix in ("csv", "tsv")
     if suffix in ("txt", "text", "md", "log", "rst", "py"):
@@ -128,14 +130,15 @@ def dialect(text: str, suffix: str) -> str | None:
     lines = text[:_SAMPLE].split("\n")
     if len(text) > _SAMPLE:
         lines = lines[:-1]
-    for delimiter in (",", ";", "\t", "|"):
+    found: dict[str, float] = {}
+    for delimiter in ("\t", ",", ";", "|") if suffix == "tsv" else (",", ";", "\t", "|"):
         rows = _rows(lines, delimiter)
-        widths = {len(row) for row in rows}
-        if len(rows) < (2 if named else 3) or max(widths, default=0) < 2:
+        if len(rows) < (2 if named else 3):
             continue
-        if named or (len(widths) == 1 and not any(_is_prose(cell) for row in rows for cell in row)):
-            return delimiter
-    return None
+        (width, agree), *_ = Counter(map(len, rows)).most_common()
+        if width > 1 and (named or (agree == len(rows) and not any(_is_prose(cell) for row in rows for cell in row))):
+            found[delimiter] = agree / len(rows)
+    return max(found, key=lambda each: found[each], default=None)
 
 
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:

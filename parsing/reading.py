@@ -5,7 +5,7 @@ from collections.abc import Callable
 from domain.documents import Parsed
 from domain.errors import StreamForgeError
 from parsing.decoding import decode
-from parsing.kinds import binary_kind, dialect, text_kind
+from parsing.kinds import binary_kind, text_kind
 from parsing.limits import ParseLimits
 from parsing.outline import too_complex
 
@@ -57,7 +57,7 @@ def _read_text(text: str, name: str, limits: ParseLimits) -> Parsed:
     if media_type == "text/csv":
         from parsing.formats.tables import read_csv
 
-        return read_csv(text, dialect(text, "csv") or ",", limits)
+        return read_csv(text, value, limits)
     from parsing.formats.plain import read_plain
 
     return read_plain(text, limits)

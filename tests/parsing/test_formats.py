@@ -130,6 +130,20 @@ def test_rows_of_tables_can_be_understood_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_commas_in_numbers_and_notes_part_no_columns(delimiter: str, name: str) -> None:
+    rows = ("fruit", "price", "note"), ("Apple", "1,20", "red, sweet"), ("Pear", "2,50", "green"), ("Plum", "3,10", "")
+    assert told(read("\n".join(map(delimiter.join, rows)), name)) == [
+        (
+            None,
+            f"{delimiter.join(rows[0])}\nfruit: Apple; price: 1,20; note: red, sweet\n"
+            "fruit: Pear; price: 2,50; note: green\nfruit: Plum; price: 3,10",
+        )
+    ]
+    assert told(read("who\twhat\nAda, Ms\tone, two\n", "a.tsv"))[0][1].endswith("who: Ada, Ms; what: one, two")
+
+
 def test_values_of_json_can_be_understood_alone() -> None:
     document = '[{"name": "Ada", "born": {"year": 1815.50}, "langs": ["en", "fr"], "x": [null, {"y": true}]}, "z"]'
     assert told(read(document)) == [
