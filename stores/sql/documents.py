@@ -6,6 +6,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from domain.documents import MAX_NAME, Chunk, Document, Index, Job, Key, Passage, Work
+from domain.events import UNWRITABLE
 from domain.messages import Page
 from stores.sql import indexes, ingestion, keywords, passages, shelf
 from stores.sql.database import Database
@@ -17,7 +18,7 @@ class DocumentStore:
     """Where documents are kept. What is another owner's does not exist.
 
     A document that is deleted takes with it its content, pieces, words and, where they are in this database, vectors,
-    all at once. Strings have no NUL and no lone surrogates in them; queries may.
+    all at once. Strings have no NUL and no lone surrogates in them; queries and names that are looked for may.
     """
 
     def __init__(self, database: Database) -> None:
@@ -56,6 +57,8 @@ class DocumentStore:
 
     async def list(self, owner: str, *, collection: str | None, after: str | None, limit: int) -> Page[Document]:
         """The owner's documents, or those in one collection, newest first."""
+        if collection is not None and UNWRITABLE.search(collection):  # PostgreSQL does not take it, and nobody has it
+            return Page([], None)
         return await self._database.read(
             partial(shelf.listed, owner=owner, collection=collection, after=after, limit=limit)
         )
@@ -154,11 +157,12 @@ class DocumentStore:
 
         They are the ready ones of these ids and those in these collections; `None`, for all, if both are.
         """
+        names = [name for name in collections or () if not UNWRITABLE.search(name)]
 
         def scope(connection: Connection) -> tuple[Index | None, Sequence[str] | None]:
             chosen = None
             if ids is not None or collections is not None:
-                chosen = passages.selected(connection, owner, ids, collections)
+                chosen = passages.selected(connection, owner, ids, names)
             return indexes.index(connection), chosen
 
         return await self._database.read(scope)

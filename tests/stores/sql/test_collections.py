@@ -52,6 +52,16 @@ async def test_they_are_listed_by_name_in_parts(documents: DocumentStore, collec
     assert seen == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("name", ["\0", "sea\0", "\ud800"])
+async def test_a_name_that_no_collection_can_have_finds_nothing(documents: DocumentStore, name: str) -> None:
+    fish = await added(documents, "fish", "sea")
+    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.complete(fish, "w", [], 3.0)
+    assert (await documents.list("ann", collection=name, after=None, limit=9)).items == []
+    assert (await documents.scope("ann", ids=None, collections=[name]))[1] == []
+    assert (await documents.scope("ann", ids=None, collections=[name, "sea"]))[1] == [fish]
+
+
 async def test_a_document_is_put_in_and_taken_out_and_stays(
     documents: DocumentStore, collections: CollectionStore
 ) -> None:
