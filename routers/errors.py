@@ -141,7 +141,7 @@ async def _on_validation_error(request: Request, error: Exception) -> ProblemRes
         return problem("unsupported_media_type")
     if any(item["type"] == "json_invalid" for item in found):
         return problem("malformed_request")
-    return problem("invalid_request", errors=[_field_problem(item) for item in found[:100]])
+    return problem("invalid_request", errors=[_field_problem(item, error.body) for item in found[:100]])
 
 
 def is_json(content_type: str) -> bool:
@@ -150,13 +150,27 @@ def is_json(content_type: str) -> bool:
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
+def _field_problem(item: Mapping[str, Any], body: Any) -> dict[str, str]:
     place, *path = item["loc"]
     detail = str(item["msg"]).removeprefix("Value error, ")
     if place == "body":
+        path = path if body is None else _sent(path, body, missing=item["type"] == "missing")
         pointer = "".join(f"/{_escape(str(part))}" for part in path)
         return {"pointer": f"#{pointer}", "detail": detail}
     return {"parameter": str(path[0]) if path else str(place), "detail": detail}
+
+
+def _sent(path: Sequence[str | int], body: Any, *, missing: bool) -> list[str | int]:
+    """The path as it is in the body: Pydantic's also names the alternatives that it has tried, like a class."""
+    sent: list[str | int] = []
+    for number, part in enumerate(path, 1):
+        inside = dict(enumerate(body)) if isinstance(body, list) else body if isinstance(body, dict) else {}
+        if part in inside:
+            body = inside[part]
+        elif not (missing and number == len(path)):
+            continue
+        sent.append(part)
+    return sent
 
 
 def _escape(part: str) -> str:

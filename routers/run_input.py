@@ -53,7 +53,7 @@ async def read_run(body: bytes) -> "RunAgentInput":
     try:
         run: RunAgentInput = core.RunAgentInput.model_validate(given)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise _refused(error, given) from None
     return run
 
 
@@ -171,10 +171,10 @@ def _parameters(tool: Any) -> dict[str, Any]:
     return {"parameters": tool.parameters} if tool.parameters is not None else {}
 
 
-def _refused(error: ValidationError) -> RequestValidationError:
+def _refused(error: ValidationError, body: Any = None) -> RequestValidationError:
     """The first thing that is wrong: of a union there may be many, and one sentence is shown."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return RequestValidationError([{**first, "loc": ("body", *first["loc"])}])
+    return RequestValidationError([{**first, "loc": ("body", *first["loc"])}], body=body)
 
 
 def _invalid(field: str, detail: str) -> StreamForgeError:

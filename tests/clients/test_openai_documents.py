@@ -187,7 +187,7 @@ def test_many_texts_are_embedded_in_their_order(client: openai.OpenAI) -> None:
     assert whole.data[137].embedding == pytest.approx(one.data[0].embedding)
 
 
-REFUSED: list[tuple[dict[str, Any], int, str | None]] = [
+REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "text-embedding-3-small"}, 404, "model"),
     ({"dimensions": 64}, 400, "dimensions"),
     ({"input": []}, 400, "input"),
@@ -200,12 +200,11 @@ REFUSED: list[tuple[dict[str, Any], int, str | None]] = [
 
 @pytest.mark.parametrize(("fields", "status", "param"), REFUSED)
 def test_what_cannot_be_embedded_is_refused(
-    client: openai.OpenAI, fields: dict[str, Any], status: int, param: str | None
+    client: openai.OpenAI, fields: dict[str, Any], status: int, param: str
 ) -> None:
     with pytest.raises(openai.APIStatusError) as raised:
         client.embeddings.create(**{"model": "wordllama", "input": "a", **fields})
-    assert raised.value.status_code == status
-    assert (raised.value.param or "").startswith(param or "")
+    assert (raised.value.status_code, raised.value.param) == (status, param)
 
 
 def test_lists_refuse_what_they_would_pass_over(client: openai.OpenAI, files: dict[str, str]) -> None:

@@ -249,7 +249,7 @@ INVALID: list[tuple[dict[str, Any], str | None]] = [
     ({"max_completion_tokens": 10**9}, "max_completion_tokens"),
     ({"seed": 2**31}, "seed"),
     ({"stop": ["a"] * 5}, "stop"),
-    ({"stop": "x" * 101}, "stop[0]"),
+    ({"stop": "x" * 101}, "stop"),
     ({"model": "x" * 201}, "model"),
     ({"model": "gpt-9"}, "model"),
     ({"reasoning_effort": "utmost"}, "reasoning_effort"),

@@ -44,13 +44,18 @@ def test_the_seeds_endpoints_answer_the_seeds_json(server: LiveServer) -> None:
         ({"message": 7}, "#/message"),
         ({"message": "x", "model/~": "gpt"}, "#/model~1~0"),
         ({"message": "x", "on_disconnect": "explode"}, "#/on_disconnect"),
+        ({"message": "x", "documents": {"top_k": 0}}, "#/documents/top_k"),
+        ({"message": "x", "documents": {"ids": ["explode"]}}, "#/documents/ids/0"),
+        ({"message": "x", "documents": True}, "#/documents"),
         ([], "#"),
     ],
 )
 def test_an_invalid_body_is_named_by_pointer_and_not_repeated(server: LiveServer, body: object, pointer: str) -> None:
     response = httpx.post(f"{server.url}/chat", json=body)
     assert code_of(response) == (422, "invalid_request")
-    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+    first, *others = [error["pointer"] for error in response.json()["errors"]]
+    assert first == pointer
+    assert all(pointer.startswith(other) for other in others), "what else would have been taken there"
     assert "explode" not in response.text
 
 
