@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from domain.errors import ERRORS
+
 DocumentState = Literal["queued", "parsing", "splitting", "embedding", "ready", "failed"]
 STATES: tuple[DocumentState, ...] = get_args(DocumentState)
 Work = Literal["parsing", "splitting", "embedding"]
 """The states of a document that somebody works on."""
 
 MAX_NAME = 255
+MAX_DETAIL = 300
 MAX_COLLECTIONS = 20
 """Of one document."""
 
@@ -18,7 +21,8 @@ class Document:
     """A document of `owner`. Moments are in seconds since the Unix epoch, `size` in bytes.
 
     `digest` is the SHA-256 of its bytes, in hexadecimal: an owner has the same bytes once. `media_type` and `title` are
-    what the content says, known once it was parsed; `code` is why it `failed`. `stream_id` is the log of its progress.
+    what the content says, known once it was parsed; `code` is why it `failed`, and `detail` more about that, where
+    there is more to say. `stream_id` is the log of its progress.
     """
 
     id: str
@@ -35,7 +39,13 @@ class Document:
     pages: int | None = None
     chunks: int | None = None
     code: str | None = None
+    detail: str | None = None
     stream_id: str | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, in a sentence."""
+        return self.detail or ERRORS[self.code].message if self.code in ERRORS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,11 +152,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The answer is not whole. `code` is a key of `domain.errors.ERRORS`, `retry_after` in whole seconds."""
+    """The answer is not whole. `code` is a key of `domain.errors.ERRORS`, `retry_after` in whole seconds.
+
+    `detail` is a document's: a sentence that says more than that of the code.
+    """
 
     code: str
     spent: Spent
     retry_after: int | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from domain.documents import Parsed, Section
+from domain.documents import MAX_DETAIL, Parsed, Section
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import writable
 from parsing.limits import MAX_HEADING, MAX_TITLE, ParseLimits
@@ -137,7 +137,8 @@ class _Heard:
         if "error" in said:
             code = said["error"] if said["error"] in _CODES else "document_crashed"
             log.info("document not read", code=code, why=str(said.get("why"))[:50])
-            raise StreamForgeError(code, writable(str(said["detail"]))[:300])
+            detail = writable(str(said["detail"]))[:MAX_DETAIL] if code == said["error"] else None
+            raise StreamForgeError(code, detail)
         if "text" in said:
             self._characters += len(said["text"])
             if self._characters > self._limits.characters * 2:  # empty lines between the pieces are not in its count

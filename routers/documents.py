@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 
 from domain.callers import Caller
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
-from domain.errors import ERRORS, StreamForgeError
+from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE
 from domain.messages import Page
 from domain.streams import parse_event_id
@@ -89,7 +89,7 @@ class DocumentOut(BaseModel):
             pages=document.pages,
             chunks=document.chunks,
             code=document.code,
-            error=ERRORS[document.code].message if document.code in ERRORS else None,
+            error=document.error,
             known=known,
         )
 

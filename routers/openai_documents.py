@@ -85,7 +85,7 @@ class FileOut(BaseModel):
             created_at=int(document.created),
             filename=document.name,
             status=states.get(document.state, "uploaded"),
-            status_details=_sentence(document),
+            status_details=document.error,
         )
 
 
@@ -275,12 +275,8 @@ class FoundPage(BaseModel):
     next_page: None = None
 
 
-def _sentence(document: Document) -> str | None:
-    return ERRORS[document.code].message if document.code in ERRORS else None
-
-
 def _error(document: Document) -> LastError | None:
-    message = _sentence(document)
+    message = document.error
     if message is None or document.code is None:
         return None
     if document.code == "document_unsupported":

@@ -186,9 +186,9 @@ class Ingestion:
             await way.end(_GOES_ON)
             raise
         except Exception as error:
-            code = error.code if isinstance(error, StreamForgeError) else "internal_error"
-            log.warning("a document failed", document_id=document.id, code=code, exc_info=error)
-            await way.end(await self._fail(stores, job, code))
+            failure = error if isinstance(error, StreamForgeError) else StreamForgeError("internal_error")
+            log.warning("a document failed", document_id=document.id, code=failure.code, exc_info=error)
+            await way.end(await self._fail(stores, job, failure))
         finally:
             holding.cancel()
 
@@ -230,19 +230,22 @@ class Ingestion:
                         task.cancel()
                     return
 
-    async def _fail(self, stores: Stores, job: Job, code: str) -> Terminal:
+    async def _fail(self, stores: Stores, job: Job, failure: StreamForgeError) -> Terminal:
         """Fail for good, or for now: what may be better in a while is tried again, when the lease has run out."""
+        code = failure.code
+        # What more there is to say of others may be the operator's alone.
+        detail = failure.detail if code.startswith("document_") and failure.detail != ERRORS[code].message else None
         if ERRORS[code].retryable and job.attempt < self._effort.attempts:
             return _GOES_ON
         try:
             if code == "index_mismatch":  # it waits for a server with the settings of the index
                 await stores.documents.release(job.document.id, self._name)
                 return _GOES_ON
-            await stores.documents.fail(job.document.id, self._name, code, time())
+            await stores.documents.fail(job.document.id, self._name, code, time(), detail=detail)
         except StreamForgeError as error:
             log.warning("a document's failure could not be stored", document_id=job.document.id, code=error.code)
             return _GOES_ON
-        return Failed(code, _NOTHING)
+        return Failed(code, _NOTHING, detail=detail)
 
     async def _lost(self, stores: Stores, document: Document) -> Terminal:
         """It is another process's now; or it was deleted, and vectors of it that came later have to go, too."""

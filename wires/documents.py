@@ -50,8 +50,8 @@ class DocumentEncoder:
                 return frame(phase, present(done=done, total=total), event_id)
             case Done():
                 return frame("ready", about, event_id)
-            case Failed(code) if code != "producer_lost":
-                return frame("failed", {**about, **failure(code)}, event_id)
+            case Failed(code, detail=detail) if code != "producer_lost":
+                return frame("failed", {**about, **failure(code), **present(message=detail)}, event_id)
             case Failed() | Cancelled():  # this log's end, and not the document's: who comes back finds the next one
                 return b""
             case Delta() | Reasoning() | ToolCall() | Quoted() | Retrieving() | Stalled() | Retrying() | Switched():
@@ -70,7 +70,8 @@ def settled(document: Document) -> bytes:
     if document.state == "ready":
         return frame("ready", {"document_id": document.id})
     if document.state == "failed":
-        return frame("failed", {"document_id": document.id, **failure(document.code or "internal_error")})
+        why = {**failure(document.code or "internal_error"), **present(message=document.detail)}
+        return frame("failed", {"document_id": document.id, **why})
     return b""
 
 

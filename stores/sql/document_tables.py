@@ -47,6 +47,7 @@ documents = Table(
     Column("pages", Integer),
     Column("chunks", Integer),
     Column("code", String(50)),
+    Column("detail", String(300)),
     id_column("stream_id"),
     Column("worker", String(200)),  # who works on it, and until when nobody else does
     Column("lease", Double),

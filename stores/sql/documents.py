@@ -144,10 +144,13 @@ class DocumentStore:
             partial(ingestion.complete, document_id=document_id, worker=worker, pieces=chunks, now=now, index=index)
         )
 
-    async def fail(self, document_id: str, worker: str, code: str, now: float) -> bool:
-        """It has failed, with a code of `domain.errors.ERRORS`; false where it is no longer the worker's."""
+    async def fail(self, document_id: str, worker: str, code: str, now: float, *, detail: str | None = None) -> bool:
+        """It has failed, with a code of `domain.errors.ERRORS`; false where it is no longer the worker's.
+
+        `detail`, of `MAX_DETAIL` characters at most, says more than the code does.
+        """
         return await self._database.write(
-            partial(ingestion.fail, document_id=document_id, worker=worker, code=code, now=now)
+            partial(ingestion.fail, document_id=document_id, worker=worker, code=code, detail=detail, now=now)
         )
 
     async def scope(

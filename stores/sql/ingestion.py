@@ -74,7 +74,7 @@ _RELEASE = update(documents).where(*_HELD).values(state="queued", attempts=docum
 _FAIL = (
     update(documents)
     .where(*_HELD)
-    .values(state="failed", code=bindparam("reason"), updated=bindparam("moment"), **_FREE)
+    .values(state="failed", code=bindparam("reason"), detail=bindparam("more"), updated=bindparam("moment"), **_FREE)
 )
 _READY = (
     update(documents)
@@ -153,7 +153,7 @@ def complete(
     return True
 
 
-def fail(connection: Connection, document_id: str, worker: str, code: str, now: float) -> bool:
+def fail(connection: Connection, document_id: str, worker: str, code: str, detail: str | None, now: float) -> bool:
     """It cannot be read, and why."""
-    values = {"document": document_id, "by": worker, "reason": code, "moment": now}
+    values = {"document": document_id, "by": worker, "reason": code, "more": detail, "moment": now}
     return connection.execute(_FAIL, values).rowcount > 0

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.documents import docx, pdf
+from tests.support.documents import archive, docx, pdf
 from tests.support.library import Library, data_of, sources, titles
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.support.sse import parse
@@ -227,23 +227,28 @@ def test_unknown_documents_are_not_found(library: Library) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "code"),
+    ("name", "content", "code", "words"),
     [
-        ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "document_unsupported"),
-        ("broken.pdf", b"%PDF-1.4\nnothing of the kind", "document_broken"),
-        ("locked.pdf", pdf(["secret"], password="pass"), "document_encrypted"),
-        ("empty.txt", b"   \n", "document_empty"),
+        ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "document_unsupported", "Upload their text."),
+        ("table.xlsx", archive(xl__workbook_xml=b"<x/>"), "document_unsupported", "Save it as CSV."),
+        ("noise.bin", bytes(range(256)), "document_unsupported", "Send text, Markdown, HTML, PDF, DOCX, CSV or JSON."),
+        ("broken.pdf", b"%PDF-1.4\nnothing of the kind", "document_broken", "save it anew and upload that."),
+        ("locked.pdf", pdf(["secret"], password="pass"), "document_encrypted", "without its password."),
+        ("scanned.pdf", pdf([""]), "document_empty", "Have the text in them recognised first."),
+        ("empty.txt", b"   \n", "document_empty", "There is no text in the document."),
+        ("long.pdf", pdf([""] * 2_001), "document_too_complex", "more than 2,000 are not read. Split it."),
     ],
 )
-def test_what_cannot_be_read_fails_with_a_sentence_and_is_told(
-    library: Library, name: str, content: bytes, code: str
+def test_what_cannot_be_read_says_what_to_do_wherever_it_is_looked_at(
+    library: Library, name: str, content: bytes, code: str, words: str
 ) -> None:
     document_id = library.send(name, content)
     document = library.settled(document_id)
     assert (document["state"], document["code"]) == ("failed", code)
-    assert document["error"].endswith(".")
+    assert document["error"].endswith(words)
     last = library.events(document_id)[-1]
-    assert (last.event, data_of(last)["code"]) == ("failed", code)
+    assert (last.event, data_of(last)["code"], data_of(last)["message"]) == ("failed", code, document["error"])
+    assert library.client.get(f"/v1/files/{document_id}").json()["status_details"] == document["error"]
     library.client.delete(f"/documents/{document_id}")
 
 

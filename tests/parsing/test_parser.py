@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from domain.documents import Parsed
-from domain.errors import StreamForgeError
+from domain.errors import ERRORS, StreamForgeError
 from parsing.limits import MIB, ParseLimits
 from parsing.parser import Parser
 from tests.support.documents import archive, docx, pdf, with_part
@@ -270,6 +270,13 @@ async def test_what_a_child_has_started_goes_with_it(raw: Stub, fifo: Path) -> N
 async def test_a_child_that_dies_or_says_what_it_must_not_fails_its_document(raw: Stub, body: str) -> None:
     parser = raw("sys.stdin.buffer.read()\n" + body, characters=100_000, sections=20, pages=20)
     assert (await fails(parser)).code == "document_crashed"
+
+
+async def test_a_childs_sentence_is_bounded_and_believed_only_with_a_documents_code(raw: Stub) -> None:
+    told = await fails(raw(r"""print(json.dumps({"error": "document_empty", "detail": "\0" + "d" * 9_999}))"""))
+    assert (told.code, told.detail) == ("document_empty", "\ufffd" + "d" * 299)
+    told = await fails(raw("""print(json.dumps({"error": "internal_error", "detail": "Send money."}))"""))
+    assert (told.code, told.detail) == ("document_crashed", ERRORS["document_crashed"].message)
 
 
 async def test_a_child_that_reads_nothing_fails_its_document(raw: Stub) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from domain.documents import Document
 from domain.events import Cancelled, Done, Event, Failed, Progress, Started
 from domain.usage import NOTHING_USED, Spent
 from tests.wires.samples import STREAM_ID
-from wires.documents import DocumentEncoder
+from wires.documents import DocumentEncoder, settled
 
 GOLDEN = Path(__file__).parent / "golden"
 NOTHING = Spent(NOTHING_USED, None)
@@ -24,6 +25,17 @@ ON_THE_WAY: list[Event] = [
 @pytest.mark.parametrize("end", [Cancelled("replaced", NOTHING), Failed("producer_lost", NOTHING)])
 def test_a_log_that_another_one_follows_tells_no_end(end: Event) -> None:
     assert DocumentEncoder(STREAM_ID, document_id="d" * 32).encode(9, end) == b""
+
+
+def test_a_sentence_that_says_more_stands_for_that_of_the_code() -> None:
+    end = Failed("document_empty", NOTHING, detail="There are only pictures.")
+    written = DocumentEncoder(STREAM_ID, document_id="d" * 32).encode(9, end)
+    told = b'"code":"document_empty","message":"There are only pictures."'
+    assert told in written
+    document = Document(
+        "d" * 32, "ann", "a.pdf", "f", 1, "failed", 1.0, 2.0, code="document_empty", detail="There are only pictures."
+    )
+    assert told in settled(document), "whose log is no longer there"
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,11 @@ async def test_a_document_goes_through_its_states_to_ready(documents: DocumentSt
 async def test_a_document_that_fails_says_why_and_waits_no_more(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
     await claimed(documents)
-    assert await documents.fail(document_id, "w", "document_broken", 5.0)
+    assert await documents.fail(document_id, "w", "document_broken", 5.0, detail="It is torn.")
     failed = await seen(documents, document_id)
-    assert (failed.state, failed.code, failed.updated) == ("failed", "document_broken", 5.0)
+    assert (failed.state, failed.code, failed.detail, failed.updated) == (
+        "failed", "document_broken", "It is torn.", 5.0,
+    )  # fmt: skip
     assert not await documents.pending()
     assert await documents.claim("w", 200.0, LEASE, attempts=3) is None
 

@@ -60,6 +60,7 @@ DATA = {
         "INSERT INTO document_indexes (document_id, model, dimension) VALUES ('d', 'm', 2)",
     ),
     "0003": (),
+    "0004": ("UPDATE documents SET detail = 'It swims.' WHERE id = 'd'",),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""
 
