@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from domain.citations import MARK
 from domain.documents import Passage
+from domain.words import UNSPACED, words_of
 
 NOTHING_FOUND = "I found nothing about this in the documents."
 
 _MOST_PASSAGES = 3
 _MOST_CHARS = 300
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n{2,}")
-_WORD = re.compile(r"\w{3,}")
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n{2,}")
 
 
 def extract(question: str, passages: Sequence[Passage]) -> str:
@@ -22,12 +22,12 @@ def extract(question: str, passages: Sequence[Passage]) -> str:
 
 def _best(question: str, text: str) -> str:
     """The sentence with most of the question's words, and what follows it as far as there is room."""
-    wanted = set(_WORD.findall(question.lower()))
+    wanted = _telling(question)
     text = MARK.sub("", text)  # a document's own references are none of ours
     sentences = [" ".join(each.split()) for each in _SENTENCE.split(text) if each.strip()]
     if not sentences:
         return text[:_MOST_CHARS].strip()
-    counts = [len(wanted.intersection(_WORD.findall(sentence.lower()))) for sentence in sentences]
+    counts = [len(wanted & _telling(sentence)) for sentence in sentences]
     first = counts.index(max(counts))
     quote = sentences[first]
     for sentence in sentences[first + 1 :]:
@@ -35,3 +35,8 @@ def _best(question: str, text: str) -> str:
             break
         quote += f" {sentence}"
     return quote if len(quote) <= _MOST_CHARS else f"{quote[: _MOST_CHARS - 1].rsplit(' ', 1)[0]}\u2026"
+
+
+def _telling(text: str) -> set[str]:
+    """Its words, without the short ones that are in every text."""
+    return {word for word in words_of(text) if len(word) > 2 or UNSPACED.match(word)}

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
 from domain.documents import Key
+from domain.words import UNSPACED, words_of
 from stores.sql.document_tables import chunks
 from stores.sql.rows import among
 
@@ -22,11 +23,6 @@ MAX_QUERY = 2_000
 MAX_WORDS = 32
 MAX_FOUND = 2_000
 """Pieces that are ranked, unless every word is in more."""
-
-_RUN = re.compile(r"[^\W_]+")
-_NO_SPACES = "\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff"
-_PART = re.compile(f"[{_NO_SPACES}]+|[^{_NO_SPACES}]+")
-_UNSPACED = re.compile(f"[{_NO_SPACES}]")
 
 _STOP = {
     "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
@@ -88,12 +84,8 @@ def terms(query: str) -> tuple[list[str], list[str]]:
     """The words of a question that say something, and the pairs of signs of scripts without spaces."""
     words: dict[str, None] = {}
     pairs: dict[str, None] = {}
-    for run in _RUN.findall(query[:MAX_QUERY].lower()):
-        for part in _PART.findall(run):
-            if _UNSPACED.match(part):
-                pairs |= dict.fromkeys(part[at : at + 2] for at in range(max(len(part) - 1, 1)))
-            else:
-                words[part] = None
+    for word in words_of(query[:MAX_QUERY]):
+        (pairs if UNSPACED.match(word) else words)[word] = None
     said = [word for word in words if word not in _STOP]
     return (said or ([] if pairs else list(words)))[:MAX_WORDS], list(pairs)[:MAX_WORDS]
 
@@ -167,7 +159,7 @@ def _scanned(
 ) -> list[Key]:
     said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
     place = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    held = [place(said, part) > 0 if _UNSPACED.match(part) else said.icontains(part, autoescape=True) for part in parts]
+    held = [place(said, part) > 0 if UNSPACED.match(part) else said.icontains(part, autoescape=True) for part in parts]
     count = sum((case((one, 1), else_=0) for one in held[1:]), case((held[0], 1), else_=0))
     query = (
         select(chunks.c.document_id, chunks.c.number)

@@ -1,0 +1,23 @@
+"""What the simulated responder quotes of passages."""
+
+import pytest
+
+from domain.documents import Key, Passage
+from services.extracts import extract
+
+
+def passage(text: str) -> Passage:
+    return Passage(Key("d" * 32, 0), "title", text)
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "begins"),
+    [
+        ("Who keeps the heron?", "Peas climb. A fence helps. The heron is kept by Ines.", "The heron is kept"),
+        ("Wo liegt der Schlüssel?", "Es ist neun Uhr. Der Schlüssel liegt im Flur.", "Der Schlüssel"),
+        ("灯台守の名前は？", "海は広い。灯台守の名前は田中です。", "灯台守"),
+    ],
+    ids=["English", "German", "Japanese"],
+)
+def test_the_quote_begins_with_the_sentence_that_is_asked_for(question: str, text: str, begins: str) -> None:
+    assert extract(question, [passage(text)]).startswith(f"“{begins}")
