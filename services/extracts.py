@@ -23,10 +23,7 @@ def extract(question: str, passages: Sequence[Passage]) -> str:
 def _best(question: str, text: str) -> str:
     """The sentence with most of the question's words, and what follows it as far as there is room."""
     wanted = _telling(question)
-    text = MARK.sub("", text)  # a document's own references are none of ours
-    sentences = [" ".join(each.split()) for each in _SENTENCE.split(text) if each.strip()]
-    if not sentences:
-        return text[:_MOST_CHARS].strip()
+    sentences = [_unmarked(each) for each in _SENTENCE.split(text) if each.strip()]
     counts = [len(wanted & _telling(sentence)) for sentence in sentences]
     first = counts.index(max(counts))
     quote = sentences[first]
@@ -34,9 +31,18 @@ def _best(question: str, text: str) -> str:
         if len(quote) + len(sentence) >= _MOST_CHARS:
             break
         quote += f" {sentence}"
+    quote = _unmarked(quote)
     return quote if len(quote) <= _MOST_CHARS else f"{quote[: _MOST_CHARS - 1].rsplit(' ', 1)[0]}\u2026"
 
 
 def _telling(text: str) -> set[str]:
     """Its words, without the short ones that are in every text."""
     return {word for word in words_of(text) if len(word) > 2 or UNSPACED.match(word)}
+
+
+def _unmarked(text: str) -> str:
+    """On one line, and without a document's own references, which are none of ours; nor does one come of two."""
+    text = " ".join(text.split())
+    while (without := MARK.sub("", text)) != text:
+        text = " ".join(without.split())
+    return text

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.citations import marks
 from domain.documents import Key, Passage
 from services.extracts import extract
 
@@ -21,3 +22,10 @@ def passage(text: str) -> Passage:
 )
 def test_the_quote_begins_with_the_sentence_that_is_asked_for(question: str, text: str, begins: str) -> None:
     assert extract(question, [passage(text)]).startswith(f"“{begins}")
+
+
+@pytest.mark.parametrize("own", ["[2]", "[[1]2]", "[1,  2]", "[1,\n\n2]", "[2[1[1]]]", "[[2],\n2]"])
+def test_a_documents_own_references_become_none_of_the_answers(own: str) -> None:
+    answer = extract("Who keeps the heron?", [passage(f"Ines keeps the heron {own} at home."), passage("Peas.")])
+    assert [mark.number for mark in marks(answer)] == [1, 2], answer
+    assert answer.endswith(" [2]")
