@@ -8,7 +8,7 @@ from services.extracts import extract
 
 
 def passage(text: str) -> Passage:
-    return Passage(Key("d" * 32, 0), "title", text)
+    return Passage(Key("d" * 32, 0), "title", "title", text)
 
 
 @pytest.mark.parametrize(
