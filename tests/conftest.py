@@ -12,10 +12,15 @@ from blockbuster import blockbuster_ctx
 from config.logging import configure_logging
 from stores.sql.schema import migrate
 from tests.support.postgres import Postgres, postgres_server
-from tests.support.server import LiveServer, live_server, make_settings
+from tests.support.server import LiveServer, fresh_folder, live_server, make_settings
 from tests.support.valkey import RedisServer, binary, redis_server
 
 configure_logging("ERROR")
+
+# Every `httpx.get()` makes a TLS context, and would read all the world's certificates for it: most of the processor's
+# time that the tests took. They talk to nobody outside; of a folder only those are read that a handshake asks for.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(fresh_folder())
 
 
 @pytest.fixture(autouse=True)

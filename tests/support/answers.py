@@ -60,7 +60,7 @@ def ask(server: LiveServer | str, message: str = "hello", timeout: float = 60, *
     """Post a message to a server, or to its URL, and hear the whole answer."""
     body = {"message": message, **fields}
     url = server if isinstance(server, str) else server.url
-    return heard(httpx.post(f"{url}/chat?format=events", json=body, timeout=timeout, trust_env=False))
+    return heard(httpx.post(f"{url}/chat?format=events", json=body, timeout=timeout))
 
 
 def heard(response: httpx.Response) -> Heard:

@@ -38,7 +38,7 @@ class _Connection(BaseHTTPRequestHandler):
         url = f"{self.server.target}{self.path}"
         with (
             contextlib.suppress(OSError),  # who asked has left
-            httpx.stream("POST", url, json=body, headers=key, timeout=120, trust_env=False) as answer,
+            httpx.stream("POST", url, json=body, headers=key, timeout=120) as answer,
         ):
             self.send_response(answer.status_code)
             self.send_header("content-type", answer.headers["content-type"])

@@ -23,7 +23,7 @@ class Client:
     def request(self, method: str, path: str, headers: dict[str, str] | None = None, **given: Any) -> httpx.Response:
         """One request."""
         headers = {**self._headers, **(headers or {})}
-        return httpx.request(method, f"{self._url}{path}", headers=headers, timeout=60, trust_env=False, **given)
+        return httpx.request(method, f"{self._url}{path}", headers=headers, timeout=60, **given)
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         return self.request("GET", path, **given)
