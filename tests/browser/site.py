@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.support.server import wait_for
 
 FOLDER = Path(__file__).with_name("page")
 
@@ -31,10 +33,15 @@ def site(ports: Sequence[int], folder: Path = FOLDER) -> Iterator[str]:
 
 
 def _listen(ports: Sequence[int], folder: Path) -> ThreadingHTTPServer:
-    taken: list[str] = []
-    for port in ports:
-        try:
-            return ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder)))
-        except OSError as error:
-            taken.append(f"{port}: {error.strerror}")
-    raise AssertionError(f"no port for the page ({', '.join(taken)})")
+    """Tests that run beside this one want the same ports: each waits for its turn."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def a_port_is_free() -> bool:
+        for port in ports:
+            with suppress(OSError):
+                servers.append(ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder))))
+                return True
+        return False
+
+    wait_for(a_port_is_free, seconds=60)
+    return servers[0]
