@@ -66,7 +66,7 @@ def test_who_reads_under_a_revoked_key_is_cut_and_the_stream_goes_on(serve_keys:
 
 def test_a_key_that_expires_ends_its_streams_too(serve_keys: ServeKeys, ring: KeyRing) -> None:
     server = serve_keys(**SLOW)
-    with stream(server, ring.make("ann", seconds=2)) as (_, response):
+    with stream(server, ring.make("ann", seconds=5)) as (_, response):
         assert json.loads(parse(response.read())[-1].data)["reason"] == "revoked"
 
 

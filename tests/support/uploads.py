@@ -33,7 +33,7 @@ def words_as_numbers(dimension: int) -> Callable[[Sequence[str]], list[list[floa
 def send(url: str, text: str, *, name: str = "a.txt", collections: Sequence[str] = (), **options: Any) -> str:
     """Send a text as a document; its id."""
     body = {"text": text, "name": name, "collections": list(collections)}
-    answer = httpx.post(f"{url}/documents/text", json=body, **options)
+    answer = httpx.post(f"{url}/documents/text", json=body, timeout=60, **options)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
