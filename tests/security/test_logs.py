@@ -44,7 +44,7 @@ def test_every_line_is_one_record(
     process, url, ring = running
     writable = "".join(each for each in owner if each != "\x00" and not "\ud800" <= each <= "\udfff")
     key = bearer(ring.make(writable or "x"))
-    value = header.encode("utf-8", "surrogatepass").translate(None, b"\r\n\x00").strip()
+    value = header.encode("utf-8", "surrogatepass").translate(None, b"\r\n\x00\x0b\x0c").strip()
     quoted = urllib.parse.quote(path.encode("utf-8", "surrogatepass"))
     with httpx.Client(base_url=url) as client:
         for verb, target, body in (
