@@ -24,6 +24,7 @@ from domain.streams import (
     parse_event_id,
     parse_stream_id,
 )
+from routers.bodies import ResponseModel
 from routers.deps import CallerDep, StreamingDep, services_of
 from routers.descriptions import (
     FORMAT,
@@ -182,7 +183,7 @@ class ChatRequest(BaseModel):
         return None
 
 
-class ChatHealth(BaseModel):
+class ChatHealth(ResponseModel):
     """The answer of `GET /chat/health`."""
 
     service: Literal["chat"] = "chat"

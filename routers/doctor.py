@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
+from routers.bodies import ResponseModel
 from routers.deps import ProbesDep
 from routers.descriptions import EXAMPLE_ID, LAST_EVENT_ID, STREAM_HEADERS
 from routers.errors import problems
@@ -75,7 +76,7 @@ class Script:
     after: int
 
 
-class ProbeState(BaseModel):
+class ProbeState(ResponseModel):
     """What became of a probe: `left` where the server saw its client hang up."""
 
     probe: str = Field(pattern=_PATTERN, max_length=32)

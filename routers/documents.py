@@ -15,6 +15,7 @@ from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE
 from domain.messages import Page
 from domain.streams import parse_event_id
+from routers.bodies import ResponseModel
 from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
 from routers.forms import MAX_FIELDS, download, form_of
 from routers.guard import caller_of, guarded, refusals
@@ -55,7 +56,7 @@ Collection = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 
 
-class DocumentOut(BaseModel):
+class DocumentOut(ResponseModel):
     """A document. What is not known yet is absent."""
 
     id: Id
@@ -94,7 +95,7 @@ class DocumentOut(BaseModel):
         )
 
 
-class DocumentPage(BaseModel):
+class DocumentPage(ResponseModel):
     """Documents, newest first."""
 
     items: list[DocumentOut] = Field(max_length=200)
@@ -106,7 +107,7 @@ class DocumentPage(BaseModel):
         return cls(items=[DocumentOut.of(document) for document in page.items], next=page.next)
 
 
-class Uploaded(BaseModel):
+class Uploaded(ResponseModel):
     """What was received, in the order of the files."""
 
     items: list[DocumentOut] = Field(max_length=MAX_FILES)
@@ -127,14 +128,14 @@ class TextIn(BaseModel):
     collections: list[Collection] = Field([], max_length=MAX_COLLECTIONS)
 
 
-class CollectionOut(BaseModel):
+class CollectionOut(ResponseModel):
     """A collection, and how many documents are in it."""
 
     name: str = Field(max_length=100)
     documents: int = Field(ge=0, le=2**53)
 
 
-class Collections(BaseModel):
+class Collections(ResponseModel):
     """Your collections by name."""
 
     items: list[CollectionOut] = Field(max_length=1_000)

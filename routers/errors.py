@@ -1,25 +1,27 @@
 """Every refusal as an RFC 9457 problem: `type`, `title`, `status`, `detail`, and our stable `code`."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import ERRORS, StreamForgeError
+from routers.bodies import ResponseModel
 from routers.shapes import Refusal, body_of, shape_of
 
 PROVIDER_ERRORS = [code for code in ERRORS if code.startswith("provider_")]
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
 
 
-class FieldProblem(BaseModel):
+class FieldProblem(ResponseModel):
     """One thing that is wrong with the request; what was sent is not repeated."""
 
     pointer: str | None = Field(
@@ -29,7 +31,7 @@ class FieldProblem(BaseModel):
     detail: str = Field(max_length=1_000)
 
 
-class Problem(BaseModel):
+class Problem(ResponseModel):
     """RFC 9457 problem details."""
 
     model_config = ConfigDict(title="Problem")
@@ -80,16 +82,22 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     by_status: dict[int | str, list[str]] = {}
     for code in codes:
         by_status.setdefault(ERRORS[code].status, []).append(code)
-    return {status: _described(int(status), names) for status, names in by_status.items()}
+    return {status: _described(int(status), *names) for status, names in by_status.items()}
 
 
-def _described(status: int, codes: Sequence[str]) -> dict[str, Any]:
+@cache  # shared by routes: many answer the same
+def _described(status: int, *codes: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    examples = {code: {"value": body_of(code, status, ERRORS[code].message)} for code in codes}
+    examples = {code: _example(code, status) for code in codes}
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
+
+
+@cache
+def _example(code: str, status: int) -> dict[str, Any]:
+    return {"value": body_of(code, status, ERRORS[code].message)}
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from domain.callers import DEFAULT_SCOPES, ApiKey, valid_scopes
 from domain.events import UNWRITABLE
+from routers.bodies import ResponseModel
 from routers.deps import CallerDep, KeysDep, services_of
 from routers.guard import guarded, refusals
 
@@ -42,7 +43,7 @@ class NewKey(BaseModel):
         return sorted(valid_scopes(names))
 
 
-class KeyOut(BaseModel):
+class KeyOut(ResponseModel):
     """A key, without what would let anybody use it. Moments are in seconds since the Unix epoch."""
 
     id: str = Field(max_length=50)
@@ -61,7 +62,7 @@ class MadeKeyOut(KeyOut):
     key: str = Field(max_length=200)
 
 
-class KeyList(BaseModel):
+class KeyList(ResponseModel):
     """One's own keys, newest first."""
 
     items: list[KeyOut] = Field(max_length=1_000)

@@ -3,9 +3,10 @@
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Found, Message, MessageState, Role
+from routers.bodies import ResponseModel
 from routers.states import AttemptOut, CostOut, UsageOut
 
 MAX_PAGE = 200
@@ -19,7 +20,7 @@ Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the 
 NextOut = Annotated[str | None, Field(max_length=200, description="The cursor of the next page, if there is one")]
 
 
-class SourceOut(BaseModel):
+class SourceOut(ResponseModel):
     """A passage that an answer was given, as it was then: it stays when its document is deleted."""
 
     number: int = Field(ge=1, le=1_000, description="What `[1]` in the text refers to")
@@ -33,7 +34,7 @@ class SourceOut(BaseModel):
     cited: bool = Field(description="Whether the answer refers to it")
 
 
-class MessageOut(BaseModel):
+class MessageOut(ResponseModel):
     """A message; what it does not have is absent. The fields from `stream_id` on are an answer's."""
 
     id: Id
@@ -87,14 +88,14 @@ class MessageOut(BaseModel):
         )
 
 
-class MessagePage(BaseModel):
+class MessagePage(ResponseModel):
     """Messages, oldest first."""
 
     items: list[MessageOut] = Field(max_length=MAX_PAGE)
     next: NextOut = None
 
 
-class FoundOut(BaseModel):
+class FoundOut(ResponseModel):
     """A message in which the words stand."""
 
     session_id: Id
@@ -118,7 +119,7 @@ class FoundOut(BaseModel):
         )
 
 
-class FoundPage(BaseModel):
+class FoundPage(ResponseModel):
     """Messages that were found, newest first."""
 
     items: list[FoundOut] = Field(max_length=MAX_PAGE)

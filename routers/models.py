@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.callers import Caller
 from domain.models import Capability, ModelEntry, Parameter, Provider
+from routers.bodies import ResponseModel
 from routers.deps import CallerDep, ModelsDep
 from routers.guard import guarded, refusals
 from services.model_service import ModelService
@@ -18,7 +19,7 @@ Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
-class PriceOut(BaseModel):
+class PriceOut(ResponseModel):
     """Money for a million tokens, where the catalogue sets it."""
 
     input: Amount
@@ -27,7 +28,7 @@ class PriceOut(BaseModel):
     currency: str = Field(min_length=3, max_length=3)
 
 
-class ModelOut(BaseModel):
+class ModelOut(ResponseModel):
     """A model. What is not known is `null`."""
 
     id: Id
@@ -41,7 +42,7 @@ class ModelOut(BaseModel):
     fallbacks: list[Id] = Field(max_length=20, description="Who is asked instead, in this order")
 
 
-class ModelList(BaseModel):
+class ModelList(ResponseModel):
     """All that the caller may use."""
 
     items: list[ModelOut] = Field(max_length=2_000)

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Done, Terminal
 from domain.models import ModelEntry
 from domain.streams import Order, digest, ended_badly
 from domain.usage import spent_any
+from routers.bodies import ResponseModel
 from routers.completion_request import CompletionRequest
 from routers.deps import CallerDep, ModelsDep, services_of
 from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
@@ -34,7 +35,7 @@ _LEFT = 499
 """The status in the log of a request whose client has left; nobody reads it."""
 
 
-class OpenAIModel(BaseModel):
+class OpenAIModel(ResponseModel):
     """A model, as OpenAI's clients list them."""
 
     id: str = Field(max_length=200)
@@ -43,7 +44,7 @@ class OpenAIModel(BaseModel):
     owned_by: str = Field(max_length=100)
 
 
-class OpenAIModels(BaseModel):
+class OpenAIModels(ResponseModel):
     """All that the caller may use."""
 
     object: Literal["list"] = "list"

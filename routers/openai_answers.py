@@ -3,19 +3,21 @@
 `wires/openai.py` and `routers/shapes.py` make them.
 """
 
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from domain.errors import ERRORS
 from domain.events import Delta, Done, Event, FinishReason, Started
 from domain.usage import NOTHING_USED, Spent
+from routers.bodies import ResponseModel
 from routers.states import Tokens
 from wires.openai import OpenAIEncoder, failure
 
 
-class ErrorDetails(BaseModel):
+class ErrorDetails(ResponseModel):
     """What is wrong. `param` is the field to blame, if one is."""
 
     message: str = Field(max_length=2_000)
@@ -24,7 +26,7 @@ class ErrorDetails(BaseModel):
     code: str = Field(max_length=100, description="Stable: made for programs")
 
 
-class OpenAIError(BaseModel):
+class OpenAIError(ResponseModel):
     """An error as OpenAI's API has it."""
 
     model_config = ConfigDict(title="OpenAIError")
@@ -32,14 +34,14 @@ class OpenAIError(BaseModel):
     error: ErrorDetails
 
 
-class FunctionOut(BaseModel):
+class FunctionOut(ResponseModel):
     """What is to be called; `arguments` are JSON."""
 
     name: str = Field(max_length=200)
     arguments: str = Field(max_length=2**30)
 
 
-class CallOut(BaseModel):
+class CallOut(ResponseModel):
     """A call of a tool that the model wants."""
 
     id: str = Field(max_length=200)
@@ -47,7 +49,7 @@ class CallOut(BaseModel):
     function: FunctionOut
 
 
-class AnswerOut(BaseModel):
+class AnswerOut(ResponseModel):
     """The answer; `reasoning_content` is what the model thought, no part of it."""
 
     role: Literal["assistant"]
@@ -57,7 +59,7 @@ class AnswerOut(BaseModel):
     tool_calls: list[CallOut] | None = Field(None, max_length=100_000)
 
 
-class ChoiceOut(BaseModel):
+class ChoiceOut(ResponseModel):
     """The one answer, and why it ended."""
 
     index: Literal[0]
@@ -66,19 +68,19 @@ class ChoiceOut(BaseModel):
     finish_reason: FinishReason
 
 
-class CachedOut(BaseModel):
+class CachedOut(ResponseModel):
     """Of the prompt."""
 
     cached_tokens: Tokens
 
 
-class ReasonedOut(BaseModel):
+class ReasonedOut(ResponseModel):
     """Of the answer."""
 
     reasoning_tokens: Tokens
 
 
-class CompletionUsage(BaseModel):
+class CompletionUsage(ResponseModel):
     """Tokens. The last two only where the model told them."""
 
     prompt_tokens: Tokens
@@ -88,7 +90,7 @@ class CompletionUsage(BaseModel):
     completion_tokens_details: ReasonedOut | None = None
 
 
-class Completion(BaseModel):
+class Completion(ResponseModel):
     """A whole answer."""
 
     model_config = ConfigDict(title="Completion")
@@ -131,13 +133,19 @@ def refused(*codes: str) -> dict[int | str, dict[str, Any]]:
     for code in codes:
         status = ERRORS[code].status
         by_status.setdefault(400 if status == 422 else status, []).append(code)
-    return {status: _described(status, names) for status, names in by_status.items()}
+    return {status: _described(status, *names) for status, names in by_status.items()}
 
 
-def _described(status: int, codes: list[str]) -> dict[str, Any]:
+@cache  # shared by routes: many answer the same
+def _described(status: int, *codes: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/OpenAIError"}
-    examples = {code: {"value": {"error": failure(code, status=status)}} for code in codes}
+    examples = {code: _refusal(code, status) for code in codes}
     return {
         "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
         "content": {"application/json": {"schema": schema, "examples": examples}},
     }
+
+
+@cache
+def _refusal(code: str, status: int) -> dict[str, Any]:
+    return {"value": {"error": failure(code, status=status)}}

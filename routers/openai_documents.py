@@ -9,11 +9,12 @@ import binascii
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.documents import MAX_NAME, Collection, Document, Passage
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import UNWRITABLE
+from routers.bodies import ResponseModel
 from routers.completion_request import Lenient
 from routers.messages import Id
 
@@ -63,7 +64,7 @@ def name_of(store_id: str) -> str:
     return name
 
 
-class FileOut(BaseModel):
+class FileOut(ResponseModel):
     """A document. `purpose` is not kept: it is always the same."""
 
     id: Id
@@ -89,7 +90,7 @@ class FileOut(BaseModel):
         )
 
 
-class Files(BaseModel):
+class Files(ResponseModel):
     """Documents, newest first."""
 
     object: Literal["list"] = "list"
@@ -107,7 +108,7 @@ class Files(BaseModel):
         )
 
 
-class Deleted(BaseModel):
+class Deleted(ResponseModel):
     """What is gone: a document, or from a vector store only what had put it there."""
 
     id: str = Field(max_length=540)
@@ -115,7 +116,7 @@ class Deleted(BaseModel):
     deleted: Literal[True] = True
 
 
-class FileCounts(BaseModel):
+class FileCounts(ResponseModel):
     """Documents by what became of them."""
 
     in_progress: Count
@@ -125,7 +126,7 @@ class FileCounts(BaseModel):
     total: Count
 
 
-class StoreOut(BaseModel):
+class StoreOut(ResponseModel):
     """A collection. `created_at` is when its oldest document came, and 0 while it has none."""
 
     id: StoreIdOut
@@ -152,7 +153,7 @@ class StoreOut(BaseModel):
         )
 
 
-class StoreList(BaseModel):
+class StoreList(ResponseModel):
     """The collections with something in them, by name."""
 
     object: Literal["list"] = "list"
@@ -176,14 +177,14 @@ class StoreFileIn(Lenient):
     file_id: Id
 
 
-class LastError(BaseModel):
+class LastError(ResponseModel):
     """Why a document could not be read."""
 
     code: Literal["server_error", "unsupported_file", "invalid_file"]
     message: str = Field(max_length=1_000)
 
 
-class StoreFileOut(BaseModel):
+class StoreFileOut(ResponseModel):
     """A document in a vector store."""
 
     id: Id
@@ -208,7 +209,7 @@ class StoreFileOut(BaseModel):
         )
 
 
-class StoreFiles(BaseModel):
+class StoreFiles(ResponseModel):
     """The documents in a vector store, newest first."""
 
     object: Literal["list"] = "list"
@@ -238,14 +239,14 @@ class SearchIn(Lenient):
     )
 
 
-class ContentOut(BaseModel):
+class ContentOut(ResponseModel):
     """The text of a passage."""
 
     type: Literal["text"] = "text"
     text: str = Field(max_length=2**20)
 
 
-class FoundOut(BaseModel):
+class FoundOut(ResponseModel):
     """A passage. `score` is a cosine."""
 
     file_id: Id
@@ -265,7 +266,7 @@ class FoundOut(BaseModel):
         )
 
 
-class FoundPage(BaseModel):
+class FoundPage(ResponseModel):
     """The nearest passages, best first."""
 
     object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.documents import Vector
 from domain.errors import StreamForgeError
 from domain.events import writable
 from domain.usage import pieces
+from routers.bodies import ResponseModel
 from routers.completion_request import Lenient
 from routers.deps import EmbeddingDep
 from routers.errors import PROVIDER_ERRORS
@@ -38,7 +39,7 @@ class EmbeddingsIn(Lenient):
     dimensions: int | None = Field(None, ge=1, le=100_000, description="As long as the model's vectors are, or nothing")
 
 
-class EmbeddingOut(BaseModel):
+class EmbeddingOut(ResponseModel):
     """The vector of a text, of length 1: as numbers, or as little-endian float32 in base64."""
 
     object: Literal["embedding"]
@@ -46,14 +47,14 @@ class EmbeddingOut(BaseModel):
     embedding: list[float] | str = Field(max_length=1_000_000)
 
 
-class EmbeddingUsage(BaseModel):
+class EmbeddingUsage(ResponseModel):
     """Tokens, estimated."""
 
     prompt_tokens: Tokens
     total_tokens: Tokens
 
 
-class Embeddings(BaseModel):
+class Embeddings(ResponseModel):
     """A vector a text, in order."""
 
     object: Literal["list"]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from domain.events import UNWRITABLE
 from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session, known_session_id
+from routers.bodies import ResponseModel
 from routers.deps import CallerDep, SessionsDep
 from routers.guard import guarded, refusals
 from routers.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
@@ -58,7 +59,7 @@ class Branch(BaseModel):
     message_id: Id
 
 
-class SessionOut(BaseModel):
+class SessionOut(ResponseModel):
     """A session."""
 
     id: Id
@@ -79,7 +80,7 @@ class SessionOut(BaseModel):
         )
 
 
-class SessionPage(BaseModel):
+class SessionPage(ResponseModel):
     """Sessions, the ones that were used last first."""
 
     items: list[SessionOut] = Field(max_length=200)

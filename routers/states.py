@@ -3,17 +3,18 @@
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.errors import ERRORS
 from domain.events import Cancelled, Done, Failed
 from domain.streams import Snapshot, StreamState
 from domain.usage import account
+from routers.bodies import ResponseModel
 
 Tokens = Annotated[int, Field(ge=0, le=2**53)]
 
 
-class UsageOut(BaseModel):
+class UsageOut(ResponseModel):
     """Tokens; `exact` when the model counted them. The last two only where it told them."""
 
     input_tokens: Tokens
@@ -23,7 +24,7 @@ class UsageOut(BaseModel):
     reasoning_tokens: Tokens | None = None
 
 
-class CostOut(BaseModel):
+class CostOut(ResponseModel):
     """An amount of money, and whose prices it is by."""
 
     amount: float = Field(ge=0, le=1e12, allow_inf_nan=False)
@@ -31,7 +32,7 @@ class CostOut(BaseModel):
     source: str = Field(max_length=200)
 
 
-class AttemptOut(BaseModel):
+class AttemptOut(ResponseModel):
     """One time a model was asked."""
 
     model: str = Field(max_length=200)
@@ -40,7 +41,7 @@ class AttemptOut(BaseModel):
     error: str | None = Field(None, max_length=100, description="The code with which it failed")
 
 
-class ErrorOut(BaseModel):
+class ErrorOut(ResponseModel):
     """Why a stream failed, as in its `error` event."""
 
     code: str = Field(max_length=100)
@@ -49,7 +50,7 @@ class ErrorOut(BaseModel):
     retry_after: int | None = Field(None, ge=0, le=86_400, description="Seconds")
 
 
-class StreamOut(BaseModel):
+class StreamOut(ResponseModel):
     """A stream at this moment. What is not known yet is absent."""
 
     stream_id: str = Field(min_length=32, max_length=32)

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from routers.bodies import ResponseModel
 from routers.deps import DrainDep
 from routers.errors import problems
 
@@ -13,7 +14,7 @@ public = APIRouter(tags=["system"], responses=problems("foreign_host"))
 Text = Annotated[str, Field(max_length=200)]
 
 
-class Endpoints(BaseModel):
+class Endpoints(ResponseModel):
     """Where to go from here."""
 
     chat: Text = "/chat"
@@ -22,7 +23,7 @@ class Endpoints(BaseModel):
     openapi: Text = "/openapi.json"
 
 
-class ApiInfo(BaseModel):
+class ApiInfo(ResponseModel):
     """The answer of `GET /`."""
 
     name: Text
@@ -31,7 +32,7 @@ class ApiInfo(BaseModel):
     endpoints: Endpoints = Endpoints()
 
 
-class Health(BaseModel):
+class Health(ResponseModel):
     """The answer of `GET /health`."""
 
     status: Text = "healthy"
@@ -39,7 +40,7 @@ class Health(BaseModel):
     version: Text
 
 
-class Readiness(BaseModel):
+class Readiness(ResponseModel):
     """The answer of `GET /ready`: `ready`, or `draining` with status 503."""
 
     status: Text

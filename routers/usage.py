@@ -3,9 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from domain.usage import By, UsageSum
+from routers.bodies import ResponseModel
 from routers.deps import CallerDep, UsageDep
 from routers.guard import guarded, refusals
 from routers.messages import Id
@@ -16,7 +17,7 @@ Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", max_length=10,
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
-class UsageRow(BaseModel):
+class UsageRow(ResponseModel):
     """One sum. The first fields are those that were asked for."""
 
     day: str | None = Field(None, max_length=10)
@@ -51,7 +52,7 @@ class UsageRow(BaseModel):
         )
 
 
-class UsagePage(BaseModel):
+class UsagePage(ResponseModel):
     """Sums. Those in different currencies stand apart."""
 
     items: list[UsageRow] = Field(max_length=1_000)
