@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from domain.callers import Caller
@@ -261,6 +260,8 @@ class Catalogue:
         entry = self.entries.get(self.default if model_id is None else model_id)
         if entry is None or not entry.open_to(caller):
             names = [each.id for each in self.open_to(caller)]
+            from difflib import get_close_matches  # which an error alone needs
+
             near = get_close_matches((model_id or "")[:200], names, n=3, cutoff=0.5)
             hint = f" Nearly so called: {', '.join(map(repr, near))}." if near else ""
             detail = f"There is no model of that name.{hint} GET /models lists those there are."

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -47,6 +46,10 @@ def check(url: str, file: Path | None) -> None:
     Blocks, in a thread of its own: whoever asks may be in an event loop, where PostgreSQL's driver wants another one.
     """
     if file is not None:
+        if not file.exists():
+            return
+        import sqlite3
+
         with contextlib.suppress(sqlite3.Error):  # which is told below
             if glance(file).version in (None, *VERSIONS):  # where it is older, it is brought up to date on first use
                 return
