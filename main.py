@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import structlog
 from fastapi import FastAPI
 
 from config.logging import configure_logging
@@ -166,6 +165,7 @@ def _serve(settings: Settings) -> int:
         print(problem, file=sys.stderr)
         return 2
     app = _create_or_exit(settings, exit_code=2)
+    import structlog
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 

@@ -6,13 +6,15 @@ import traceback
 import warnings
 from collections.abc import MutableMapping
 from types import TracebackType
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import orjson
-import structlog
-from structlog.typing import Processor
 
+from config.lean_structlog import structlog
 from config.log_writer import LogWriter
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 Line = MutableMapping[str, Any]
 
@@ -56,7 +58,7 @@ def configure_logging(level: str) -> None:
     warnings.showwarning = _tell_warning
 
 
-def _renderer() -> Processor:
+def _renderer() -> "Processor":
     if sys.stderr.isatty():
         return structlog.dev.ConsoleRenderer()
     return structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=repr).decode())
