@@ -1,5 +1,6 @@
 """Documents as their owners see them. What is another's does not exist."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class DocumentService:
 
         self.require()
         stores = await self._storage.open()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = await asyncio.to_thread(_digest, content)
         document, new = await stores.documents.add(
             caller.id, new_id(), tidy_name(name), content, digest, tuple(collections), time(), limit=self._queued
         )
@@ -96,6 +97,10 @@ class DocumentService:
         document = await self.get(caller, document_id)
         tail = await self._log.find(document.stream_id) if document.stream_id else None
         return document, tail if tail is not None and _tells(tail, document) else None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _tells(tail: Tail, document: Document) -> bool:
