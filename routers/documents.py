@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from domain.callers import Caller
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
@@ -17,7 +17,8 @@ from domain.messages import Page
 from domain.streams import parse_event_id
 from routers.bodies import ResponseModel
 from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
-from routers.forms import MAX_FIELDS, download, form_of
+from routers.errors import escaped
+from routers.forms import download, form_of
 from routers.guard import caller_of, guarded, refusals
 from routers.messages import Cursor, Id, Limit, Moment, NextOut
 from routers.streaming import LaterStreamResponse, StaticStreamResponse, StreamResponse
@@ -141,10 +142,10 @@ class Collections(ResponseModel):
     items: list[CollectionOut] = Field(max_length=1_000)
 
 
-_FORM = {
+_FORM: dict[str, Any] = {
     "type": "object",
     "required": ["file"],
-    "maxProperties": MAX_FIELDS + 1,
+    "additionalProperties": False,
     "properties": {
         "file": {
             "type": "array",
@@ -181,10 +182,7 @@ async def upload(request: Request) -> Uploaded:
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
     async with form_of(request, files=MAX_FILES) as form:
-        files = [each for each in form.getlist("file") if isinstance(each, UploadFile)]
-        if not files:
-            raise StreamForgeError("invalid_request", "Send at least one `file`.", pointer="#/file")
-        collections = _collections([each for each in form.getlist("collection") if isinstance(each, str)])
+        files, collections = _files(form), _collections(form.getlist("collection"))
         return Uploaded.of(
             [await documents.add(caller, each.filename or "", await each.read(), collections) for each in files]
         )
@@ -307,9 +305,23 @@ async def _look(documents: DocumentService, caller: Caller, document_id: str, dr
     return tail or settled(document) or (b"" if drain.draining else None)
 
 
-def _collections(names: list[str]) -> list[str]:
-    wrong: Any = next((name for name in names if not 0 < len(name) <= 100 or not name.strip()), None)
-    if wrong is not None or len(names) > MAX_COLLECTIONS or any(map(UNWRITABLE.search, names)):
+def _files(form: FormData) -> list[UploadFile]:
+    """The files of a form in which there is nothing that would be passed over."""
+    other = next((name for name in form if name not in _FORM["properties"]), None)
+    if other is not None:
+        detail = "The form has `file` and `collection`, both as often as needed, and nothing else."
+        raise StreamForgeError("invalid_request", detail, pointer=f"#/{escaped(other)}")
+    given = form.getlist("file")
+    files = [each for each in given if isinstance(each, UploadFile)]
+    if not files or len(files) < len(given):
+        detail = "Send at least one `file`, each with a filename: curl takes -F file=@notes.txt."
+        raise StreamForgeError("invalid_request", detail, pointer="#/file")
+    return files
+
+
+def _collections(given: list[UploadFile | str]) -> list[str]:
+    names = [name for name in given if isinstance(name, str) and 0 < len(name) <= 100 and name.strip()]
+    if len(names) < len(given) or len(names) > MAX_COLLECTIONS or any(map(UNWRITABLE.search, names)):
         detail = f"A collection has a name of 1 to 100 characters; a document is in at most {MAX_COLLECTIONS}."
         raise StreamForgeError("invalid_request", detail, pointer="#/collection")
     return list(dict.fromkeys(names))

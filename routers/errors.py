@@ -163,7 +163,7 @@ def _field_problem(item: Mapping[str, Any], body: Any) -> dict[str, str]:
     detail = str(item["msg"]).removeprefix("Value error, ")
     if place == "body":
         path = path if body is None else _sent(path, body, missing=item["type"] == "missing")
-        pointer = "".join(f"/{_escape(str(part))}" for part in path)
+        pointer = "".join(f"/{escaped(str(part))}" for part in path)
         return {"pointer": f"#{pointer}", "detail": detail}
     return {"parameter": str(path[0]) if path else str(place), "detail": detail}
 
@@ -181,6 +181,6 @@ def _sent(path: Sequence[str | int], body: Any, *, missing: bool) -> list[str | 
     return sent
 
 
-def _escape(part: str) -> str:
+def escaped(part: str) -> str:
     """A reference token of RFC 6901; a field's name may be the client's own, so it is cut."""
     return part[:100].replace("~", "~0").replace("/", "~1")

@@ -49,7 +49,7 @@ async def create_file(request: Request) -> FileOut:
     async with form_of(request, files=1) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
-            raise StreamForgeError("invalid_request", "Send one `file`.", pointer="#/file")
+            raise StreamForgeError("invalid_request", "Send one `file`, with a filename.", pointer="#/file")
         if form.get("purpose") not in get_args(Purpose):
             detail = "The purpose of files is `assistants` or `user_data` here."
             raise StreamForgeError("invalid_request", detail, pointer="#/purpose")

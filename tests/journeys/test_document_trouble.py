@@ -324,3 +324,23 @@ def test_a_form_that_is_none_is_refused(
     answer = httpx.post(f"{server.url}/documents/upload", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert httpx.get(f"{server.url}/documents").json() == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("parts", "pointer", "words"),
+    [
+        ([("file", (None, "notes.txt"))], "#/file", "-F file=@notes.txt"),
+        ([("file", ("a.txt", b"a")), ("file", (None, "notes.txt"))], "#/file", "-F file=@notes.txt"),
+        ([("file", ("a.txt", b"a")), ("collections", (None, "sea"))], "#/collections", "`file` and `collection`"),
+        ([("file", ("a.txt", b"a")), ("files", ("b.txt", b"b"))], "#/files", "`file` and `collection`"),
+        ([("file", ("a.txt", b"a")), ("collection", ("sea.txt", b"sea"))], "#/collection", "1 to 100 characters"),
+    ],
+)
+def test_nothing_of_a_form_is_passed_over(serve: Serve, parts: list[Any], pointer: str, words: str) -> None:
+    server = serve()
+    answer = httpx.post(f"{server.url}/documents/upload", files=parts)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert words in error["detail"]
+    assert httpx.get(f"{server.url}/documents").json() == {"items": []}
