@@ -16,6 +16,7 @@ from domain.errors import ERRORS, StreamForgeError
 from domain.events import UNWRITABLE
 from routers.bodies import ResponseModel
 from routers.completion_request import Lenient
+from routers.documents import Collection as CollectionName
 from routers.messages import Id
 
 MAX_STORE_NAME = 100
@@ -166,7 +167,7 @@ class StoreList(ResponseModel):
 class StoreIn(Lenient):
     """A vector store that is wanted. Only its name is kept, by what is put into it."""
 
-    name: str | None = Field(None, min_length=1, max_length=MAX_STORE_NAME)
+    name: CollectionName | None = None
     file_ids: list[Id] = Field([], max_length=500)
     expires_after: dict[str, str | int] | None = Field(None, max_length=10, description="Refused: nothing expires here")
 

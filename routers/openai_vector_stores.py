@@ -25,7 +25,6 @@ from routers.openai_documents import (
     StoreIn,
     StoreList,
     StoreOut,
-    id_of,
     name_of,
 )
 from routers.openai_files import cursor_of
@@ -45,8 +44,6 @@ async def create_store(wanted: StoreIn, shelves: ShelvesDep, caller: CallerDep) 
         detail = "Vector stores do not expire here. Leave it out, and delete the store."
         raise StreamForgeError("unsupported_parameter", detail, pointer="#/expires_after")
     name = wanted.name or f"unnamed-{new_id()[:12]}"
-    store_id = id_of(name)
-    name_of(store_id)
     for file_id in dict.fromkeys(wanted.file_ids):
         await shelves.put_in(caller, name, file_id)
     return StoreOut.of(await shelves.get(caller, name))

@@ -134,6 +134,13 @@ def test_a_vector_store_is_a_collection(server: LiveServer, client: openai.OpenA
     assert client.files.retrieve(files["badger.md"]).status == "processed"
 
 
+@pytest.mark.parametrize("name", [" ", "\0", "x" * 101])
+def test_a_name_that_no_vector_store_can_have_is_refused(client: openai.OpenAI, name: str) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.vector_stores.create(name=name)
+    assert (raised.value.param, raised.value.code) == ("name", "invalid_request")
+
+
 def test_a_search_finds_passages_of_the_store_alone(client: openai.OpenAI, files: dict[str, str]) -> None:
     some = [files["badger.md"], files["penguin.txt"]]
     store = client.vector_stores.create(name="two of them", file_ids=some)
