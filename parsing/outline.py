@@ -1,5 +1,7 @@
 """The text of a document as it comes, cut into sections wherever a heading or a page begins."""
 
+from unicodedata import normalize
+
 from domain.documents import Section
 from domain.errors import StreamForgeError
 from domain.events import writable
@@ -15,6 +17,11 @@ def shortened(text: str, length: int) -> str:
     """The text on one line, cut where it is too long."""
     line = " ".join(text[: length * 4].split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def _composed(text: str) -> str:
+    """The text as it can be stored, with letters and their accents in one: as questions are written."""
+    return normalize("NFC", writable(text))
 
 
 class Outline:
@@ -56,13 +63,13 @@ class Outline:
 
     def end(self, page: int | None = None, heading: str | None = None) -> None:
         """The section is over. `heading` is for formats whose headings are not in their text."""
-        whole = writable("\n\n".join(self._parts)).strip("\n")
+        whole = _composed("\n\n".join(self._parts)).strip("\n")
         self._parts, self._spoken = [], False
         if not whole.strip():
             return
         if len(self._sections) >= self._limits.sections:
             raise too_complex(f"The document has more than {self._limits.sections:,} sections. Split it.")
-        path = shortened(writable(heading or " > ".join(title for _, title in self._path)), MAX_HEADING * 3)
+        path = shortened(_composed(heading or " > ".join(title for _, title in self._path)), MAX_HEADING * 3)
         self._sections.append(Section(whole, page, path or None))
 
     def sections(self) -> tuple[Section, ...]:

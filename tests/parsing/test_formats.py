@@ -1,5 +1,7 @@
 """Each format becomes sections with their pages and headings. Read in this process: the child is tested by itself."""
 
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,6 +183,14 @@ def test_who_goes_beyond_a_limit_is_told_which(content: bytes, name: str, words:
         read(content, name, SMALL)
     assert failed.value.code == "document_too_complex"
     assert words in failed.value.detail
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.csv"])
+def test_letters_and_their_accents_are_one(name: str) -> None:
+    text = "# Größe\n\n東京ガスの é"
+    (section,) = read(normalize("NFD", text), name).sections
+    assert section.text == text
+    assert section.heading == ("Größe" if name == "a.md" else None)
 
 
 def test_what_no_text_may_hold_is_replaced() -> None:
