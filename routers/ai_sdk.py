@@ -4,16 +4,17 @@ A chat is a session under the client's own id. The answer goes on when the clien
 does that is loaded anew; the stop route is what stops it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, FailFast, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, FailFast, Field
 
-from domain.events import UNWRITABLE, writable
+from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask, Order, digest
+from routers.bodies import Bounded, a_name
 from routers.deps import CallerDep, ChatsDep, StreamingDep, services_of
 from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER
 from routers.given import idempotency_key
@@ -25,25 +26,17 @@ from wires import WIRES
 
 MAX_MESSAGES = 1_000
 MAX_PARTS = 500
-_MAX_FIELDS = 50
 
 router = APIRouter(prefix="/api/chat", tags=["AI SDK"], route_class=guarded("chat"))
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID), AfterValidator(a_name)]
 ChatId = Annotated[str, Path(description="The client's own id of the chat")]
 
 
-class _Told(BaseModel):
+class _Told(Bounded):
     """What a client tells; more than is asked for is no mistake, but has an end."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": _MAX_FIELDS})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, data: Any) -> Any:
-        if isinstance(data, dict) and len(data) > _MAX_FIELDS:
-            raise ValueError(f"This has {len(data)} fields; {_MAX_FIELDS} are the most.")
-        return data
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": Bounded.max_fields})
 
 
 class UiPart(_Told):
@@ -69,18 +62,11 @@ class UiChat(_Told):
     """What the transport posts: the whole of a chat, or its newest `message` alone."""
 
     id: Name = Field(description="The client's own id of the chat")
-    messages: Annotated[list[UiMessage], FailFast(), Field(max_length=MAX_MESSAGES)] = []
+    messages: Annotated[list[UiMessage], FailFast()] = Field([], max_length=MAX_MESSAGES)
     message: UiMessage | None = None
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     messageId: str | None = Field(None, max_length=MAX_CLIENT_ID)  # noqa: N815 - the client's own word
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
-
-    @field_validator("id")
-    @classmethod
-    def _a_name(cls, name: str) -> str:
-        if not name.strip() or UNWRITABLE.search(name):
-            raise ValueError("This is blank, or holds NUL or half of a surrogate pair.")
-        return name
 
     def wanted(self) -> Wanted:
         """What both sides said, and what is to be done."""

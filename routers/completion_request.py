@@ -10,12 +10,13 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, ToolCall, writable
 from domain.models import Effort, Parameters, ResponseFormat, Tool, ToolChoice
 from domain.streams import Ask, Image, Turn
+from routers.bodies import Bounded
 
 MAX_FIELDS = 100
 MAX_MESSAGES = 2_000
@@ -56,17 +57,12 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], Field(max_length=1_000), AfterValidator(_plain)]
 
 
-class Lenient(BaseModel):
+class Lenient(Bounded):
     """Takes fields that it does not know, and not too many of them."""
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": MAX_FIELDS})
 
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, data: Any) -> Any:
-        if isinstance(data, dict) and len(data) > MAX_FIELDS:
-            raise ValueError(f"This has {len(data)} fields, and may have {MAX_FIELDS}.")
-        return data
+    max_fields = MAX_FIELDS
 
 
 class ImageIn(Lenient):

@@ -12,10 +12,9 @@ from starlette.datastructures import FormData, UploadFile
 from domain.callers import Caller
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE
 from domain.messages import Page
 from domain.streams import parse_event_id
-from routers.bodies import ResponseModel
+from routers.bodies import ResponseModel, a_name, is_name
 from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
 from routers.errors import escaped
 from routers.forms import download, form_of
@@ -47,13 +46,7 @@ _ADDED = (
 )  # fmt: skip
 
 
-def _a_name(name: str) -> str:
-    if not name.strip() or UNWRITABLE.search(name):
-        raise ValueError("This is blank, or holds NUL or half of a surrogate pair.")
-    return name
-
-
-Collection = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_a_name)]
+Collection = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(a_name)]
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 
 
@@ -320,8 +313,8 @@ def _files(form: FormData) -> list[UploadFile]:
 
 
 def _collections(given: list[UploadFile | str]) -> list[str]:
-    names = [name for name in given if isinstance(name, str) and 0 < len(name) <= 100 and name.strip()]
-    if len(names) < len(given) or len(names) > MAX_COLLECTIONS or any(map(UNWRITABLE.search, names)):
+    names = [name for name in given if isinstance(name, str) and len(name) <= 100 and is_name(name)]
+    if len(names) < len(given) or len(names) > MAX_COLLECTIONS:
         detail = f"A collection has a name of 1 to 100 characters; a document is in at most {MAX_COLLECTIONS}."
         raise StreamForgeError("invalid_request", detail, pointer="#/collection")
     return list(dict.fromkeys(names))

@@ -13,8 +13,7 @@ from pydantic import Field
 
 from domain.documents import MAX_NAME, Collection, Document, Passage
 from domain.errors import ERRORS, StreamForgeError
-from domain.events import UNWRITABLE
-from routers.bodies import ResponseModel
+from routers.bodies import ResponseModel, is_name
 from routers.completion_request import Lenient
 from routers.documents import Collection as CollectionName
 from routers.messages import Id
@@ -60,7 +59,7 @@ def name_of(store_id: str) -> str:
         name = base64.b64decode(given + "=" * (-len(given) % 4), b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
         name = ""
-    if not name.strip() or len(name) > MAX_STORE_NAME or UNWRITABLE.search(name) or id_of(name) != store_id:
+    if not is_name(name) or len(name) > MAX_STORE_NAME or id_of(name) != store_id:
         raise StreamForgeError("not_found", "No such vector store. GET /v1/vector_stores lists yours.")
     return name
 

@@ -12,10 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, writable
+from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask
+from routers.bodies import NOT_A_NAME, is_name
 from routers.completion_request import CompletionRequest
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def _bound(given: Any) -> None:
         value = given.get(name)
         if not isinstance(value, str) or not 0 < len(value) <= MAX_CLIENT_ID:
             raise _invalid(name, f"{name} is a text of 1 to {MAX_CLIENT_ID} characters.")
-        if UNWRITABLE.search(value) or not value.strip():
-            raise _invalid(name, f"{name} is blank, or holds NUL or half of a surrogate pair.")
+        if not is_name(value):
+            raise _invalid(name, f"{name} {NOT_A_NAME}")
     for name, value in given.items():
         if isinstance(value, list) and len(value) > MAX_ITEMS:
             raise _invalid(name, f"{name[:100]} may have at most {MAX_ITEMS} items.")

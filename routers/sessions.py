@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from domain.events import UNWRITABLE
 from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session, known_session_id
-from routers.bodies import ResponseModel
+from routers.bodies import ResponseModel, a_name
 from routers.deps import CallerDep, SessionsDep
 from routers.guard import guarded, refusals
 from routers.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
@@ -25,30 +24,25 @@ _FOUND = ("session_not_found", "storage_full")
 _BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
 
 
-class _Words(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    @field_validator("title", "client_id", check_fields=False)
-    @classmethod
-    def _writable(cls, text: str | None) -> str | None:
-        if text is not None and (UNWRITABLE.search(text) or not text.strip()):
-            raise ValueError("This is blank, or holds NUL or half of a surrogate pair.")
-        return text
+Title = Annotated[str, Field(min_length=1, max_length=MAX_TITLE), AfterValidator(a_name)]
+ClientId = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID), AfterValidator(a_name)]
 
 
-class SessionIn(_Words):
+class SessionIn(BaseModel):
     """A session to open."""
 
-    title: str | None = Field(None, min_length=1, max_length=MAX_TITLE)
-    client_id: str | None = Field(
-        None, min_length=1, max_length=MAX_CLIENT_ID, description="Your own id for it; the same one again opens nothing"
-    )
+    model_config = ConfigDict(extra="forbid")
+
+    title: Title | None = None
+    client_id: ClientId | None = Field(None, description="Your own id for it; the same one again opens nothing")
 
 
-class SessionChange(_Words):
+class SessionChange(BaseModel):
     """What can be changed."""
 
-    title: str = Field(min_length=1, max_length=MAX_TITLE)
+    model_config = ConfigDict(extra="forbid")
+
+    title: Title
 
 
 class Branch(BaseModel):
