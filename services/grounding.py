@@ -9,16 +9,16 @@ import structlog
 
 from domain.documents import Passage, Retrieval
 from domain.errors import StreamForgeError
-from domain.events import Delta, Quoted, Retrieving, Said
-from domain.models import SIMULATED, Finished, ModelEntry, Parameters
+from domain.events import Delta, Quoted, Retrieving
+from domain.models import SIMULATED, Finished, ModelEntry
 from domain.streams import Ask, Order
-from domain.usage import Usage
 from services.chain_service import Chain
 from services.extracts import NOTHING_FOUND
 from services.failover import Source
 from services.memory import ASSUMED_WINDOW
 from services.metering import Meter, prompt_tokens
 from services.retrieval import Retriever
+from services.whole_answer import read_whole, short_ask, text_of
 
 log = structlog.get_logger("documents")
 
@@ -122,21 +122,15 @@ class Grounding:
 
     async def _rewritten(self, answering: Answering, prompt: str) -> str:
         entry, meter = answering.entry, answering.meter
-        limit = Parameters(max_tokens=_QUESTION_TOKENS) if "max_tokens" in entry.parameters else Parameters()
-        asked = Ask(prompt, limit)
-        said: list[Said] = []
+        asked = short_ask(entry, prompt, _QUESTION_TOKENS)
+        said: list[Delta] = []
         meter.begin(entry)
         meter.reads(prompt_tokens(asked))
         try:
-            async with aclosing(await self._chain(entry, asked)) as chain:
-                async for event in chain:
-                    if isinstance(event, Usage):
-                        meter.report(event)
-                    elif isinstance(event, Delta):
-                        said.append(event)
+            await read_whole(await self._chain(entry, asked), meter, said)
         finally:
             meter.answered(said)
-        return "".join(event.text for event in said if isinstance(event, Delta))
+        return text_of(said)
 
 
 def _quoted(number: int, passage: Passage) -> Quoted:

@@ -7,7 +7,6 @@ Without a real model there are neither; a title is then the first words of the f
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from time import time
 
@@ -15,15 +14,16 @@ import structlog
 
 from domain.events import Delta, Done
 from domain.messages import MAX_TITLE, Message, Summary, new_id
-from domain.models import SIMULATED, Finished, ModelEntry, Parameters
-from domain.streams import Ask, StreamInfo, digest, new_stream_id
-from domain.usage import Usage, room
+from domain.models import SIMULATED, ModelEntry
+from domain.streams import StreamInfo, digest, new_stream_id
+from domain.usage import room
 from services.chain_service import ChainService
 from services.memory import MAX_MESSAGES, to_summarise
 from services.metering import Meter, prompt_tokens
 from services.prices import Prices
 from services.storage import Storage
 from services.usage_service import UsageService
+from services.whole_answer import read_whole, short_ask, text_of
 
 log = structlog.get_logger("scribe")
 
@@ -140,25 +140,20 @@ class Scribe:
 
     async def _ask(self, job: Job, entry: ModelEntry, prompt: str, tokens: int) -> str:
         """A model's answer, on the owner's account."""
-        asked = Ask(prompt, Parameters(max_tokens=tokens) if "max_tokens" in entry.parameters else Parameters())
+        asked = short_ask(entry, prompt, tokens)
         await self._prices.ready(entry)
         meter = Meter(self._prices, entry, prompt_tokens(asked))
         said: list[Delta] = []
-        async with aclosing(await self._chains.create_chat_chain(entry, asked)) as chain:
-            async for event in chain:
-                if isinstance(event, Delta):
-                    said.append(event)
-                elif isinstance(event, Usage):
-                    meter.report(event)
-                elif isinstance(event, Finished):
-                    spent = meter.spent(said, whole=True)
-                    info = StreamInfo(
-                        id=new_stream_id(), model=entry.id, created=int(time()), on_disconnect="detach",
-                        message_digest=digest(prompt), owner=job.info.owner, key_id=job.info.key_id,
-                        session_id=job.question.session_id,
-                    )  # fmt: skip
-                    self._usage.record(info, Done(event.reason, entry.id, spent), deltas=len(said), request_id=None)
-        return "".join(event.text for event in said)
+        finished = await read_whole(await self._chains.create_chat_chain(entry, asked), meter, said)
+        if finished is not None:
+            info = StreamInfo(
+                id=new_stream_id(), model=entry.id, created=int(time()), on_disconnect="detach",
+                message_digest=digest(prompt), owner=job.info.owner, key_id=job.info.key_id,
+                session_id=job.question.session_id,
+            )  # fmt: skip
+            done = Done(finished.reason, entry.id, meter.spent(said, whole=True))
+            self._usage.record(info, done, deltas=len(said), request_id=None)
+        return text_of(said)
 
 
 def _transcript(messages: list[Message]) -> str:
