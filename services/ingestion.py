@@ -19,6 +19,7 @@ from domain.events import Cancelled, Done, Failed, Progress, Terminal
 from domain.streams import StreamInfo, new_stream_id
 from domain.usage import NOTHING_USED, Spent
 from services.embedding import Embedding
+from services.indexing import put_into_index
 from services.storage import Storage, Stores
 from stores.streams.base import Appended, Fenced, StreamLog, Tail
 from stores.vectors.base import VectorStore
@@ -26,7 +27,6 @@ from stores.vectors.base import VectorStore
 log = structlog.get_logger("documents")
 
 _LOOK_SECONDS = 2.0
-_BATCH = 64
 _TELL_SECONDS = 0.2
 _NOTHING = Spent(NOTHING_USED, None)
 _GOES_ON = Cancelled("replaced", _NOTHING)  # the end of a log whose document has not come to its own: another follows
@@ -208,12 +208,12 @@ class Ingestion:
 
     async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: "_Way") -> Index:
         index = await self._index(stores)
-        for first in range(0, len(chunks), _BATCH):
-            await way.tell(Progress("embedding", first, len(chunks)))
-            texts = [chunk.text for chunk in chunks[first : first + _BATCH]]
-            vectors = await self._embedder.embed(texts)
-            await self._vectors.add(index, document.owner, document.id, vectors, first=first)
-        await way.tell(Progress("embedding", len(chunks), len(chunks)))
+
+        async def tell(done: int) -> None:
+            await way.tell(Progress("embedding", done, len(chunks)))
+
+        await put_into_index(index, document, chunks, self._embedder, self._vectors, tell)
+        await tell(len(chunks))
         return index
 
     async def _advance(self, stores: Stores, document: Document, state: Work, **found: Any) -> None:

@@ -11,10 +11,10 @@ from time import time
 
 from domain.documents import Document, Index
 from services.embedding import Embedding
+from services.indexing import put_into_index
 from services.storage import Storage, Stores
 from stores.vectors.base import VectorStore
 
-_BATCH = 64
 _DOCUMENTS = 100
 
 Tell = Callable[[int, int], None]
@@ -68,10 +68,11 @@ class Reindexing:
     async def _embed(self, stores: Stores, document: Document, index: Index, tell: Callable[[int], None]) -> None:
         """One document, whole: what was done of it before counts for nothing."""
         chunks = await stores.documents.chunks(document.owner, document.id)
-        for first in range(0, len(chunks), _BATCH):
-            tell(self._pieces + first)
-            vectors = await self._embedder.embed([chunk.text for chunk in chunks[first : first + _BATCH]])
-            await self._vectors.add(index, document.owner, document.id, vectors, first=first)
+
+        async def tell_done(done: int) -> None:
+            tell(self._pieces + done)
+
+        await put_into_index(index, document, chunks, self._embedder, self._vectors, tell_done)
         if await stores.documents.note(document.id, index):
             self._documents += 1
             self._pieces += len(chunks)
