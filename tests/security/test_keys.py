@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from domain.callers import ApiKey
 from domain.streams import StreamInfo
-from routers.chat import ChatRequest
+from routers.chat_request import ChatRequest
 from routers.keys import MadeKeyOut, NewKey
 from routers.states import StreamOut
 from services.secret import read_secret
