@@ -24,6 +24,7 @@ STAGES = {
     "uvicorn/protocols/": "uvicorn: parsing, connections",
     "supervisor.py": "producer: words into the log",
     "streaming_service.py": "producer: words into the log",
+    "simulated.py": "producer: words into the log",
     "stores/streams/": "producer: words into the log",
     "pacing.py": "shared timers",
     "sweeper.py": "sweeper",

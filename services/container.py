@@ -36,8 +36,9 @@ from services.recovery import Recovery
 from services.scribe import Choose, Scribe
 from services.session_service import SessionService
 from services.shelves import Shelves
+from services.simulated import Simulated
 from services.storage import Storage, check, check_chroma, check_redis
-from services.streaming_service import Asking, Limits, Simulated, StreamingService
+from services.streaming_service import Asking, Limits, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.usage_service import UsageService

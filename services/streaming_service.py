@@ -1,9 +1,8 @@
-"""Streams: where their words come from, and how one is started, followed and stopped."""
+"""Streams: how one is started, followed and stopped."""
 
-import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from time import time
 
 import structlog
@@ -12,56 +11,28 @@ from structlog.contextvars import bind_contextvars
 from domain.callers import Caller
 from domain.documents import Retrieval
 from domain.errors import StreamForgeError
-from domain.events import Delta, Done, Terminal
+from domain.events import Done, Terminal
 from domain.messages import KeyInUse, new_id
-from domain.models import SIMULATED, Finished, ModelEntry
+from domain.models import SIMULATED, ModelEntry
 from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
 from services.chain_service import Chain, ChainService
 from services.conversations import Conversations
 from services.cooling import Cooling
 from services.drain import Drain
-from services.extracts import extract
 from services.failover import Failover, RetryPolicy, Source
 from services.grounding import Answering, Grounding
 from services.metering import Meter, prompt_tokens
 from services.model_service import ModelService
-from services.pacing import Pacer
 from services.prices import Prices
 from services.readers import Reader, Readers
+from services.simulated import Responder, Simulated
 from services.supervisor import Supervisor
 from services.waiting import FirstSign, ends
 from stores.streams.base import Claim, StreamLog, Tail
 
 log = structlog.get_logger("streams")
 
-_WORDS = re.compile(r"\s*\S+\s*")
 _STOP_SECONDS = 5.0  # that a stream has to end, when another one is to take its place in a session
-
-
-@lru_cache(maxsize=8)
-def _words(text: str) -> tuple[Delta, ...]:
-    return tuple(Delta(word) for word in _WORDS.findall(text))
-
-
-async def generate_chunks(text: str, *, delay: float, pacer: Pacer) -> AsyncGenerator[Delta | Finished, None]:
-    """The simulated responder: `text` word by word, `delay` seconds apart, whatever the message.
-
-    A word comes with the white space that follows it, so the words joined are the text.
-    """
-    begun = pacer.now()
-    for number, word in enumerate(_words(text)):
-        if delay and number:
-            await pacer.until(begun + number * delay)  # from the start, or lateness would add up
-        yield word
-    yield Finished("stop")
-
-
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """What the simulated responder says, and the seconds between its words."""
-
-    text: str
-    delay: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +79,7 @@ class StreamingService:
         drain: Drain,
         grounding: Grounding,
     ) -> None:
-        self._simulated_answer = simulated
+        self._simulated = Responder(simulated)
         self._limits = limits
         self._log = log
         self._supervisor = supervisor
@@ -120,7 +91,6 @@ class StreamingService:
         self._prices = prices
         self._failover = Failover(self._chain, prices, asking.cooling, asking.policy)
         self._grounding = grounding
-        self._pacer = Pacer()
 
     async def start(self, caller: Caller, order: Order) -> Opened:
         """Open a stream that answers `order`, or find the one that was opened for the same idempotency key.
@@ -305,7 +275,7 @@ class StreamingService:
 
         def say(ask: Ask) -> Source:
             if entry.provider == SIMULATED:
-                return self._simulated(ask)
+                return self._simulated.answer(ask)
             return self._failover.generate_llm_stream(candidates, ask, meter, partial(self._supervisor.tell, tail))
 
         if retrieval is None:
@@ -325,14 +295,9 @@ class StreamingService:
         """Whether other processes can read the stream; nothing where there are none."""
         return tail.shared if self._log.shared else None
 
-    def _simulated(self, ask: Ask) -> AsyncGenerator[Delta | Finished, None]:
-        answer = self._simulated_answer
-        text = answer.text if ask.passages is None else extract(ask.message, ask.passages)
-        return generate_chunks(text, delay=answer.delay, pacer=self._pacer)
-
     async def _chain(self, entry: ModelEntry, ask: Ask) -> Chain:
         if entry.provider == SIMULATED:  # somebody's fallback
-            return self._simulated(ask)
+            return self._simulated.answer(ask)
         if ask.passages is not None:
             return await self._chains.create_rag_chain(entry, ask)
         return await self._chains.create_chat_chain(entry, ask)

@@ -31,7 +31,8 @@ from services.recovery import Recovery
 from services.retrieval import Retriever
 from services.scribe import Scribe
 from services.session_service import SessionService
-from services.streaming_service import Asking, Limits, Simulated, StreamingService
+from services.simulated import Simulated
+from services.streaming_service import Asking, Limits, StreamingService
 from services.supervisor import Supervisor
 from services.sweeper import Sweeper
 from services.usage_service import UsageService
