@@ -16,6 +16,7 @@ from domain.messages import KeyInUse, new_id
 from domain.models import SIMULATED, ModelEntry
 from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
 from services.chain_service import Chain, ChainService
+from services.claims import Claims
 from services.conversations import Conversations
 from services.cooling import Cooling
 from services.drain import Drain
@@ -28,7 +29,7 @@ from services.readers import Reader, Readers
 from services.simulated import Responder, Simulated
 from services.supervisor import Supervisor
 from services.waiting import FirstSign, ends
-from stores.streams.base import Claim, StreamLog, Tail
+from stores.streams.base import StreamLog, Tail
 
 log = structlog.get_logger("streams")
 
@@ -82,6 +83,7 @@ class StreamingService:
         self._simulated = Responder(simulated)
         self._limits = limits
         self._log = log
+        self._claims = Claims(log)
         self._supervisor = supervisor
         self._readers = readers
         self._models = models
@@ -99,20 +101,20 @@ class StreamingService:
         what the session does not allow; and with the stream's own error, where it fails before its first word and
         before the headers' time is over.
         """
-        if replayed := await self._replay(caller, order):
-            return replayed
+        if (known := await self._claims.find(caller, order)) is not None:
+            return await self.again(known)
         self._admit(order)
         candidates = self._models.choose(order.model, order.ask, caller)
         order = await self._grounding.prepare(caller.id, order, candidates)
         tail = await self._log.open(_info(caller, order, candidates[0]))
         try:
-            if not await self._claim(tail.info, order):  # another request with the same key was faster
+            if not await self._claims.claim(tail.info, order):  # another request with the same key was faster
                 await self._log.drop(tail)
                 return await self.start(caller, order)
             ask = await self._place(tail.info, order, candidates)
         except KeyInUse as used:
             await self._log.drop(tail)
-            return await self._join(order, used.stream_id)
+            return await self.again(await self._claims.recall(order, used.stream_id))
         except BaseException:  # whatever stops us here, and be it the client: the stream never came to be
             await self._log.drop(tail)
             raise
@@ -137,6 +139,7 @@ class StreamingService:
 
     async def again(self, tail: Tail) -> Opened:
         """The stream for a request that has come a second time, as its first coming got it: refused or answered."""
+        bind_contextvars(stream_id=tail.info.id)
         await self._commit(tail)
         return Opened(tail, replayed=True)
 
@@ -219,37 +222,6 @@ class StreamingService:
             raise StreamForgeError("server_draining", retry_after=RETRY_AFTER)
         if len(self._supervisor.live) >= self._limits.max_streams:
             raise StreamForgeError("too_many_streams", retry_after=RETRY_AFTER)
-
-    async def _replay(self, caller: Caller, order: Order) -> Opened | None:
-        """The stream that the order's idempotency key was used for, if it was, as its first request got it."""
-        if order.idempotency_key is None:
-            return None
-        bound = await self._log.claimed(caller.id, order.idempotency_key)
-        tail = await self._log.find(bound.stream_id) if bound else None
-        if bound is None or tail is None:
-            return None
-        if bound.digest != order.digest:
-            raise StreamForgeError("idempotency_mismatch")
-        bind_contextvars(stream_id=bound.stream_id)
-        return await self.again(tail)
-
-    async def _join(self, order: Order, stream_id: str) -> Opened:
-        """The stream that answers the same key in a session, when the log has forgotten that: the database has not."""
-        tail = await self._log.find(stream_id)
-        if tail is None:  # it can only be read where it is produced
-            raise StreamForgeError("log_unavailable", retry_after=RETRY_AFTER)
-        if tail.info.message_digest != digest(order.ask.message):  # of the rest nothing is known any more
-            raise StreamForgeError("idempotency_mismatch")
-        bind_contextvars(stream_id=stream_id)
-        return await self.again(tail)
-
-    async def _claim(self, info: StreamInfo, order: Order) -> bool:
-        """Whether the stream is the one of the order's idempotency key; the key of one that is gone is free."""
-        if info.idempotency_key is None:
-            return True
-        claim = Claim(info.id, order.digest)
-        bound = await self._log.claim_key(info.owner, info.idempotency_key, claim)
-        return bound.stream_id == info.id
 
     async def _place(self, info: StreamInfo, order: Order, candidates: list[ModelEntry]) -> Ask:
         if order.place is None:
