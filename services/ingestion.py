@@ -6,7 +6,7 @@ works on one holds a lease on it; if that is lost, with the process or without, 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Any, Protocol
@@ -16,18 +16,18 @@ import structlog
 from domain.documents import Chunk, Document, Index, Job, Parsed, Work
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Done, Failed, Progress, Terminal
-from domain.streams import StreamInfo, new_stream_id
+from domain.streams import new_stream_id
 from domain.usage import NOTHING_USED, Spent
 from services.embedding import Embedding
 from services.indexing import put_into_index
+from services.progress_log import ProgressLog
 from services.storage import Storage, Stores
-from stores.streams.base import Appended, Fenced, StreamLog, Tail
+from stores.streams.base import StreamLog
 from stores.vectors.base import VectorStore
 
 log = structlog.get_logger("documents")
 
 _LOOK_SECONDS = 2.0
-_TELL_SECONDS = 0.2
 _NOTHING = Spent(NOTHING_USED, None)
 _GOES_ON = Cancelled("replaced", _NOTHING)  # the end of a log whose document has not come to its own: another follows
 _STOP_SECONDS = 5.0
@@ -169,7 +169,7 @@ class Ingestion:
     async def _take_in(self, stores: Stores, job: Job) -> None:
         """One document, from its bytes to its vectors, or to what it failed with."""
         document = job.document
-        way = _Way(self._log, document)
+        way = ProgressLog(self._log, document)
         holding = asyncio.create_task(self._hold(stores, document.id, asyncio.current_task()), name="lease")
         try:
             await way.begin()
@@ -192,7 +192,7 @@ class Ingestion:
         finally:
             holding.cancel()
 
-    async def _work_on(self, stores: Stores, document: Document, content: bytes, way: "_Way") -> None:
+    async def _work_on(self, stores: Stores, document: Document, content: bytes, way: ProgressLog) -> None:
         await self._advance(stores, document, "parsing", stream_id=way.stream_id)
         await way.tell(Progress("parsing"))
         parsed = await way.watching(lambda on_page: self._parser.parse(content, document.name, on_page))
@@ -206,7 +206,7 @@ class Ingestion:
         if not await stores.documents.complete(document.id, self._name, chunks, time(), index=index):
             raise _Gone
 
-    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: "_Way") -> Index:
+    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: ProgressLog) -> Index:
         index = await self._index(stores)
 
         async def tell(done: int) -> None:
@@ -256,55 +256,3 @@ class Ingestion:
         except StreamForgeError as error:
             log.warning("a document that was lost could not be looked at", document_id=document.id, code=error.code)
         return Failed("document_not_found", _NOTHING)
-
-
-class _Way:
-    """The log of one document's progress."""
-
-    def __init__(self, streams: StreamLog, document: Document) -> None:
-        self._log = streams
-        self._owner = document.owner
-        self._tail: Tail | None = None
-        self._seq = 0
-        self.stream_id = new_stream_id()
-
-    async def begin(self) -> None:
-        """Open it."""
-        info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner)
-        self._tail = await self._log.open(info)
-        self._seq = 1
-
-    async def tell(self, progress: Progress) -> None:
-        """Write how far it is. What cannot be told holds nothing up."""
-        if self._tail is None:
-            return
-        self._seq += 1
-        if await self._log.append(self._tail, self._seq, progress) is not Appended.OK:
-            self._tail = None
-
-    async def watching(self, parse: "Callable[[Callable[[int, int | None], None]], Awaitable[Parsed]]") -> Parsed:
-        """What `parse` returns; the pages that it tells of are told on, a few times a second."""
-        pages: list[tuple[int, int | None]] = []
-        telling = asyncio.create_task(self._tell_pages(pages), name="progress")
-        try:
-            return await parse(lambda done, total: pages.append((done, total)))
-        finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
-            if pages:
-                await self.tell(Progress("parsing", *pages[-1]))
-
-    async def _tell_pages(self, pages: list[tuple[int, int | None]]) -> None:
-        while True:
-            await asyncio.sleep(_TELL_SECONDS)
-            if pages:
-                newest = pages[-1]
-                pages.clear()
-                await self.tell(Progress("parsing", *newest))
-
-    async def end(self, outcome: Terminal) -> None:
-        """Close it."""
-        if self._tail is None:
-            return
-        with contextlib.suppress(StreamForgeError, Fenced):
-            await self._log.announce(self._tail, await self._log.seal(self._tail, outcome))

@@ -1,0 +1,66 @@
+"""The log of a document that is being taken in."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from time import time
+
+from domain.documents import Document, Parsed
+from domain.errors import StreamForgeError
+from domain.events import Progress, Terminal
+from domain.streams import StreamInfo, new_stream_id
+from stores.streams.base import Appended, Fenced, StreamLog, Tail
+
+_TELL_SECONDS = 0.2
+
+
+class ProgressLog:
+    """Tells those who watch how far one document is."""
+
+    def __init__(self, streams: StreamLog, document: Document) -> None:
+        self._log = streams
+        self._owner = document.owner
+        self._tail: Tail | None = None
+        self._seq = 0
+        self.stream_id = new_stream_id()
+
+    async def begin(self) -> None:
+        """Open it."""
+        info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner)
+        self._tail = await self._log.open(info)
+        self._seq = 1
+
+    async def tell(self, progress: Progress) -> None:
+        """Write how far it is. What cannot be told holds nothing up."""
+        if self._tail is None:
+            return
+        self._seq += 1
+        if await self._log.append(self._tail, self._seq, progress) is not Appended.OK:
+            self._tail = None
+
+    async def watching(self, parse: Callable[[Callable[[int, int | None], None]], Awaitable[Parsed]]) -> Parsed:
+        """What `parse` returns; the pages that it tells of are told on, a few times a second."""
+        pages: list[tuple[int, int | None]] = []
+        telling = asyncio.create_task(self._tell_pages(pages), name="progress")
+        try:
+            return await parse(lambda done, total: pages.append((done, total)))
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+            if pages:
+                await self.tell(Progress("parsing", *pages[-1]))
+
+    async def _tell_pages(self, pages: list[tuple[int, int | None]]) -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            if pages:
+                newest = pages[-1]
+                pages.clear()
+                await self.tell(Progress("parsing", *newest))
+
+    async def end(self, outcome: Terminal) -> None:
+        """Close it."""
+        if self._tail is None:
+            return
+        with contextlib.suppress(StreamForgeError, Fenced):
+            await self._log.announce(self._tail, await self._log.seal(self._tail, outcome))
