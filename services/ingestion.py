@@ -235,24 +235,38 @@ class Ingestion:
         code = failure.code
         # What more there is to say of others may be the operator's alone.
         detail = failure.detail if code.startswith("document_") and failure.detail != ERRORS[code].message else None
+        document = job.document
         if ERRORS[code].retryable and job.attempt < self._effort.attempts:
-            return _GOES_ON
+            return await self._lost(stores, document)
         try:
             if code == "index_mismatch":  # it waits for a server with the settings of the index
-                await stores.documents.release(job.document.id, self._name)
+                await stores.documents.release(document.id, self._name)
                 return _GOES_ON
-            await stores.documents.fail(job.document.id, self._name, code, time(), detail=detail)
+            reached = await stores.documents.get(document.owner, document.id)
+            if reached is not None and reached.media_type is not None:  # it was parsed: it may have vectors
+                if not await stores.documents.renew(document.id, self._name, time(), self._effort.lease):
+                    return _GOES_ON
+                await self._forget_vectors(document)  # which would take the places of others, found by nobody
+            if not await stores.documents.fail(document.id, self._name, code, time(), detail=detail):
+                return await self._lost(stores, document)
         except StreamForgeError as error:
-            log.warning("a document's failure could not be stored", document_id=job.document.id, code=error.code)
+            log.warning("a document's failure could not be stored", document_id=document.id, code=error.code)
             return _GOES_ON
         return Failed(code, _NOTHING, detail=detail)
 
     async def _lost(self, stores: Stores, document: Document) -> Terminal:
-        """It is another process's now; or it was deleted, and vectors of it that came later have to go, too."""
+        """It goes on elsewhere, or later; or it was deleted, and vectors of it that came afterwards have to go, too."""
         try:
             if await stores.documents.get(document.owner, document.id) is not None:
                 return _GOES_ON
-            await self._vectors.delete(document.owner, document.id)
         except StreamForgeError as error:
             log.warning("a document that was lost could not be looked at", document_id=document.id, code=error.code)
+            return _GOES_ON
+        await self._forget_vectors(document)
         return Failed("document_not_found", _NOTHING)
+
+    async def _forget_vectors(self, document: Document) -> None:
+        try:
+            await self._vectors.delete(document.owner, document.id)
+        except StreamForgeError as error:
+            log.warning("a document's vectors could not be deleted", document_id=document.id, code=error.code)

@@ -158,15 +158,13 @@ class DocumentStore:
     ) -> tuple[Index | None, Sequence[str] | None]:
         """What is to be searched: the index that answers, `None` before the first, and which documents of the owner's.
 
-        They are the ready ones of these ids and those in these collections; `None`, for all, if both are.
+        They are the ready ones of these ids and those in these collections; all of them, if both are `None`. `None` is
+        all, where no document has been taken in by half: its vectors would take the places of others.
         """
-        names = [name for name in collections or () if not UNWRITABLE.search(name)]
+        names = None if collections is None else [name for name in collections if not UNWRITABLE.search(name)]
 
         def scope(connection: Connection) -> tuple[Index | None, Sequence[str] | None]:
-            chosen = None
-            if ids is not None or collections is not None:
-                chosen = passages.selected(connection, owner, ids, names)
-            return indexes.index(connection), chosen
+            return indexes.index(connection), passages.selected(connection, owner, ids, names)
 
         return await self._database.read(scope)
 

@@ -38,6 +38,11 @@ _PASSAGES_IN_POSTGRESQL = text(
         number="key.number",
     )
 )
+_READY = text("SELECT id FROM documents WHERE owner = :owner AND state = 'ready' ORDER BY id")
+_HALF = text(  # vectors of some of its pieces may be there; found by the index of what is not finished
+    "SELECT 1 FROM documents WHERE owner = :owner AND state NOT IN ('ready', 'failed') "
+    "AND media_type IS NOT NULL LIMIT 1"
+)
 _SELECTED = (
     "SELECT id FROM documents WHERE owner = :owner AND state = 'ready' AND (id {ids} OR id IN ("
     "SELECT document_id FROM document_collections WHERE owner = :owner AND name {names})) ORDER BY id"
@@ -52,9 +57,15 @@ _SELECTED_IN_POSTGRESQL = text(
 
 def selected(
     connection: Connection, owner: str, ids: Collection[str] | None, names: Collection[str] | None
-) -> list[str]:
-    """The owner's ready documents that have one of the ids, or are in one of the collections."""
-    values: dict[str, Any] = {"owner": owner, "ids": list(ids or ()), "names": list(names or ())}
+) -> list[str] | None:
+    """The owner's ready documents that have one of the ids, or are in one of the collections; all, where neither is
+    given: as `None`, unless there are documents whose vectors would only take others' places.
+    """
+    values: dict[str, Any] = {"owner": owner}
+    if ids is None and names is None:
+        half = connection.execute(_HALF, values).first()
+        return list(connection.execute(_READY, values).scalars()) if half is not None else None
+    values |= {"ids": list(ids or ()), "names": list(names or ())}
     if connection.dialect.name == "sqlite":
         values |= {"ids": json.dumps(values["ids"]), "names": json.dumps(values["names"])}
         return list(connection.execute(_SELECTED_IN_SQLITE, values).scalars())

@@ -138,7 +138,7 @@ def test_a_provider_that_stays_away_fails_the_document_with_a_sentence(serve: Se
 
 
 def test_a_document_that_is_deleted_while_it_is_read_leaves_nothing(serve: Serve, provider: Vectors) -> None:
-    server = serve(**at(provider))
+    server = serve(**at(provider, DOCUMENT_LEASE=30))  # its worker has to notice by itself
     library = Library(server)
     with frozen(provider):
         document_id = library.send("gone.txt", "The document that goes.")

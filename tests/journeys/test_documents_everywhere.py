@@ -16,14 +16,15 @@ from domain.callers import LOCAL
 from stores.sql.database import open_database
 from stores.sql.documents import DocumentStore
 from tests.conftest import missing
+from tests.journeys.test_database_trouble import full
 from tests.journeys.test_document_trouble import at
 from tests.journeys.test_documents import FILES, KINDS, QUESTIONS
 from tests.stores.vectors.places import Place, SqlPlace
 from tests.support.answers import Heard, heard
 from tests.support.chroma import VENV, ChromaPlace, chroma_server, installed
-from tests.support.embeddings import vectors_server
+from tests.support.embeddings import Vectors, vectors_server
 from tests.support.library import Library, data_of, sources
-from tests.support.server import process_server, wait_for
+from tests.support.server import Process, process_server, wait_for
 from tests.support.uploads import words_as_numbers
 
 ASKED = {name: (question, answer, about) for question, name, answer, about in QUESTIONS}
@@ -38,14 +39,16 @@ class Deployment:
     place: Place
     database: str
     python: str = sys.executable
+    process: Process | None = None
+    """The server's, while it is serving."""
 
     @contextlib.contextmanager
     def serving(self, **settings: Any) -> Iterator[Library]:
         """The server, and what is in it; it goes as an operator lets it go."""
-        with process_server([self.python, "main.py"], **{**self.settings, **settings}) as (process, url):
+        with process_server([self.python, "main.py"], **{**self.settings, **settings}) as (self.process, url):
             yield Library(url)
-            process.stop()
-            assert "Traceback" not in "".join(process.log)
+            self.process.stop()
+            assert "Traceback" not in "".join(self.process.log)
 
     def vectors(self, document_id: str) -> int:
         """How many the store has of it, whatever the database says of the document. Nobody serves meanwhile."""
@@ -155,7 +158,9 @@ def _delete(library: Library, document_id: str) -> None:
 class Halting:
     """An embedding model that halts before its second batch, until it is let go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: Vectors) -> None:
+        self.provider = provider
+        provider.rows = self.rows
         self.halted = threading.Event()
         self.goes_on = threading.Event()
         self._batches = 0
@@ -169,24 +174,75 @@ class Halting:
         return self._words(texts)
 
 
+STORY = "\n\n".join(f"This is the chapter {number} of a long story about a fox." for number in range(150))
+"""Pieces of three batches."""
+QUESTION = "What does the fox do in chapter 7?"
+
+
+@contextlib.contextmanager
+def halfway(deployment: Deployment, **settings: Any) -> Iterator[tuple[Library, Halting, str, str]]:
+    """A document of which one batch of vectors is there and the next is not; and the id of a small one that is ready.
+
+    The first id is that of the small one.
+    """
+    with vectors_server() as provider:
+        model = Halting(provider)
+        given = at(provider, CHUNK_SIZE=100, CHUNK_OVERLAP=0, **settings)
+        with deployment.serving(**given) as library:
+            other = library.add("owl.txt", "The owl sleeps in the barn.")
+            document_id = library.send("fox.txt", STORY)
+            wait_for(model.halted.is_set)
+            yield library, model, other, document_id
+
+
+def found(library: Library) -> set[str]:
+    """The documents that anything at all is found in, of the pieces that a question may have."""
+    answer = library.ask(QUESTION, {"top_k": 50, "min_score": -1})
+    assert answer.last[0] == "done", answer.events
+    return {source["document_id"] for source in sources(answer)}
+
+
 def test_a_document_that_is_deleted_while_it_is_taken_in_leaves_no_vectors(deployment: Deployment) -> None:
     """One batch is there already, and the next comes when the document has gone."""
-    model = Halting()
-    text = "\n\n".join(f"This is the chapter {number} of a long story about a fox." for number in range(120))
-    with vectors_server() as provider:
-        provider.rows = model.rows
-        with deployment.serving(**at(provider, CHUNK_SIZE=100, CHUNK_OVERLAP=0, DOCUMENT_LEASE=30)) as library:
-            other = library.add("owl.txt", "The owl sleeps in the barn.")
-            document_id = library.send("fox.txt", text)
-            wait_for(model.halted.is_set)
-            with httpx.stream("GET", f"{library.url}/documents/{document_id}/events", timeout=60) as watching:
-                lines = watching.iter_lines()
-                assert next(lines) == "event: received"
-                _delete(library, document_id)
-                model.goes_on.set()
-                told = [line for line in lines if line.startswith("event: ")]
-            assert told[-1] == "event: failed"
-            answer = library.ask("What does the fox do in chapter 7?", {"top_k": 50})
-            assert [source["document_id"] for source in sources(answer)] == [other]
+    with halfway(deployment, DOCUMENT_LEASE=30) as (library, model, other, document_id):
+        with httpx.stream("GET", f"{library.url}/documents/{document_id}/events", timeout=60) as watching:
+            lines = watching.iter_lines()
+            assert next(lines) == "event: received"
+            _delete(library, document_id)
+            model.goes_on.set()
+            told = [line for line in lines if line.startswith("event: ")]
+        assert told[-1] == "event: failed"
+        assert found(library) == {other}
     assert deployment.vectors(document_id) == 0
     assert deployment.vectors(other) == 1
+
+
+@pytest.mark.parametrize("deployment", ["sqlite", "chroma server"], indirect=True)
+def test_a_document_that_fails_in_the_middle_takes_no_others_place(deployment: Deployment) -> None:
+    """What was done of it by then is near to the question, and is found by nobody, neither before nor afterwards."""
+    with halfway(deployment, DOCUMENT_LEASE=30) as (library, model, other, document_id):
+        assert found(library) == {other}
+        model.provider.refusals = [(401, {})]
+        model.goes_on.set()
+        assert library.settled(document_id)["state"] == "failed"
+        assert found(library) == {other}
+    assert deployment.vectors(document_id) == 0
+
+
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+def test_where_the_room_ends_in_the_middle_a_document_waits_for_some(deployment: Deployment) -> None:
+    """Half of it is in the store, and never found; when there is room it is taken in whole, and each piece once."""
+    with halfway(deployment) as (library, model, other, document_id):
+        process = deployment.process
+        assert process is not None
+        with full(process):
+            model.goes_on.set()
+            wait_for(lambda: any("a document failed" in line for line in process.log))
+            assert library.get(document_id)["state"] != "ready"
+            assert found(library) == {other}
+            refused = library.upload(("small.txt", b"There is no room for this either."))
+            assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
+        document = library.settled(document_id)
+        assert (document["state"], document["chunks"]) == ("ready", 150)
+        assert found(library) == {document_id}, "which has more than enough to say by now"
+    assert deployment.vectors(document_id) == 150

@@ -204,6 +204,11 @@ async def test_of_those_meant_only_ones_own_that_are_ready_are_selected(document
     waiting = (await added(documents, content=b"4", collections=["a"])).id
     everything = [one, two, three, other, waiting]
     assert await meant(documents, "ann", ids=None, collections=None) is None
+    assert (await documents.claim("w", 9.0, 10, attempts=3)) is not None
+    assert await meant(documents, "ann", ids=None, collections=None) is None
+    await documents.advance(waiting, "w", "splitting", 10.0, media_type="text/plain")
+    assert await meant(documents, "ann", ids=None, collections=None) == sorted([one, two, three]), "it may have vectors"
+    assert await meant(documents, "bob", ids=None, collections=None) is None
     assert await meant(documents, "ann", ids=everything, collections=None) == sorted([one, two, three])
     assert await meant(documents, "ann", ids=None, collections=["a", "c", "c"]) == sorted([one, two])
     assert await meant(documents, "ann", ids=[three], collections=["a"]) == sorted([one, three])
