@@ -171,7 +171,10 @@ _FORM: dict[str, Any] = {
     responses=refusals(*_ADDED),
 )
 async def upload(request: Request) -> Uploaded:
-    """Takes files, and answers at once with their ids. `GET /documents/{id}/events` tells how they are read."""
+    """Takes files, and answers at once with their ids. `GET /documents/{id}/events` tells how they are read.
+
+    The same bytes again are the document that is there. If it had failed, it is read again from the beginning.
+    """
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
     async with form_of(request, files=MAX_FILES) as form:

@@ -43,7 +43,7 @@ _UPLOAD_REFUSALS = (
     response_model=FileOut,
 )
 async def create_file(request: Request) -> FileOut:
-    """Takes a document. The same bytes again are the file that is there."""
+    """Takes a document. The same bytes again are the file that is there, which is read again if it had failed."""
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
     async with form_of(request, files=1) as form:

@@ -42,7 +42,10 @@ class DocumentService:
         self._ingestion.require()
 
     async def add(self, caller: Caller, name: str, content: bytes, collections: Sequence[str]) -> Received:
-        """Put a document into the queue; `too_many_documents` where the caller has as many there as may be."""
+        """Put a document into the queue; `too_many_documents` where the caller has as many there as may be.
+
+        The same bytes are the document that is there, which goes back into the queue if it had failed.
+        """
         from parsing.names import tidy_name  # which takes tables of characters along
 
         self.require()
@@ -51,7 +54,7 @@ class DocumentService:
         document, new = await stores.documents.add(
             caller.id, new_id(), tidy_name(name), content, digest, tuple(collections), time(), limit=self._queued
         )
-        if new:
+        if document.state == "queued":
             self._ingestion.wake()
         return Received(document, known=not new)
 

@@ -37,10 +37,11 @@ class DocumentStore:
         *,
         limit: int,
     ) -> tuple[Document, bool]:
-        """Queue a new document; or, where the owner has these bytes, add the collections to that one, as it is.
+        """Queue a new document; or, where the owner has these bytes, add the collections to that one.
 
-        The second value is whether it is new. `too_many_documents` where `limit` of the owner's are queued already,
-        `invalid_request` where it would be in more than `MAX_COLLECTIONS`.
+        That one stays as it is, unless it has failed: then it is queued again, and its error gone. The second value is
+        whether it is new. `too_many_documents` where `limit` of the owner's are queued already, `invalid_request` where
+        it would be in more than `MAX_COLLECTIONS`.
         """
         new = Document(
             document_id, owner, name, digest, len(content), "queued", now, now, tuple(sorted(set(collections)))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from domain.documents import MAX_COLLECTIONS, Document
 from domain.errors import StreamForgeError
@@ -22,6 +22,12 @@ _SAME = (
     select(*DOCUMENT)
     .where(documents.c.owner == bindparam("owner_"), documents.c.digest == bindparam("digest"))
     .with_for_update()
+)
+_AGAIN = (
+    update(documents)
+    .where(documents.c.id == bindparam("document"))
+    .values(state="queued", code=None, updated=bindparam("moment"), stream_id=None, attempts=0)
+    .returning(*DOCUMENT)
 )
 _WAITING = (
     select(func.count())
@@ -62,21 +68,32 @@ def with_collections(connection: Connection, rows: Sequence[AnyRow]) -> list[Doc
 
 
 def add(connection: Connection, new: Document, content: bytes, limit: int) -> tuple[Document, bool]:
-    """Put it in, or the collections to the one of the same bytes that is there; says whether it is new."""
+    """Put it in, or the collections to the one of the same bytes that is there; says whether it is new.
+
+    One that has failed goes back into the queue, as if it had never been tried.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"owner_": new.owner})  # or two at once would both find room, or nothing
     row = connection.execute(_SAME, {"owner_": new.owner, "digest": new.digest}).one_or_none()
     if row is not None:
         there = with_collections(connection, [row])[0]
         file(connection, there, [name for name in new.collections if name not in there.collections])
+        if there.state == "failed":
+            _admit(connection, new.owner, limit)
+            row = connection.execute(_AGAIN, {"document": there.id, "moment": new.updated}).one()
         return with_collections(connection, [row])[0], False
-    if connection.execute(_WAITING, {"owner_": new.owner}).scalar_one() >= limit:
-        raise StreamForgeError("too_many_documents")
+    _admit(connection, new.owner, limit)
     values = {column.name: getattr(new, column.name) for column in DOCUMENT}
     connection.execute(insert(documents), values | {"attempts": 0})
     connection.execute(insert(contents), {"document_id": new.id, "content": content})
     file(connection, new, new.collections)
     return new, True
+
+
+def _admit(connection: Connection, owner: str, limit: int) -> None:
+    """Refuse one more where so many of the owner's are queued."""
+    if connection.execute(_WAITING, {"owner_": owner}).scalar_one() >= limit:
+        raise StreamForgeError("too_many_documents")
 
 
 def file(connection: Connection, document: Document, names: Sequence[str]) -> None:

@@ -137,6 +137,41 @@ def test_a_provider_that_stays_away_fails_the_document_with_a_sentence(serve: Se
     assert "secret of the provider" not in str(document)
 
 
+@pytest.mark.parametrize("way", ["upload", "text", "openai"])
+def test_bytes_that_failed_are_sent_again_and_read(serve: Serve, provider: Vectors, way: str) -> None:
+    provider.refusals = [(401, {})]
+    library = Library(serve(**at(provider)))
+    text = "The document of the stubborn."
+    document_id = library.send("stubborn.txt", text, "first")
+    assert library.settled(document_id)["state"] == "failed"
+    with frozen(provider):
+        if way == "openai":
+            parts = {"file": ("b.txt", text.encode())}
+            again = library.client.post("/v1/files", files=parts, data={"purpose": "assistants"}).json()
+            assert (again["id"], again["status"], again.get("status_details")) == (document_id, "uploaded", None)
+        else:
+            if way == "upload":
+                (again,) = library.upload(("b.txt", text.encode()), collections=["second"]).json()["items"]
+            else:
+                given = {"text": text, "collections": ["second"]}
+                again = library.client.post("/documents/text", json=given).json()
+            assert (again["id"], again["known"], again["state"]) == (document_id, True, "queued")
+            assert again["collections"] == ["first", "second"]
+            assert not again.keys() & {"code", "error"}
+        wait_for(lambda: len(provider.seen) > 1)
+        assert "error" not in library.get(document_id)
+        with httpx.stream("GET", f"{library.url}/documents/{document_id}/events", timeout=60) as watching:
+            told = watching.iter_lines()
+            assert next(told) == "event: received", "its way begins anew"
+            thaw(provider)
+            rest = list(told)
+    assert "event: failed" not in rest
+    assert library.settled(document_id)["state"] == "ready"
+    assert library.events(document_id)[-1].event == "ready"
+    assert [source["document_id"] for source in sources(library.ask("The document?"))] == [document_id]
+    assert library.upload(("c.txt", text.encode())).json()["items"][0]["state"] == "ready", "and is left as it is"
+
+
 def test_a_document_that_is_deleted_while_it_is_read_leaves_nothing(serve: Serve, provider: Vectors) -> None:
     server = serve(**at(provider, DOCUMENT_LEASE=30))  # its worker has to notice by itself
     library = Library(server)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, text
@@ -100,6 +101,49 @@ async def test_of_many_that_give_the_same_bytes_at_once_one_is_new(documents: Do
     outcomes = await asyncio.gather(*(add() for _ in range(8)))
     assert len({document.id for document, _ in outcomes}) == 1
     assert sum(is_new for _, is_new in outcomes) == 1
+
+
+async def failed(documents: DocumentStore, code: str = "document_crashed") -> Document:
+    """A document that was tried three times, and has failed."""
+    document = await added(documents, collections=["a"])
+    for attempt in range(1, 4):
+        job = await documents.claim("w", 2.0 + attempt, 0.5, attempts=9)
+        assert job is not None
+        assert (job.document.id, job.attempt) == (document.id, attempt)
+    assert await documents.advance(document.id, "w", "parsing", 6.0, stream_id="s" * 32)
+    assert await documents.fail(document.id, "w", code, 7.0)
+    return document
+
+
+async def test_bytes_that_failed_are_queued_anew_by_whoever_sends_them_first(documents: DocumentStore) -> None:
+    """All who send them at once are told of the same document, which is tried as often as a new one."""
+    before = await failed(documents)
+
+    async def again() -> tuple[Document, bool]:
+        return await documents.add("ann", new_id(), "x", b"fish", before.digest, ["b"], 9.0, limit=1)
+
+    outcomes = await asyncio.gather(*(again() for _ in range(8)))
+    assert not any(is_new for _, is_new in outcomes)
+    expected = replace(before, state="queued", updated=9.0, collections=("a", "b"))
+    assert [document for document, _ in outcomes] == [expected] * 8
+    assert await documents.get("ann", before.id) == expected, "without the error, and without its log"
+    job = await documents.claim("v", 10.0, 10, attempts=3)
+    assert job is not None
+    assert (job.document.id, job.attempt, job.content) == (before.id, 1, b"fish")
+    assert not await documents.fail(before.id, "w", "document_crashed", 11.0), "who had it before has it no more"
+    assert (await again())[0].state == "parsing", "and it is left alone while it is read"
+    assert await documents.claim("w", 12.0, 10, attempts=3) is None
+
+
+async def test_bytes_that_failed_wait_in_the_queue_like_any_others(documents: DocumentStore) -> None:
+    before = await failed(documents, "document_broken")
+    await added(documents, content=b"other")
+    with pytest.raises(StreamForgeError) as caught:
+        await added(documents, collections=["b"], limit=1)
+    assert caught.value.code == "too_many_documents"
+    there = await documents.get("ann", before.id)
+    assert there is not None
+    assert (there.state, there.code, there.collections) == ("failed", "document_broken", ("a",))
 
 
 async def test_an_owner_has_so_many_waiting_and_no_more_however_many_come_at_once(documents: DocumentStore) -> None:
