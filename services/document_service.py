@@ -1,6 +1,7 @@
 """Documents as their owners see them. What is another's does not exist."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,11 +87,18 @@ class DocumentService:
         return document, content
 
     async def delete(self, caller: Caller, document_id: str) -> None:
-        """Forget a document, with all that was made of it."""
-        stores = await self._storage.open()
-        if not is_id(document_id) or not await stores.documents.delete(caller.id, document_id):
-            raise StreamForgeError("document_not_found")
+        """Forget a document, with all that was made of it.
+
+        Its vectors first: where they cannot be reached, the document is still there, to be deleted again. Once more
+        afterwards, for whoever works on it may have added some in between.
+        """
+        await self.get(caller, document_id)
         await self._vectors.delete(caller.id, document_id)
+        stores = await self._storage.open()
+        if not await stores.documents.delete(caller.id, document_id):
+            raise StreamForgeError("document_not_found")
+        with contextlib.suppress(StreamForgeError):  # it is gone, and whoever works on it is told so, and does the same
+            await self._vectors.delete(caller.id, document_id)
 
     async def progress(self, caller: Caller, document_id: str) -> tuple[Document, Tail | None]:
         """The document, and the log of its progress where there is one yet, or still.
