@@ -26,7 +26,10 @@ _SAME = (
 _AGAIN = (
     update(documents)
     .where(documents.c.id == bindparam("document"))
-    .values(state="queued", code=None, updated=bindparam("moment"), stream_id=None, attempts=0)
+    .values(
+        dict.fromkeys(("code", "detail", "media_type", "title", "pages", "chunks", "stream_id"))
+        | {"state": "queued", "attempts": 0, "updated": bindparam("moment")}
+    )
     .returning(*DOCUMENT)
 )
 _WAITING = (
