@@ -7,10 +7,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
+from unicodedata import normalize
 
-from domain.documents import Hit, Index, Key, Passage, Retrieval
+from domain.documents import Hit, Index, Key, Passage, Retrieval, Vector
 from domain.errors import StreamForgeError
 from domain.usage import room
+from domain.words import COMMON, words_of
 from services.embedding import Embedding
 from services.storage import Storage
 from stores.vectors.base import VectorStore
@@ -47,31 +49,39 @@ class Retriever:
 
     async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
         """The passages that are nearest to the question, best first, of `tokens` in all at most; perhaps none."""
+        question = normalize("NFC", question)  # as documents are
         stores = await self._storage.open()
         index, ids = await stores.documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
         if index is None or ids == []:  # nothing was ever taken in, or none of what is meant
             return []
-        near, worded = await asyncio.gather(
+        (vector, near), worded = await asyncio.gather(
             self._near(index, owner, question, ids),
             stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
         )
         scores, said = {hit.key: hit.score for hit in near}, set(worded)
+        scores |= await self._vectors.scores(index, owner, vector, said - scores.keys())
+        most = wanted.top_k or self._top_k
+        good = {key for key, score in scores.items() if score >= self._least(wanted, key in said)}
+        far = [key for key in worded if key not in good][:most] if wanted.min_score is None else []
         ranked = fuse(near, worded, self._embedder.words_weight)
-        good = (key for key in ranked if scores.get(key, -1.0) >= self._least(wanted, key in said))
-        found = await stores.documents.passages(owner, list(islice(good, wanted.top_k or self._top_k)))
-        return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in found], tokens)
+        chosen = {*islice((key for key in ranked if key in good), most), *far}
+        found = await stores.documents.passages(owner, [key for key in ranked if key in chosen])
+        kept = [passage for passage in found if passage.key in good or _has_all(passage, question)][:most]
+        return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in kept], tokens)
 
-    async def _near(self, index: Index, owner: str, question: str, ids: Sequence[str] | None) -> list[Hit]:
-        """The passages whose vectors are nearest to the question's, which must be of the same model."""
+    async def _near(
+        self, index: Index, owner: str, question: str, ids: Sequence[str] | None
+    ) -> tuple[Vector, list[Hit]]:
+        """The question's vector, and the passages whose vectors, which must be of the same model, are nearest to it."""
         if index.model != self._embedder.model:
             raise StreamForgeError("index_mismatch")
         vector = await self._embedder.embed_query(question)
         if len(vector) != 4 * index.dimension:
             raise StreamForgeError("index_mismatch")
-        return await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
+        return vector, await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
 
     def _least(self, wanted: Retrieval, worded: bool) -> float:
-        """The cosine that a passage needs. By default one that has the question's words needs half as much."""
+        """The cosine that a passage needs. By default one that has words of the question needs half as much."""
         if wanted.min_score is not None:
             return wanted.min_score
         return self._min_score / 2 if worded else self._min_score
@@ -84,6 +94,12 @@ def fuse(near: Sequence[Hit], worded: Sequence[Key], weight: float = 1.0) -> lis
         for rank, key in enumerate(ranking, 1):
             points[key] = points.get(key, 0.0) + counts / (_RANK + rank)
     return sorted(points, key=lambda key: -points[key])
+
+
+def _has_all(passage: Passage, question: str) -> bool:
+    """Whether all that is asked for is in there: what a serial number means, no model of meaning knows."""
+    words = {word for word in words_of(question) if word not in COMMON}
+    return bool(words) and words <= set(words_of(f"{passage.heading or ''} {passage.text}"))
 
 
 def _within(passages: Sequence[Passage], tokens: int) -> list[Passage]:

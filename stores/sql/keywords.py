@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
 from domain.documents import Key
-from domain.words import UNSPACED, words_of
+from domain.words import COMMON, UNSPACED, words_of
 from stores.sql.document_tables import chunks
 from stores.sql.rows import among
 
@@ -23,15 +23,6 @@ MAX_QUERY = 2_000
 MAX_WORDS = 32
 MAX_FOUND = 2_000
 """Pieces that are ranked, unless every word is in more."""
-
-_STOP = {
-    "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
-    "for", "from", "had", "has", "have", "how", "i", "if", "in", "is", "it", "its", "me", "my", "of", "on", "or",
-    "our", "should", "so", "some", "than", "that", "the", "their", "them", "there", "these", "they", "this",
-    "those", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "why", "will", "with",
-    "would", "you", "your",
-}  # fmt: skip
-"""They are in most pieces, and say nothing. PostgreSQL has a list of its own, for which it changes nothing."""
 
 # SQLite's statements are the driver's own: they take less time than what SQLAlchemy would do about them.
 _HAS_INDEX = "SELECT count(*) FROM sqlite_master WHERE name = 'document_words'"
@@ -86,7 +77,7 @@ def terms(query: str) -> tuple[list[str], list[str]]:
     pairs: dict[str, None] = {}
     for word in words_of(query[:MAX_QUERY]):
         (pairs if UNSPACED.match(word) else words)[word] = None
-    said = [word for word in words if word not in _STOP]
+    said = [word for word in words if word not in COMMON]
     return (said or ([] if pairs else list(words)))[:MAX_WORDS], list(pairs)[:MAX_WORDS]
 
 

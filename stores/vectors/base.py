@@ -8,7 +8,7 @@ whose piece is not there any more is passed over by who asked.
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from domain.documents import Hit, Index, Vector
+from domain.documents import Hit, Index, Key, Vector
 
 
 class VectorStore(Protocol):
@@ -23,6 +23,9 @@ class VectorStore(Protocol):
         self, index: Index, owner: str, vector: Vector, *, document_ids: Collection[str] | None, limit: int
     ) -> list[Hit]:
         """The owner's nearest pieces, best first; with `document_ids` of these documents only, and of none if empty."""
+
+    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+        """The cosines of these pieces of the owner's, some hundred at most: of those whose vectors are there."""
 
     async def delete(self, owner: str, document_id: str) -> None:
         """Forget the document's vectors, in every index."""

@@ -42,6 +42,9 @@ class Collections(Protocol):
     async def query(self, name: str, vector: list[float], where: Where, limit: int) -> list[tuple[str, float]]:
         """Ids and distances, nearest first."""
 
+    async def vectors(self, name: str, ids: list[str], where: Where) -> list[tuple[str, list[float]]]:
+        """Those of these ids of which that is so."""
+
     async def forget(self, name: str, where: Where) -> None:
         """Delete what is so."""
 
@@ -76,6 +79,16 @@ class ChromaVectors:
             found += await self._collections.query(_name(index), _numbers(vector), where, limit)
         found.sort(key=lambda hit: hit[1])
         return [Hit(_key(found_id), max(-1.0, min(1.0, 1 - distance))) for found_id, distance in found[:limit]]
+
+    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+        if not keys:
+            return {}
+        ids, question = [f"{key.document_id}:{key.number}" for key in keys], _numbers(vector)
+        found = await self._collections.vectors(_name(index), ids, {"owner": owner})
+        return {
+            _key(found_id): max(-1.0, min(1.0, sum(a * b for a, b in zip(numbers, question, strict=True))))
+            for found_id, numbers in found
+        }
 
     async def delete(self, owner: str, document_id: str) -> None:
         where = {"$and": [{"owner": owner}, {"document_id": document_id}]}

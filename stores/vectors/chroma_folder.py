@@ -88,6 +88,9 @@ class FolderCollections:
     async def query(self, name: str, vector: list[float], where: Where, limit: int) -> list[tuple[str, float]]:
         return await self._call(self._query, name, vector, where, limit)
 
+    async def vectors(self, name: str, ids: list[str], where: Where) -> list[tuple[str, list[float]]]:
+        return await self._call(self._vectors, name, ids, where)
+
     async def forget(self, name: str, where: Where) -> None:
         await self._call(self._forget, name, where)
 
@@ -112,6 +115,13 @@ class FolderCollections:
             collection = self._client.get_collection(name, embedding_function=None)
             found = collection.query(query_embeddings=[vector], n_results=limit, where=where, include=["distances"])
             return list(zip(found["ids"][0], map(float, found["distances"][0]), strict=True))
+        return []
+
+    def _vectors(self, name: str, ids: list[str], where: Where) -> list[tuple[str, list[float]]]:
+        with contextlib.suppress(self._missing):
+            collection = self._client.get_collection(name, embedding_function=None)
+            found = collection.get(ids=ids, where=where, include=["embeddings"])
+            return [(one, list(map(float, row))) for one, row in zip(found["ids"], found["embeddings"], strict=True)]
         return []
 
     def _forget(self, name: str, where: Where) -> None:

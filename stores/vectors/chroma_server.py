@@ -60,6 +60,10 @@ class ServerCollections:
         found = await self._of(name, "query", body)
         return list(zip(found["ids"][0], map(float, found["distances"][0]), strict=True)) if found else []
 
+    async def vectors(self, name: str, ids: list[str], where: Where) -> list[tuple[str, list[float]]]:
+        found = await self._of(name, "get", {"ids": ids, "where": where, "include": ["embeddings"]})
+        return list(zip(found["ids"], found["embeddings"], strict=True)) if found else []
+
     async def forget(self, name: str, where: Where) -> None:
         await self._of(name, "delete", {"where": where})
 

@@ -15,12 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from domain.documents import Hit, Index, Key, Vector
 from stores.sql.database import Database
 from stores.sql.failures import reason_of
+from stores.sql.rows import AnyRow
 from stores.sql.schema import SchemaError
 
 _LOCK = 0x56_65_63_74_6F_72  # any number that no other program takes: "Vector"
 _BATCH = 200
 """Vectors that are sent at a time: the event loop makes them ready."""
 _DROPPED_AT_ONCE = 5_000
+_OTHER_LENGTH = "the question's vector has another length than those of the index"
 
 _PREPARED = text(
     "SELECT to_regclass('document_vectors') IS NOT NULL "
@@ -47,14 +49,19 @@ _ADD = text(
     "(:document, :owner, :model, :dimension, :number, CAST(CAST(:vector AS real[]) AS vector)) "
     "ON CONFLICT (document_id, model, dimension, number) DO UPDATE SET vector = excluded.vector"
 )
-_SEARCH = (
+_SCORED = (
     "SELECT document_id, number, -(vector <#> question) AS score "
     "FROM document_vectors, (SELECT CAST(CAST(:vector AS real[]) AS vector) AS question) AS asked "
     "WHERE owner = :owner AND model = :model AND dimension = :dimension {only} "
-    "ORDER BY score DESC, document_id, number LIMIT :most"
 )
+_SEARCH = f"{_SCORED}ORDER BY score DESC, document_id, number LIMIT :most"
 _ALL = text(_SEARCH.format(only=""))
 _ONLY = text(_SEARCH.format(only="AND document_id = ANY(CAST(:ids AS text[]))"))
+_THESE = text(
+    _SCORED.format(
+        only="AND (document_id, number) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:numbers AS integer[])))"
+    )
+)
 _DELETE = text("DELETE FROM document_vectors WHERE document_id = :document AND owner = :owner")
 _DROP = text(
     "DELETE FROM document_vectors WHERE ctid = ANY(ARRAY(SELECT ctid FROM document_vectors "
@@ -109,7 +116,7 @@ class PgVectors:
     ) -> list[Hit]:
         """The owner's nearest pieces; every one is compared."""
         if len(vector) != 4 * index.dimension:
-            raise ValueError("the question's vector has another length than those of the index")
+            raise ValueError(_OTHER_LENGTH)
         if limit < 1 or (document_ids is not None and not document_ids):
             return []
         await self.prepare()
@@ -121,7 +128,21 @@ class PgVectors:
             values["ids"] = list(document_ids)
         query = _ALL if document_ids is None else _ONLY
         rows = await self._database.read(lambda connection: connection.execute(query, values).all())
-        return [Hit(Key(row.document_id, row.number), min(max(row.score, -1.0), 1.0)) for row in rows]
+        return [_hit(row) for row in rows]
+
+    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+        """The cosines of these pieces."""
+        if len(vector) != 4 * index.dimension:
+            raise ValueError(_OTHER_LENGTH)
+        if not keys:
+            return {}
+        await self.prepare()
+        values = {
+            "owner": owner, "model": index.model, "dimension": index.dimension, "vector": _numbers(vector),
+            "ids": [key.document_id for key in keys], "numbers": [key.number for key in keys],
+        }  # fmt: skip
+        rows = await self._database.read(lambda connection: connection.execute(_THESE, values).all())
+        return {hit.key: hit.score for hit in map(_hit, rows)}
 
     async def delete(self, owner: str, document_id: str) -> None:
         """Forget the document's vectors; deleting the document itself does so too."""
@@ -148,6 +169,10 @@ def _prepare(connection: Connection) -> None:
 
 def _dropped(connection: Connection, values: dict[str, object]) -> int:
     return connection.execute(_DROP, values).rowcount
+
+
+def _hit(row: AnyRow) -> Hit:
+    return Hit(Key(row.document_id, row.number), min(max(row.score, -1.0), 1.0))
 
 
 def _numbers(vector: Vector) -> list[float]:

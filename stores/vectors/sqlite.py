@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select, text
 from sqlalchemy.dialects.sqlite import insert
 
-from domain.documents import Hit, Index, Vector
+from domain.documents import Hit, Index, Key, Vector
 from stores.sql.database import Database
 from stores.sql.document_tables import documents, vectors, vectors_gone
 from stores.vectors.blocks import Block, merged
@@ -26,6 +26,7 @@ from stores.vectors.blocks import Block, merged
 KEPT = 128 * 1024 * 1024
 """Bytes of vectors that are kept in memory, of all owners together."""
 
+_OTHER_LENGTH = "the question's vector has another length than those of the index"
 _AT_ONCE = 2_000
 """Vectors that are read at a time."""
 _DROPPED_AT_ONCE = 5_000
@@ -47,6 +48,11 @@ _ROWS = (  # in the driver's own types, which cost less
 )
 _ALL = text(_ROWS.format(only=""))
 _ONLY = text(_ROWS.format(only="AND document_id IN (SELECT value FROM json_each(:ids))"))
+_THESE = text(
+    "SELECT document_id, number, vector FROM json_each(:keys) AS key CROSS JOIN document_vectors "
+    "ON document_id = json_extract(key.value, '$[0]') AND model = :model_ AND dimension = :dimension_ "
+    "AND number = json_extract(key.value, '$[1]') WHERE owner = :owner_"
+)
 _THERE = select(documents.c.id).where(documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
 _ADD = insert(vectors).prefix_with("OR REPLACE")
 _DELETE = delete(vectors).where(vectors.c.document_id == bindparam("document"), vectors.c.owner == bindparam("owner_"))
@@ -91,12 +97,28 @@ class SqliteVectors:
     ) -> list[Hit]:
         """The owner's nearest pieces; every one is compared."""
         if len(vector) != 4 * index.dimension:
-            raise ValueError("the question's vector has another length than those of the index")
+            raise ValueError(_OTHER_LENGTH)
         if limit < 1 or (document_ids is not None and not document_ids):
             return []
         return await self._database.read(
             partial(self._search, index=index, owner=owner, vector=vector, document_ids=document_ids, limit=limit)
         )
+
+    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+        """The cosines of these pieces."""
+        if len(vector) != 4 * index.dimension:
+            raise ValueError(_OTHER_LENGTH)
+        values = _values(index, owner) | {"keys": json.dumps([(key.document_id, key.number) for key in keys])}
+
+        def scores(connection: Connection) -> dict[Key, float]:
+            import numpy as np
+
+            rows = connection.execute(_THESE, values).all()
+            matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4").reshape(-1, index.dimension)
+            cosines = np.einsum("ij,j->i", matrix, np.frombuffer(vector, dtype="<f4")).clip(-1, 1).tolist()
+            return {Key(row.document_id, row.number): score for row, score in zip(rows, cosines, strict=True)}
+
+        return await self._database.read(scores) if keys else {}
 
     def _search(
         self,

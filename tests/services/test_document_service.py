@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from domain.callers import LOCAL
-from domain.documents import Hit, Index, Vector
+from domain.documents import Hit, Index, Key, Vector
 from domain.errors import StreamForgeError
 from services.document_service import DocumentService
 from services.storage import Storage
@@ -30,6 +30,9 @@ class Elsewhere:
     async def search(
         self, index: Index, owner: str, vector: Vector, *, document_ids: Collection[str] | None, limit: int
     ) -> list[Hit]:
+        raise NotImplementedError
+
+    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
         raise NotImplementedError
 
     async def delete(self, owner: str, document_id: str) -> None:

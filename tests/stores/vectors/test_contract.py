@@ -79,6 +79,25 @@ async def test_only_the_documents_meant_are_searched(place: Place) -> None:
         assert len(await found([*(new_id() for _ in range(2_000)), ids[0]])) == 2
 
 
+async def test_pieces_that_are_named_are_scored_if_they_are_ones_own(place: Place) -> None:
+    one, other = new_id(), new_id()
+    await place.know("ann", one)
+    await place.know("bob", other)
+    async with place.open() as store:
+        mine, foreign = [Key(one, number) for number in range(3)], Key(other, 0)
+        assert await store.scores(INDEX, "ann", EAST, mine) == {}, "nothing is there yet"
+        await store.add(INDEX, "ann", one, [EAST, unit(-1, 0, 0), NORTH_EAST])
+        await store.add(INDEX, "bob", other, [EAST])
+        scores = await store.scores(INDEX, "ann", EAST, [*mine[1:], foreign, Key(one, 9), Key(new_id(), 0)])
+        assert scores == pytest.approx({mine[1]: -1, mine[2]: 0.5**0.5}, abs=1e-6)
+        assert all(-1 <= score <= 1 for score in scores.values())
+        assert await store.scores(INDEX, "bob", EAST, [foreign, *mine]) == pytest.approx({foreign: 1}, abs=1e-6)
+        assert await store.scores(Index("other", 3), "ann", EAST, mine) == {}
+        assert await store.scores(INDEX, "ann", EAST, []) == {}
+        await store.delete("ann", one)
+        assert await store.scores(INDEX, "ann", EAST, mine) == {}
+
+
 async def test_parts_are_added_in_any_order_and_written_over(place: Place) -> None:
     document_id = new_id()
     await place.know("ann", document_id)
