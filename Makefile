@@ -6,7 +6,7 @@ LLM := .venv-llm
 CHROMA := .venv-chroma
 BIN := $(VENV)/bin
 # Most tests wait rather than compute. A file's tests stay together, for what they share is made once in each process.
-TESTS ?= -n 4 --dist loadfile --no-loadscope-reorder --durations=25
+TESTS ?= -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 CODE := main.py config domain wires routers services chains parsing stores cli demo tests benchmarks
 
 .PHONY: run demo dev providers documents minilm chroma test lint check bench lock clean
