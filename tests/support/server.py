@@ -102,7 +102,11 @@ class Process:
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
         env = {**kept, "PYTHONUNBUFFERED": "1", "DATA_DIR": str(fresh_folder()), **env}
-        self.popen = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+        # A group of its own, so that nobody whom it started outlives it: he would hold the log open, and us up.
+        group = None if sys.platform == "win32" else 0
+        self.popen = subprocess.Popen(
+            command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, process_group=group
+        )
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._drain, daemon=True)
@@ -138,9 +142,12 @@ class Process:
         return self.popen.wait(timeout=seconds)
 
     def close(self) -> None:
-        """Make sure that it is gone."""
-        if self.popen.poll() is None:
+        """Make sure that it is gone, with all whom it started."""
+        if sys.platform == "win32":
             self.popen.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait(timeout=10)
         self._reader.join(timeout=10)
         assert self.popen.stderr is not None
