@@ -60,7 +60,7 @@ def parts_of(answer: httpx.Response) -> list[dict[str, Any]]:
 
 async def asked(part: Part) -> None:
     """Returns when the model has been asked."""
-    await until(lambda: part.asked > 0)
+    await until(lambda: part.asked > 0, seconds=30)
 
 
 async def test_an_answer_is_read_again_and_posted_again_on_another_replica(

@@ -88,7 +88,7 @@ async def test_no_word_is_lost_or_doubled_while_both_are_restarted(
             clients = [Client(told, url, number) for number in range(CLIENTS)]
             enough = asyncio.Event()
             talks = [asyncio.create_task(client.talk(enough)) for client in clients]
-            await until(lambda: all(client.answers for client in clients), 20)
+            await until(lambda: all(client.answers for client in clients), 60)
             old = list(made.all)
             for replica, port in zip(old, ports, strict=True):
                 await restart(made, replica, port)
@@ -102,9 +102,9 @@ async def test_no_word_is_lost_or_doubled_while_both_are_restarted(
             refused = Counter(status for client in clients for status in client.refused)
             assert refused.total() < MOST_REFUSED[kind], f"new streams were sent to who was to leave: {refused}"
             for replica in made.all[:3]:  # the last one came when nobody asked any more
-                assert len(replica.told("stream ended")) > CLIENTS / 8, "each had its part"
+                assert len(replica.told("stream ended")) > CLIENTS / 20, "each had its part"
             for replica in old:
-                assert replica.told("draining")[0]["streams"] > CLIENTS / 8
+                assert replica.told("draining")[0]["streams"] > CLIENTS / 20
             await told.check(made.all[-1].url, made.live)
         made.leave()
 
@@ -119,7 +119,7 @@ def reverse_proxy_of(made: Replicas, kind: str, port: int, ports: tuple[int, int
 async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once(
     valkey: RedisServer, folder: Path
 ) -> None:
-    text = " ".join(f"word{number}" for number in range(80))  # longer than it takes to send them away
+    text = " ".join(f"word{number}" for number in range(160))  # longer than it takes to send them away
     with replicas(folder, valkey, **{**SETTINGS, "SIMULATED_TEXT": text}) as made:
         here, there = made.start(2)
         async with history() as told:
