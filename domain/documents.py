@@ -1,7 +1,7 @@
 """Documents: what an owner has given us to know, the pieces that it is cut into, and what is found in them."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from domain.errors import ERRORS
 
@@ -104,16 +104,14 @@ class Chunk:
     heading: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """Which piece of which document."""
 
     document_id: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A piece that is near a question; `score` is the cosine of their angle, -1 to 1."""
 
     key: Key

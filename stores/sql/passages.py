@@ -76,13 +76,11 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     """Those of the owner's pieces that exist, in the order of the keys."""
     if not keys:
         return []
-    ids, numbers = [key.document_id for key in keys], [key.number for key in keys]
     if connection.dialect.name == "sqlite":
-        rows = connection.execute(
-            _PASSAGES_IN_SQLITE, {"owner": owner, "keys": json.dumps(list(zip(ids, numbers, strict=True)))}
-        )
+        rows = connection.execute(_PASSAGES_IN_SQLITE, {"owner": owner, "keys": json.dumps(keys)})
     else:
-        rows = connection.execute(_PASSAGES_IN_POSTGRESQL, {"owner": owner, "ids": ids, "numbers": numbers})
+        ids, numbers = zip(*keys, strict=True)
+        rows = connection.execute(_PASSAGES_IN_POSTGRESQL, {"owner": owner, "ids": list(ids), "numbers": list(numbers)})
     found = {Key(row[0], row[1]): row for row in rows}
     return [_passage(key, found[key]) for key in keys if key in found]
 

@@ -108,7 +108,7 @@ class SqliteVectors:
         """The cosines of these pieces."""
         if len(vector) != 4 * index.dimension:
             raise ValueError(_OTHER_LENGTH)
-        values = _values(index, owner) | {"keys": json.dumps([(key.document_id, key.number) for key in keys])}
+        values = _values(index, owner) | {"keys": json.dumps(list(keys))}
 
         def scores(connection: Connection) -> dict[Key, float]:
             import numpy as np
