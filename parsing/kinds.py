@@ -42,7 +42,7 @@ def binary_kind(content: bytes) -> Literal["pdf", "zip"] | None:
 
 
 # An element that only a whole document begins with, and those that Markdown may begin with as well.
-_PROLOGUE = re.compile(r"(?:\s|<!--.{0,20000}?-->|<\?xml.{0,500}?\?>)*", re.S)
+_PROLOGUE = re.compile(r"(?:\s++|<!--.{0,20000}?-->|<\?xml.{0,500}?\?>)*+", re.S)
 _DOCUMENT = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.I)
 _FRAGMENT = re.compile(
     r"<(?:article|main|section|div|p|h[1-6]|table|ul|ol|title|meta|style|script|span|a|b)\b[^<]*>", re.I

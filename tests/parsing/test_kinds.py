@@ -1,6 +1,7 @@
 """What a document is, is told from its content."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -35,6 +36,16 @@ def test_the_name_decides_where_both_are_possible() -> None:
     assert text_kind(script, "notes")[0] == "text/plain"
     assert text_kind('<div align="center">\n\n# Name\n\n</div>', "README.md")[0] == "text/markdown"
     assert text_kind('<div align="center"><p>Name</p></div>', "part.html")[0] == "text/html"
+
+
+def test_millions_of_blank_lines_take_no_memory_to_look_past() -> None:
+    text = "\n" * 5_000_000 + HTML
+    tracemalloc.start()
+    try:
+        assert text_kind(text, "a")[0] == "text/html"
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_table_is_told_from_a_poem() -> None:
