@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 from starlette import formparsers
-from starlette.datastructures import FormData, Headers
+from starlette.datastructures import FormData, Headers, UploadFile
 
 from domain.documents import Document
 from domain.errors import StreamForgeError
@@ -52,6 +52,12 @@ async def form_of(request: Request, *, files: int) -> AsyncIterator[FormData]:
         yield form
     finally:
         await form.close()
+
+
+def name_of(file: UploadFile) -> str:
+    """What it is called: quotes and line ends are written as in HTML forms (HTML Living Standard, 4.10.22.8)."""
+    name = file.filename or ""
+    return name.replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
 
 
 def download(document: Document, content: bytes) -> Response:

@@ -266,6 +266,15 @@ def test_odd_names_are_tidied_and_are_no_paths(library: Library, name: str) -> N
     library.client.delete(f"/documents/{item['id']}")
 
 
+@pytest.mark.parametrize("way", ["/documents/upload", "/v1/files"])
+def test_a_name_with_quotes_is_the_same_after_its_way_through_a_form(library: Library, way: str) -> None:
+    file = {"file": ('the "blue" one.txt', f"Blue, by way of {way}.".encode())}
+    answer = library.client.post(way, files=file, data={"purpose": "assistants"} if way == "/v1/files" else {})
+    document_id = answer.json()["id"] if way == "/v1/files" else answer.json()["items"][0]["id"]
+    assert library.get(document_id)["name"] == 'the "blue" one.txt'
+    library.client.delete(f"/documents/{document_id}")
+
+
 def test_every_wire_carries_the_sources(library: Library, shelf: dict[str, str]) -> None:
     body = {"message": "What was the heron of the lighthouse keeper called?", "documents": {"top_k": 1}}
 
