@@ -98,6 +98,8 @@ class DocumentStore:
 
     async def expire(self, now: float, *, attempts: int) -> Sequence[Document]:
         """Fail the documents that `attempts` workers were lost with, as `claim` does, and answer which they are."""
+        if not await self._database.read(partial(ingestion.hopeless, now=now, attempts=attempts)):
+            return []
         return await self._database.write(partial(ingestion.expire, now=now, attempts=attempts))
 
     async def renew(self, document_id: str, worker: str, now: float, lease: float) -> bool:

@@ -29,15 +29,10 @@ _FREE = {"worker": None, "lease": None}
 
 _LOOK = select(documents.c.id).where(*_CLAIMABLE).limit(1)
 _PENDING = select(documents.c.id).where(_UNFINISHED).limit(1)
+_HOPELESS = select(documents.c.id).where(_UNFINISHED, _OVERDUE, documents.c.attempts >= bindparam("most"))
 _CRASHED = (
     update(documents)
-    .where(
-        documents.c.id.in_(
-            select(documents.c.id)
-            .where(_UNFINISHED, _OVERDUE, documents.c.attempts >= bindparam("most"))
-            .with_for_update(skip_locked=True)
-        )
-    )
+    .where(documents.c.id.in_(_HOPELESS.with_for_update(skip_locked=True)))
     .values(state="failed", code="document_crashed", updated=bindparam("moment"), **_FREE)
     .returning(*DOCUMENT)
 )
@@ -93,6 +88,11 @@ def pending(connection: Connection) -> bool:
 def waits(connection: Connection, now: float) -> bool:
     """Whether there is something to claim."""
     return connection.execute(_LOOK, {"moment": now}).first() is not None
+
+
+def hopeless(connection: Connection, now: float, attempts: int) -> bool:
+    """Whether so many workers were lost with some document."""
+    return connection.execute(_HOPELESS.limit(1), {"moment": now, "most": attempts}).first() is not None
 
 
 def expire(connection: Connection, now: float, attempts: int) -> list[Document]:

@@ -114,6 +114,26 @@ def test_a_server_that_ends_in_the_middle_goes_on_with_it_at_its_next_start(
         assert rows(tmp_path / "streamforge.db", "document_vectors") == 2
 
 
+def test_a_document_that_three_servers_were_lost_with_is_given_up_with_its_vectors(
+    provider: Vectors, tmp_path: Path
+) -> None:
+    settings = at(provider, DATA_DIR=tmp_path, DRAIN_TIMEOUT=0)
+    with process_server(**settings) as (process, url), frozen(provider):
+        document_id = Library(url).send("fatal.txt", "The document that is too much for them.")
+        wait_for(lambda: provider.seen)
+        process.stop(signal.SIGKILL)
+    with closing(sqlite3.connect(tmp_path / "streamforge.db")) as connection, connection:
+        connection.execute("UPDATE documents SET attempts = 3")
+        connection.execute(
+            "INSERT INTO document_vectors (document_id, owner, model, dimension, number, vector) "
+            "VALUES (?, 'local', 'm', 1, 0, zeroblob(4))",
+            (document_id,),
+        )
+    with process_server(**settings) as (_, url):
+        assert Library(url).settled(document_id)["code"] == "document_crashed"
+        wait_for(lambda: rows(tmp_path / "streamforge.db", "document_vectors") == 0)
+
+
 def test_a_provider_that_is_away_is_asked_again_and_nobody_is_told_of_a_failure(
     serve: Serve, provider: Vectors
 ) -> None:
