@@ -7,14 +7,14 @@ from time import perf_counter
 
 from benchmarks.retrieval.questions import Question
 from chains.embeddings import Embedder, words_weight
-from domain.documents import Index, Key
+from domain.documents import Index
+from services.retrieval import fuse
 from stores.sql.documents import DocumentStore
 from stores.vectors.base import VectorStore
 
 OWNER = "benchmark"
 DEPTH = 50
 """Passages of each way that are joined."""
-RRF = 60
 
 WAYS = ("keyword", "vector", "hybrid")
 
@@ -26,15 +26,6 @@ class Figures:
     recall: float
     mrr: float
     p50_ms: float
-
-
-def fused(near: Sequence[Key], words: Sequence[Key], weight: float) -> list[Key]:
-    """Reciprocal rank fusion, in which `words` have this weight."""
-    scores: dict[Key, float] = {}
-    for keys, share in ((near, 1.0), (words, weight)):
-        for rank, key in enumerate(keys, 1):
-            scores[key] = scores.get(key, 0) + share / (RRF + rank)
-    return sorted(scores, key=lambda key: -scores[key])
 
 
 async def measure(
@@ -54,7 +45,7 @@ async def measure(
         for way, keys, seconds in (
             ("keyword", words, between - start),
             ("vector", near, end - between),
-            ("hybrid", fused(near, words, words_weight(index.model)), end - start),
+            ("hybrid", fuse(hits, words, words_weight(index.model)), end - start),
         ):
             ranks[way].append(next((rank for rank, key in enumerate(keys[:10], 1) if key in question.answers), 0))
             times[way].append(seconds)
