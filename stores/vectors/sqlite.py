@@ -15,8 +15,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from domain.documents import Hit, Index, Key, Vector
 from stores.sql.database import Database
@@ -54,8 +53,10 @@ _THESE = text(
     "AND number = json_extract(key.value, '$[1]') WHERE owner = :owner_"
 )
 _THERE = select(documents.c.id).where(documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
-_ADD = insert(vectors).prefix_with("OR REPLACE")
+_ADD = insert(vectors)
 _DELETE = delete(vectors).where(vectors.c.document_id == bindparam("document"), vectors.c.owner == bindparam("owner_"))
+_BEFORE = _DELETE.where(*_OF[1:], vectors.c.number.between(bindparam("first"), bindparam("last")))
+"""Those that are written over. Were they replaced, no trigger would count that they went."""
 _SOME = select(vectors.c.seq).where(*_OF[1:]).limit(_DROPPED_AT_ONCE)
 _DROP = delete(vectors).where(vectors.c.seq.in_(_SOME))
 
@@ -88,6 +89,8 @@ class SqliteVectors:
         def add(connection: Connection) -> None:
             there = connection.execute(_THERE, {"document": document_id, "owner_": owner}).first() is not None
             if there and rows:
+                written_over = {"document": document_id, "first": first, "last": first + len(rows) - 1}
+                connection.execute(_BEFORE, _values(index, owner) | written_over)
                 connection.execute(_ADD, rows)
 
         await self._database.write(add)
@@ -188,7 +191,7 @@ def _whole(connection: Connection, index: Index, owner: str, known: Block | None
 
     if known is not None:
         old = connection.execute(_OLD, _values(index, owner) | {"last": known.last}).scalar_one()
-        known = known if old == len(known.ids) else None  # something went, or was replaced, of which no trigger knows
+        known = known if old == len(known.ids) else None  # something went
     start = [known] if known is not None else [Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
     parts = start + list(_blocks(connection, index, owner, last=start[0].last))
     ids = [document_id for part in parts for document_id in part.ids]

@@ -1,22 +1,60 @@
 """What SQLite's store keeps in memory is what is in the file, whoever wrote it, and no more than it may be."""
 
+import asyncio
 import random
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
+from sqlalchemy import Connection, Executable
 
 from domain.documents import Index, Key, Vector
 from domain.messages import new_id
-from stores.sql.database import open_database
+from stores.sql.database import Database, open_database
 from stores.vectors.pgvector import PgVectors
 from stores.vectors.sqlite import SqliteVectors
 from tests.stores.vectors.places import SqlPlace, as_vectors, random_matrix, unit
 from tests.support.server import ROOT
 
 INDEX = Index("m", 4)
+T = TypeVar("T")
+
+
+class Interrupted:
+    """A database in which something may happen between what is asked of the vectors there and their reading."""
+
+    def __init__(self, database: Database) -> None:
+        self.dialect = database.dialect
+        self.write = database.write
+        self.close = database.close
+        self.happens: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._database = database
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            while self.happens:
+                asyncio.run_coroutine_threadsafe(self.happens.pop()(), loop).result(20)
+
+        return await self._database.read(lambda connection: work(cast(Connection, _Statements(connection, interrupt))))
+
+
+class _Statements:
+    """A connection that tells when vectors are about to be read."""
+
+    def __init__(self, connection: Connection, reads: Callable[[], None]) -> None:
+        self._connection = connection
+        self._reads = reads
+
+    def execute(self, statement: Executable, *values: Any) -> Any:
+        if "ORDER BY seq" in str(statement):
+            self._reads()
+        return self._connection.execute(statement, *values)
 
 
 @pytest.fixture
@@ -59,6 +97,27 @@ async def test_after_any_changes_by_two_the_answer_is_that_of_a_plain_list(place
             expected = sorted(scores, key=lambda key: -scores[key])[:5]
             assert [hit.key for hit in hits] == expected
             assert [hit.score for hit in hits] == pytest.approx([scores[key] for key in expected], abs=1e-5)
+
+
+async def test_what_is_written_over_while_it_is_read_is_not_kept_beside_what_it_was(place: SqlPlace) -> None:
+    document_id = new_id()
+    await place.know("ann", document_id)
+    before, after = unit(1, 0, 0, 0), unit(0, 1, 0, 0)
+
+    async def found(store: SqliteVectors) -> list[tuple[int, float]]:
+        hits = await store.search(INDEX, "ann", before, document_ids=None, limit=9)
+        return [(hit.key.number, hit.score) for hit in hits]
+
+    async with open_database(place.url) as database:
+        interrupted = Interrupted(database)
+        store, writer = SqliteVectors(interrupted), SqliteVectors(database)
+        await writer.add(INDEX, "ann", document_id, [before] * 2)
+        assert await found(store) == [(0, 1), (1, 1)]
+        await writer.add(INDEX, "ann", document_id, [before], first=2)
+        interrupted.happens.append(lambda: writer.add(INDEX, "ann", document_id, [after] * 2))
+        await found(store)
+        assert not interrupted.happens
+        assert await found(store) == [(2, 1), (0, 0), (1, 0)]
 
 
 async def test_more_than_is_read_at_a_time_is_found_too(place: SqlPlace) -> None:
