@@ -110,8 +110,10 @@ async def failed(documents: DocumentStore, code: str = "document_crashed") -> Do
         job = await documents.claim("w", 2.0 + attempt, 0.5, attempts=9)
         assert job is not None
         assert (job.document.id, job.attempt) == (document.id, attempt)
-    assert await documents.advance(document.id, "w", "parsing", 6.0, stream_id="s" * 32)
-    assert await documents.fail(document.id, "w", code, 7.0)
+    assert await documents.advance(
+        document.id, "w", "embedding", 6.0, media_type="text/plain", title="T", pages=7, stream_id="s" * 32
+    )
+    assert await documents.fail(document.id, "w", code, 7.0, detail="It is torn.")
     return document
 
 
@@ -126,7 +128,7 @@ async def test_bytes_that_failed_are_queued_anew_by_whoever_sends_them_first(doc
     assert not any(is_new for _, is_new in outcomes)
     expected = replace(before, state="queued", updated=9.0, collections=("a", "b"))
     assert [document for document, _ in outcomes] == [expected] * 8
-    assert await documents.get("ann", before.id) == expected, "without the error, and without its log"
+    assert await documents.get("ann", before.id) == expected, "nothing is known of it but what was given"
     job = await documents.claim("v", 10.0, 10, attempts=3)
     assert job is not None
     assert (job.document.id, job.attempt, job.content) == (before.id, 1, b"fish")
