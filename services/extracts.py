@@ -12,6 +12,8 @@ NOTHING_FOUND = "I found nothing about this in the documents."
 _MOST_PASSAGES = 3
 _MOST_CHARS = 300
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n{2,}")
+_WITHOUT_SPACE = ("。", "！", "？")
+"""What another sentence follows at once."""
 
 
 def extract(question: str, passages: Sequence[Passage]) -> str:
@@ -30,7 +32,7 @@ def _best(question: str, text: str) -> str:
     for sentence in sentences[first + 1 :]:
         if len(quote) + len(sentence) >= _MOST_CHARS:
             break
-        quote += f" {sentence}"
+        quote += sentence if quote.endswith(_WITHOUT_SPACE) else f" {sentence}"
     quote = _unmarked(quote)
     return quote if len(quote) <= _MOST_CHARS else f"{quote[: _MOST_CHARS - 1].rsplit(' ', 1)[0]}\u2026"
 

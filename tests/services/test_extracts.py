@@ -24,6 +24,13 @@ def test_the_quote_begins_with_the_sentence_that_is_asked_for(question: str, tex
     assert extract(question, [passage(text)]).startswith(f"“{begins}")
 
 
+@pytest.mark.parametrize(
+    "text", ["灯台は高い。海は広い！見えるか？はい。", "Peas climb. A fence helps!  It stands.", "一。Two. 三。"]
+)
+def test_sentences_that_follow_are_quoted_as_they_stand(text: str) -> None:
+    assert extract("?", [passage(text)]) == f"“{' '.join(text.split())}” [1]"
+
+
 @pytest.mark.parametrize("own", ["[2]", "[[1]2]", "[1,  2]", "[1,\n\n2]", "[2[1[1]]]", "[[2],\n2]"])
 def test_a_documents_own_references_become_none_of_the_answers(own: str) -> None:
     answer = extract("Who keeps the heron?", [passage(f"Ines keeps the heron {own} at home."), passage("Peas.")])
