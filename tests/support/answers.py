@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.server import LiveServer
+from tests.support.server import WITHOUT_PROXIES, LiveServer
 from tests.support.sse import parse
 
 
@@ -60,7 +60,7 @@ def ask(server: LiveServer | str, message: str = "hello", timeout: float = 60, *
     """Post a message to a server, or to its URL, and hear the whole answer."""
     body = {"message": message, **fields}
     url = server if isinstance(server, str) else server.url
-    return heard(httpx.post(f"{url}/chat?format=events", json=body, timeout=timeout))
+    return heard(httpx.post(f"{url}/chat?format=events", json=body, timeout=timeout, **WITHOUT_PROXIES))
 
 
 def heard(response: httpx.Response) -> Heard:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.server import LiveServer
+from tests.support.server import WITHOUT_PROXIES, LiveServer
 from tests.support.sse import parse
 
 WEATHER: dict[str, Any] = {
@@ -70,7 +70,7 @@ def post(server: LiveServer | str, *, headers: dict[str, str] | None = None, **f
     """A request as it is; the conversation is by default one word long."""
     url = server if isinstance(server, str) else server.url
     body = {"messages": [{"role": "user", "content": "hello"}], **fields}
-    return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+    return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=60, **WITHOUT_PROXIES)
 
 
 def complete(server: LiveServer | str, **fields: Any) -> Completed:

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.server import WITHOUT_PROXIES
+
 _BEGINS_A_CALL = {"44": 5}  # the token of "<", and how much likelier
 
 
@@ -38,7 +40,7 @@ class _Connection(BaseHTTPRequestHandler):
         url = f"{self.server.target}{self.path}"
         with (
             contextlib.suppress(OSError),  # who asked has left
-            httpx.stream("POST", url, json=body, headers=key, timeout=120) as answer,
+            httpx.stream("POST", url, json=body, headers=key, timeout=120, **WITHOUT_PROXIES) as answer,
         ):
             self.send_response(answer.status_code)
             self.send_header("content-type", answer.headers["content-type"])

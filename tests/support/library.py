@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tests.support.answers import Heard, heard
-from tests.support.server import LiveServer, wait_for
+from tests.support.server import WITHOUT_PROXIES, LiveServer, wait_for
 from tests.support.sse import Message, parse
 
 SETTLED = ("ready", "failed")
@@ -23,7 +23,7 @@ class Client:
     def request(self, method: str, path: str, headers: dict[str, str] | None = None, **given: Any) -> httpx.Response:
         """One request."""
         headers = {**self._headers, **(headers or {})}
-        return httpx.request(method, f"{self._url}{path}", headers=headers, timeout=60, **given)
+        return httpx.request(method, f"{self._url}{path}", headers=headers, timeout=60, **WITHOUT_PROXIES, **given)
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         return self.request("GET", path, **given)

@@ -52,7 +52,8 @@ class Replica:
         code = self.process.stop()
         log = "".join(self.process.log)
         assert code in (-signal.SIGTERM, 128 + signal.SIGTERM), log
-        assert [record["streams"] for record in self.told("draining")] == [0], "streams are left"
+        left = [record["streams"] for record in self.told("draining")]
+        assert left == [0], f"streams are left: {left}"
         for trouble in ("Traceback", "Task was destroyed", "never retrieved"):
             assert trouble not in log, log
         errors = [record for record in self._records() if record.get("level") in ("error", "critical")]

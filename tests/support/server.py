@@ -8,6 +8,7 @@ import queue
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,10 @@ def live_server(settings: Settings) -> Iterator[LiveServer]:
         assert not thread.is_alive(), "the server did not stop"
 
 
+WITHOUT_PROXIES: dict[str, Any] = {"trust_env": False, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
+"""For `httpx`, where a test sets proxies for the server: they are not ours. It would read certificates, too."""
+
+
 class Process:
     """A server as its own process. Its log is read by a thread, line by line, and kept."""
 
@@ -136,10 +141,12 @@ class Process:
         raise AssertionError(f"no {event!r} in the log: {''.join(self.log)}")
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
-        """Send a signal and wait; answers the exit code."""
+        """Send a signal and wait; answers the exit code. Then the log is whole, if nobody else holds it open."""
         if self.popen.poll() is None:
             self.popen.send_signal(number)
-        return self.popen.wait(timeout=seconds)
+        code = self.popen.wait(timeout=seconds)
+        self._reader.join(timeout=5)
+        return code
 
     def close(self) -> None:
         """Make sure that it is gone, with all whom it started."""
