@@ -12,7 +12,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     import sqlite3
 
-VERSIONS = ("0001", "0002", "0003", "0004")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
 """The schema's versions that this program knows, oldest first: its own is the last."""
 
 

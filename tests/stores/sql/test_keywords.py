@@ -1,6 +1,7 @@
 """Words in pieces of documents: the best come first, any text will do as a query, and others' are never found."""
 
 import asyncio
+from string import punctuation
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -52,6 +53,29 @@ async def test_other_forms_of_a_word_and_other_letters_are_the_same_word(documen
     await written(documents, "Configuring the Installations", "Nothing")
     for query in ("configure", "CONFIGURED", "installation?"):
         assert await found(documents, query) == [0]
+
+
+async def test_a_word_is_found_whatever_signs_are_beside_it(documents: DocumentStore) -> None:
+    signs = [*punctuation, *"\u00a0\u2013\u2019\u201c\u201d\u2026"]
+    await written(documents, *(f"Of Inv{sign}20931{sign}zq4471x{sign}7." for sign in signs))
+    for query in ("20931", "zq4471x", "inv-20931"):
+        missed = set(range(len(signs))) - set(await found(documents, query, limit=99))
+        assert not missed, (query, [signs[number] for number in missed])
+
+
+@pytest.mark.parametrize(
+    ("said", "query"),
+    [
+        ("Version 4.12.7 is out for 12.50 EUR.", "4.12.7"),
+        ("See config/server.yaml.", "server.yaml"),
+        ("Write to ines@harbour.example now.", "Ines"),
+        ("It is at https://docs.harbour.example/keys/zq4471x?page=9 today.", "zq4471x"),
+        ("A Map<String, Quokka> of them.", "quokka"),
+    ],
+)
+async def test_parts_of_numbers_paths_and_addresses_are_words(documents: DocumentStore, said: str, query: str) -> None:
+    await written(documents, "Nothing of the kind.", said)
+    assert await found(documents, query) == [1]
 
 
 async def test_a_heading_counts_as_what_is_under_it(documents: DocumentStore) -> None:

@@ -61,6 +61,7 @@ DATA = {
     ),
     "0003": (),
     "0004": ("UPDATE documents SET detail = 'It swims.' WHERE id = 'd'",),
+    "0005": (),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""
 
