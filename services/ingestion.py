@@ -125,8 +125,8 @@ class Ingestion:
             stores = await self._storage.open()
             while len(self._tasks) < self._effort.at_once and await stores.documents.pending():
                 await self._may_embed(stores)
-                for crashed in await stores.documents.expire(time(), attempts=self._effort.attempts):
-                    await self._forget_vectors(crashed)
+                for document in await stores.documents.hopeless(time(), attempts=self._effort.attempts):
+                    await self._forget_vectors(document)  # before it fails, for then it may be sent again
                 job = await stores.documents.claim(
                     self._name, time(), self._effort.lease, attempts=self._effort.attempts
                 )

@@ -88,7 +88,7 @@ class DocumentStore:
 
         The owner comes first for whom the fewest are being worked on, then the oldest document: two who claim in the
         same moment may take two of one owner's. A document whose worker's lease ended counts as queued; after
-        `attempts` such ends it has failed, with `document_crashed`: `expire` says which have.
+        `attempts` such ends it has failed, with `document_crashed`: `hopeless` says which will have.
         """
         if not await self._database.read(partial(ingestion.waits, now=now)):
             return None  # those who find nothing do not keep the writers waiting
@@ -96,11 +96,9 @@ class DocumentStore:
             partial(ingestion.claim, worker=worker, now=now, lease=lease, attempts=attempts)
         )
 
-    async def expire(self, now: float, *, attempts: int) -> Sequence[Document]:
-        """Fail the documents that `attempts` workers were lost with, as `claim` does, and answer which they are."""
-        if not await self._database.read(partial(ingestion.hopeless, now=now, attempts=attempts)):
-            return []
-        return await self._database.write(partial(ingestion.expire, now=now, attempts=attempts))
+    async def hopeless(self, now: float, *, attempts: int) -> Sequence[Document]:
+        """The documents that `attempts` workers were lost with: who claims next fails them."""
+        return await self._database.read(partial(ingestion.hopeless, now=now, attempts=attempts))
 
     async def renew(self, document_id: str, worker: str, now: float, lease: float) -> bool:
         """Have it for `lease` seconds from now; false where it is no longer the worker's."""

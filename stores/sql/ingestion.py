@@ -29,12 +29,11 @@ _FREE = {"worker": None, "lease": None}
 
 _LOOK = select(documents.c.id).where(*_CLAIMABLE).limit(1)
 _PENDING = select(documents.c.id).where(_UNFINISHED).limit(1)
-_HOPELESS = select(documents.c.id).where(_UNFINISHED, _OVERDUE, documents.c.attempts >= bindparam("most"))
+_HOPELESS = select(*DOCUMENT).where(_UNFINISHED, _OVERDUE, documents.c.attempts >= bindparam("most"))
 _CRASHED = (
     update(documents)
-    .where(documents.c.id.in_(_HOPELESS.with_for_update(skip_locked=True)))
+    .where(documents.c.id.in_(_HOPELESS.with_only_columns(documents.c.id).with_for_update(skip_locked=True)))
     .values(state="failed", code="document_crashed", updated=bindparam("moment"), **_FREE)
-    .returning(*DOCUMENT)
 )
 _busy = (
     select(documents.c.owner, func.count().label("count"))
@@ -90,20 +89,15 @@ def waits(connection: Connection, now: float) -> bool:
     return connection.execute(_LOOK, {"moment": now}).first() is not None
 
 
-def hopeless(connection: Connection, now: float, attempts: int) -> bool:
-    """Whether so many workers were lost with some document."""
-    return connection.execute(_HOPELESS.limit(1), {"moment": now, "most": attempts}).first() is not None
-
-
-def expire(connection: Connection, now: float, attempts: int) -> list[Document]:
-    """Give up documents that so many workers were lost with."""
-    rows = connection.execute(_CRASHED, {"moment": now, "most": attempts}).all()
+def hopeless(connection: Connection, now: float, attempts: int) -> list[Document]:
+    """The documents that so many workers were lost with."""
+    rows = connection.execute(_HOPELESS, {"moment": now, "most": attempts}).all()
     return shelf.with_collections(connection, rows)
 
 
 def claim(connection: Connection, worker: str, now: float, lease: float, attempts: int) -> Job | None:
     """Take the oldest document of the owner for whom the fewest are being worked on."""
-    expire(connection, now, attempts)
+    connection.execute(_CRASHED, {"moment": now, "most": attempts})
     document_id = connection.execute(_NEXT, {"moment": now}).scalar_one_or_none()
     if document_id is None:
         return None

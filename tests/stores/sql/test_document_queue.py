@@ -183,20 +183,22 @@ async def test_a_document_that_workers_are_lost_with_is_given_up(documents: Docu
     await documents.complete(fine, "w", [], 101.0)
     again = await claimed(documents, 110.0, attempts=2)
     assert (again.document.id, again.attempt) == (poison, 2)
-    assert await documents.expire(119.9, attempts=2) == []
+    assert await documents.hopeless(119.9, attempts=2) == []
     assert await documents.claim("w", 120.0, LEASE, attempts=2) is None
     given_up = await seen(documents, poison)
     assert (given_up.state, given_up.code, given_up.updated) == ("failed", "document_crashed", 120.0)
     assert not await documents.pending()
 
 
-async def test_those_given_up_are_told_once(documents: DocumentStore) -> None:
+async def test_those_that_are_hopeless_are_told_until_one_claims(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
     await claimed(documents, 100.0, attempts=1)
-    (told,) = await documents.expire(110.0, attempts=1)
-    assert told == await seen(documents, document_id)
-    assert told.code == "document_crashed"
-    assert await documents.expire(110.0, attempts=1) == []
+    for _ in range(2):
+        (told,) = await documents.hopeless(110.0, attempts=1)
+        assert told == await seen(documents, document_id)
+    assert await documents.claim("w", 110.0, LEASE, attempts=1) is None
+    assert (await seen(documents, document_id)).code == "document_crashed"
+    assert await documents.hopeless(110.0, attempts=1) == []
 
 
 async def test_a_worker_that_is_killed_leaves_its_document_to_the_next(url: str) -> None:
