@@ -21,7 +21,7 @@ from stores.sql.rows import among
 MAX_QUERY = 2_000
 """Characters of a question that are looked at."""
 MAX_WORDS = 32
-MAX_FOUND = 1_000
+MAX_FOUND = 2_000
 """Pieces that are ranked, unless every word is in more."""
 
 # SQLite's statements are the driver's own: they take less time than what SQLAlchemy would do about them.
