@@ -40,7 +40,6 @@ _STATE = select(
     select(func.coalesce(func.max(vectors.c.seq), 0)).where(*_OF).scalar_subquery(), func.coalesce(_GONE, 0)
 )
 _COUNT = select(func.count()).where(*_OF)
-_OLD = _COUNT.where(vectors.c.seq <= bindparam("last"))
 _ROWS = (  # in the driver's own types, which cost less
     "SELECT seq, document_id, number, vector FROM document_vectors WHERE owner = :owner_ AND model = :model_ "
     "AND dimension = :dimension_ AND seq > :last {only} ORDER BY seq LIMIT :most"
@@ -189,10 +188,8 @@ def _whole(connection: Connection, index: Index, owner: str, known: Block | None
     """All of the owner's vectors; of those that are known already only the new ones are read."""
     import numpy as np
 
-    if known is not None:
-        old = connection.execute(_OLD, _values(index, owner) | {"last": known.last}).scalar_one()
-        known = known if old == len(known.ids) else None  # something went
-    start = [known] if known is not None else [Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))]
+    nothing = Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))
+    start = [known if known is not None and known.gone == gone else nothing]
     parts = start + list(_blocks(connection, index, owner, last=start[0].last))
     ids = [document_id for part in parts for document_id in part.ids]
     numbers = [number for part in parts for number in part.numbers]
