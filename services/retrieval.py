@@ -4,7 +4,7 @@ Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): a passage counts 1
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from itertools import islice
 from unicodedata import normalize
@@ -66,7 +66,8 @@ class Retriever:
         ranked = fuse(near, worded, self._embedder.words_weight)
         chosen = {*islice((key for key in ranked if key in good), most), *far}
         found = await stores.documents.passages(owner, [key for key in ranked if key in chosen])
-        kept = [passage for passage in found if passage.key in good or _has_all(passage, question)][:most]
+        words = {word for word in words_of(question) if word not in COMMON}
+        kept = [passage for passage in found if passage.key in good or _has_all(passage, words)][:most]
         return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in kept], tokens)
 
     async def _near(
@@ -96,9 +97,8 @@ def fuse(near: Sequence[Hit], worded: Sequence[Key], weight: float = 1.0) -> lis
     return sorted(points, key=lambda key: -points[key])
 
 
-def _has_all(passage: Passage, question: str) -> bool:
+def _has_all(passage: Passage, words: Set[str]) -> bool:
     """Whether all that is asked for is in there: what a serial number means, no model of meaning knows."""
-    words = {word for word in words_of(question) if word not in COMMON}
     return bool(words) and words <= set(words_of(f"{passage.heading or ''} {passage.text}"))
 
 
