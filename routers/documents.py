@@ -17,7 +17,7 @@ from domain.streams import parse_event_id
 from routers.bodies import ResponseModel, a_name, is_name
 from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
 from routers.errors import escaped
-from routers.forms import download, form_of, name_of
+from routers.forms import download, filename_of, form_of
 from routers.guard import caller_of, guarded, refusals
 from routers.messages import Cursor, Id, Limit, Moment, NextOut
 from routers.streaming import LaterStreamResponse, StaticStreamResponse, StreamResponse
@@ -180,7 +180,7 @@ async def upload(request: Request) -> Uploaded:
     async with form_of(request, files=MAX_FILES) as form:
         files, collections = _files(form), _collections(form.getlist("collection"))
         return Uploaded.of(
-            [await documents.add(caller, name_of(each), await each.read(), collections) for each in files]
+            [await documents.add(caller, filename_of(each), await each.read(), collections) for each in files]
         )
 
 

@@ -54,7 +54,7 @@ async def form_of(request: Request, *, files: int) -> AsyncIterator[FormData]:
         await form.close()
 
 
-def name_of(file: UploadFile) -> str:
+def filename_of(file: UploadFile) -> str:
     """What it is called: quotes and line ends are written as in HTML forms (HTML Living Standard, 4.10.22.8)."""
     name = file.filename or ""
     return name.replace("%22", '"').replace("%0D", " ").replace("%0A", " ")

@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 from domain.documents import Document
 from domain.errors import StreamForgeError
 from routers.deps import CallerDep, DocumentsDep, services_of
-from routers.forms import MAX_FIELDS, download, form_of, name_of
+from routers.forms import MAX_FIELDS, download, filename_of, form_of
 from routers.guard import REFUSALS, caller_of, guarded
 from routers.openai_answers import refused
 from routers.openai_documents import After, Deleted, FileId, FileOut, Files, Lists, Order, Purpose
@@ -56,7 +56,7 @@ async def create_file(request: Request) -> FileOut:
         if any(name.startswith("expires_after") for name in form):
             detail = "Files do not expire here. Leave it out, and delete the file."
             raise StreamForgeError("unsupported_parameter", detail, pointer="#/expires_after")
-        received = await documents.add(caller, name_of(file), await file.read(), [])
+        received = await documents.add(caller, filename_of(file), await file.read(), [])
     return FileOut.of(received.document)
 
 
