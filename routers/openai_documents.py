@@ -6,7 +6,8 @@ so every name is a store, and most have nothing in them.
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Protocol
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import Field
@@ -64,6 +65,16 @@ def name_of(store_id: str) -> str:
     return name
 
 
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+def ends(data: Sequence[_Named]) -> tuple[str | None, str | None]:
+    """The ids of a page's first and last entry, which all lists of OpenAI's tell."""
+    return (data[0].id, data[-1].id) if data else (None, None)
+
+
 class FileOut(ResponseModel):
     """A document. `purpose` is not kept: it is always the same."""
 
@@ -103,9 +114,8 @@ class Files(ResponseModel):
     def of(cls, documents: list[Document], *, more: bool) -> "Files":
         """The page as it is shown."""
         data = [FileOut.of(document) for document in documents]
-        return cls(
-            data=data, has_more=more, first_id=data[0].id if data else None, last_id=data[-1].id if data else None
-        )
+        first, last = ends(data)
+        return cls(data=data, has_more=more, first_id=first, last_id=last)
 
 
 class Deleted(ResponseModel):

@@ -25,6 +25,7 @@ from routers.openai_documents import (
     StoreIn,
     StoreList,
     StoreOut,
+    ends,
     name_of,
 )
 from routers.openai_files import cursor_of
@@ -59,7 +60,7 @@ async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = Non
     """Those with a file in them, by name."""
     page = await shelves.page(caller, None if after is None else name_of(after), limit)
     data = [StoreOut.of(collection) for collection in page.items]
-    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    first, last = ends(data)
     return StoreList(data=data, has_more=page.next is not None, first_id=first, last_id=last)
 
 
@@ -107,7 +108,7 @@ async def list_store_files(
     cursor = None if after is None else cursor_of(await documents.get(caller, after))
     page = await documents.page(caller, name, cursor, limit)
     data = [StoreFileOut.of(document, vector_store_id) for document in page.items]
-    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    first, last = ends(data)
     return StoreFiles(data=data, has_more=page.next is not None, first_id=first, last_id=last)
 
 
