@@ -63,6 +63,11 @@ class Collection:
     created: float = 0.0
     updated: float = 0.0
 
+    @property
+    def documents(self) -> int:
+        """How many there are in all."""
+        return self.ready + self.failed + self.waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -15,7 +15,7 @@ from domain.errors import StreamForgeError
 from domain.messages import Page
 from domain.streams import parse_event_id
 from routers.bodies import ResponseModel, a_name, is_name
-from routers.deps import CallerDep, DocumentsDep, StreamingDep, services_of
+from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, services_of
 from routers.errors import escaped
 from routers.forms import download, filename_of, form_of
 from routers.guard import caller_of, guarded, refusals
@@ -216,10 +216,10 @@ async def list_documents(
 
 
 @router.get("/collections", summary="Which collections are there?", responses=refusals())
-async def list_collections(documents: DocumentsDep, caller: CallerDep) -> Collections:
+async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> Collections:
     """Yours, by name, and how many documents are in each."""
-    found = await documents.collections(caller, 1_000)
-    return Collections(items=[CollectionOut(name=name, documents=count) for name, count in found])
+    found = await shelves.page(caller, None, 1_000)
+    return Collections(items=[CollectionOut(name=each.name, documents=each.documents) for each in found.items])
 
 
 @router.get(

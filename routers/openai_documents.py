@@ -157,7 +157,7 @@ class StoreOut(ResponseModel):
             created_at=int(collection.created),
             name=collection.name,
             usage_bytes=collection.size,
-            file_counts=FileCounts(in_progress=waiting, completed=ready, failed=failed, total=ready + failed + waiting),
+            file_counts=FileCounts(in_progress=waiting, completed=ready, failed=failed, total=collection.documents),
             status="in_progress" if waiting else "completed",
             last_active_at=int(collection.updated) or None,
         )

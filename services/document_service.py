@@ -64,11 +64,6 @@ class DocumentService:
         stores = await self._storage.open()
         return await stores.documents.list(caller.id, collection=collection, after=cursor, limit=limit)
 
-    async def collections(self, caller: Caller, limit: int) -> Sequence[tuple[str, int]]:
-        """The names of the caller's collections, and how many documents are in each."""
-        stores = await self._storage.open()
-        return await stores.documents.collections(caller.id, limit=limit)
-
     async def get(self, caller: Caller, document_id: str) -> Document:
         """The caller's document, or `document_not_found`."""
         stores = await self._storage.open()

@@ -64,10 +64,6 @@ class DocumentStore:
             partial(shelf.listed, owner=owner, collection=collection, after=after, limit=limit)
         )
 
-    async def collections(self, owner: str, *, limit: int) -> Sequence[tuple[str, int]]:
-        """The owner's collections by name, with how many documents are in each."""
-        return await self._database.read(partial(shelf.names_of_collections, owner=owner, limit=limit))
-
     async def delete(self, owner: str, document_id: str) -> bool:
         """Remove it; false where there is none. Whoever works on it is told so at the next step."""
         return await self._database.write(partial(shelf.remove, owner=owner, document_id=document_id))

@@ -1,8 +1,7 @@
 """Documents are put on the shelf, looked at, and taken away with everything that is of them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
@@ -46,13 +45,6 @@ _COLLECTIONS_OF = (
     select(collections.c.document_id, collections.c.name)
     .where(collections.c.document_id.in_(bindparam("ids", expanding=True)))
     .order_by(collections.c.name)
-)
-_COLLECTIONS = (
-    select(collections.c.name, func.count())
-    .where(collections.c.owner == bindparam("owner_"))
-    .group_by(collections.c.name)
-    .order_by(collections.c.name)
-    .limit(bindparam("most"))
 )
 
 
@@ -144,12 +136,6 @@ def listed(connection: Connection, owner: str, collection: str | None, after: st
     rows = connection.execute(query).all()
     shown = with_collections(connection, rows[:limit])
     return Page(shown, moment_cursor(shown[-1].created, shown[-1].id) if len(rows) > limit else None)
-
-
-def names_of_collections(connection: Connection, owner: str, limit: int) -> list[tuple[str, int]]:
-    """The owner's collections by name, and how many documents are in each."""
-    found: Iterable[Any] = connection.execute(_COLLECTIONS, {"owner_": owner, "most": limit})
-    return [(name, count) for name, count in found]
 
 
 def remove(connection: Connection, owner: str, document_id: str) -> bool:
