@@ -21,10 +21,10 @@ from routers.descriptions import add_docs
 from routers.errors import add_error_handlers
 from routers.middleware import add_middleware
 from routers.streaming import StreamingApp
-from services.access_container import key_secret
-from services.catalogue import CatalogueError
+from services.access.secret import SecretError
+from services.assembly.access import key_secret
 from services.container import check_storage, open_services, read_catalogue
-from services.secret import SecretError
+from services.models.catalogue import CatalogueError
 from services.storage import StorageError
 
 SEND_BUFFER_BYTES = 64 * 1024

@@ -13,8 +13,8 @@ from config.settings import Settings
 from domain.callers import DEFAULT_SCOPES, ApiKey, valid_scopes
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE
-from services.api_keys import KeyStore, make_key
-from services.secret import SecretError, read_secret
+from services.access.api_keys import KeyStore, make_key
+from services.access.secret import SecretError, read_secret
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import click
 from config.logging import configure_logging
 from config.settings import Settings
 from domain.errors import StreamForgeError
-from services.reindexing import Reindexed
+from services.documents.reindexing import Reindexed
 
 
 @click.command()
@@ -31,7 +31,7 @@ def reindex(settings: Settings, anew: bool) -> None:
 
 
 async def _run(settings: Settings, *, anew: bool) -> Reindexed:
-    from services.document_container import open_reindexing
+    from services.assembly.documents import open_reindexing
 
     async with open_reindexing(settings) as reindexing:
         with click.progressbar(length=0, label="Pieces", show_pos=True, file=sys.stderr) as bar:

@@ -20,7 +20,7 @@ from routers.guard import caller_of, guarded
 from routers.run_input import INPUT, ask_of, dialogue_of, lines_of, model_of, read_run
 from routers.streaming import StreamResponse
 from routers.texts import STARTING, text_stream
-from services.alignment import Wanted
+from services.chats.alignment import Wanted
 from wires import WIRES
 from wires.ag_ui import AgUiEncoder
 

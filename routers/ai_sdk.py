@@ -21,7 +21,7 @@ from routers.given import idempotency_key
 from routers.guard import REFUSALS, caller_of, guarded
 from routers.streaming import StreamResponse
 from routers.texts import STARTING, text_refusals, text_stream
-from services.alignment import Wanted
+from services.chats.alignment import Wanted
 from wires import WIRES
 
 MAX_MESSAGES = 1_000

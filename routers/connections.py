@@ -6,8 +6,8 @@ import structlog
 from starlette.types import Receive, Send
 
 from domain.events import Event
-from services.clocks import Clocks
 from services.streaming_service import StreamingService
+from services.streams.clocks import Clocks
 from stores.streams.base import Tail
 from wires import Wire
 

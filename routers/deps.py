@@ -10,18 +10,18 @@ from fastapi import Depends, Request
 
 from domain.callers import Caller
 from routers.guard import caller_of
-from services.api_keys import ApiKeys
-from services.client_chats import ClientChats
+from services.access.api_keys import ApiKeys
+from services.accounts.usage_service import UsageService
+from services.chats.client_chats import ClientChats
 from services.container import Services
-from services.document_service import DocumentService
-from services.drain import Drain
-from services.embedding import Embedding
-from services.model_service import ModelService
-from services.probes import Probes
-from services.session_service import SessionService
-from services.shelves import Shelves
+from services.conversations.session_service import SessionService
+from services.documents.collections import Shelves
+from services.documents.document_service import DocumentService
+from services.documents.embedding import Embedding
+from services.models.model_service import ModelService
 from services.streaming_service import StreamingService
-from services.usage_service import UsageService
+from services.upkeep.drain import Drain
+from services.upkeep.probes import Probes
 
 
 class State(TypedDict):

@@ -22,7 +22,7 @@ from routers.descriptions import EXAMPLE_ID, LAST_EVENT_ID, STREAM_HEADERS
 from routers.errors import problems
 from routers.guard import CountedRoute
 from routers.streaming import HEADERS, keep_alive
-from services.probes import Probes, State
+from services.upkeep.probes import Probes, State
 from wires.events import HEARTBEAT
 from wires.frames import frame
 

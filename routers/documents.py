@@ -21,8 +21,8 @@ from routers.forms import download, filename_of, form_of
 from routers.guard import caller_of, guarded, refusals
 from routers.messages import Cursor, Id, Limit, Moment, NextOut
 from routers.streaming import LaterStreamResponse, StaticStreamResponse, StreamResponse
-from services.document_service import DocumentService, Received
-from services.drain import Drain
+from services.documents.document_service import DocumentService, Received
+from services.upkeep.drain import Drain
 from stores.streams.base import Tail
 from wires import Wire
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled

@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from domain.callers import LOCAL, Caller
 from routers.errors import problem, problems
+from services.access.rate_limits import Quota, RateLimits
 from services.container import Services
-from services.rate_limits import Quota, RateLimits
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -10,7 +10,7 @@ from domain.models import Capability, ModelEntry, Parameter, Provider
 from routers.bodies import ResponseModel
 from routers.deps import CallerDep, ModelsDep
 from routers.guard import guarded, refusals
-from services.model_service import ModelService
+from services.models.model_service import ModelService
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=guarded("admin"))
 

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
 from routers.connections import Connection, StreamReader
-from services.readers import Readers
 from services.streaming_service import StreamingService
+from services.streams.readers import Readers
 from stores.streams.base import Tail
 from wires import Wire
 

@@ -11,37 +11,37 @@ from chains.core.local_server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
 from config.settings import Settings
 from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry, Parameters
-from services import catalogue as catalogues
-from services.access_container import open_auth, open_limits
-from services.api_keys import ApiKeys
-from services.auth_service import AuthService
+from services.access.api_keys import ApiKeys
+from services.access.auth_service import AuthService
+from services.access.rate_limits import RateLimits
+from services.accounts.metering import Estimator
+from services.accounts.prices import Prices
+from services.accounts.usage_service import UsageService
+from services.answering.cooling import Cooling
+from services.answering.failover import RetryPolicy
+from services.answering.simulated import Simulated
+from services.assembly.access import open_auth, open_limits
+from services.assembly.documents import open_library
 from services.background import run_until_closed
 from services.chain_service import ChainService
-from services.client_chats import ClientChats
-from services.clocks import Clocks
-from services.conversations import Conversations
-from services.cooling import Cooling
-from services.document_container import open_library
-from services.document_service import DocumentService
-from services.drain import Drain
-from services.embedding import Embedding
-from services.failover import RetryPolicy
-from services.metering import Estimator
-from services.model_service import ModelService
-from services.prices import Prices
-from services.probes import Probes
-from services.rate_limits import RateLimits
-from services.readers import Readers
-from services.recovery import Recovery
-from services.scribe import Choose, Scribe
-from services.session_service import SessionService
-from services.shelves import Shelves
-from services.simulated import Simulated
+from services.chats.client_chats import ClientChats
+from services.conversations.scribe import Choose, Scribe
+from services.conversations.session_service import SessionService
+from services.conversations.turns import Conversations
+from services.documents.collections import Shelves
+from services.documents.document_service import DocumentService
+from services.documents.embedding import Embedding
+from services.models import catalogue as catalogues
+from services.models.model_service import ModelService
 from services.storage import Storage, check, check_chroma, check_redis
 from services.streaming_service import Asking, Limits, StreamingService
-from services.supervisor import Supervisor
-from services.sweeper import Sweeper
-from services.usage_service import UsageService
+from services.streams.clocks import Clocks
+from services.streams.readers import Readers
+from services.streams.supervisor import Supervisor
+from services.upkeep.drain import Drain
+from services.upkeep.probes import Probes
+from services.upkeep.recovery import Recovery
+from services.upkeep.sweeper import Sweeper
 from stores.sql.glance import glance
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog

@@ -15,20 +15,20 @@ from domain.events import Done, Terminal
 from domain.messages import KeyInUse, new_id
 from domain.models import SIMULATED, ModelEntry
 from domain.streams import RETRY_AFTER, Ask, Order, Snapshot, StreamInfo, digest, new_stream_id, refusal, snapshot
+from services.accounts.metering import Meter, prompt_tokens
+from services.accounts.prices import Prices
+from services.answering.cooling import Cooling
+from services.answering.failover import Failover, RetryPolicy, Source
+from services.answering.grounding import Answering, Grounding
+from services.answering.simulated import Responder, Simulated
 from services.chain_service import Chain, ChainService
-from services.claims import Claims
-from services.conversations import Conversations
-from services.cooling import Cooling
-from services.drain import Drain
-from services.failover import Failover, RetryPolicy, Source
-from services.grounding import Answering, Grounding
-from services.metering import Meter, prompt_tokens
-from services.model_service import ModelService
-from services.prices import Prices
-from services.readers import Reader, Readers
-from services.simulated import Responder, Simulated
-from services.supervisor import Supervisor
-from services.waiting import FirstSign, ends
+from services.conversations.turns import Conversations
+from services.models.model_service import ModelService
+from services.streams.first_sign import FirstSign, ends
+from services.streams.idempotency import Claims
+from services.streams.readers import Reader, Readers
+from services.streams.supervisor import Supervisor
+from services.upkeep.drain import Drain
 from stores.streams.base import StreamLog, Tail
 
 log = structlog.get_logger("streams")

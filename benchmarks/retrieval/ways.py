@@ -8,7 +8,7 @@ from time import perf_counter
 from benchmarks.retrieval.questions import Question
 from chains.embeddings import Embedder, words_weight
 from domain.documents import Index
-from services.retrieval import fuse
+from services.documents.retrieval import fuse
 from stores.sql.documents import DocumentStore
 from stores.vectors.base import VectorStore
 

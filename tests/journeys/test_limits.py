@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from domain.callers import LOCAL
-from services.readers import MAX_PER_STREAM
+from services.streams.readers import MAX_PER_STREAM
 from tests.journeys.test_reading import code_of, follow, held, post
 from tests.support.server import LiveServer, wait_for
 from tests.support.sse import parse

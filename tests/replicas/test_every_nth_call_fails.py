@@ -16,26 +16,26 @@ from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Cancelled, Done, Failed
 from domain.messages import Message, state_after
 from domain.streams import Ask, Order, Place, StreamInfo, said
+from services.accounts.metering import Estimator
+from services.accounts.prices import Prices
+from services.accounts.usage_service import UsageService
+from services.answering.cooling import Cooling
+from services.answering.failover import RetryPolicy
+from services.answering.grounding import Grounding, Grounds
+from services.answering.simulated import Simulated
 from services.chain_service import ChainService
-from services.clocks import Clocks
-from services.conversations import Conversations
-from services.cooling import Cooling
-from services.drain import Drain
-from services.failover import RetryPolicy
-from services.grounding import Grounding, Grounds
-from services.metering import Estimator
-from services.model_service import ModelService
-from services.prices import Prices
-from services.readers import Readers
-from services.recovery import Recovery
-from services.retrieval import Retriever
-from services.scribe import Scribe
-from services.session_service import SessionService
-from services.simulated import Simulated
+from services.conversations.scribe import Scribe
+from services.conversations.session_service import SessionService
+from services.conversations.turns import Conversations
+from services.documents.retrieval import Retriever
+from services.models.model_service import ModelService
 from services.streaming_service import Asking, Limits, StreamingService
-from services.supervisor import Supervisor
-from services.sweeper import Sweeper
-from services.usage_service import UsageService
+from services.streams.clocks import Clocks
+from services.streams.readers import Readers
+from services.streams.supervisor import Supervisor
+from services.upkeep.drain import Drain
+from services.upkeep.recovery import Recovery
+from services.upkeep.sweeper import Sweeper
 from stores.streams.base import Tail
 from stores.streams.memory import MemoryStreamLog
 from tests.stores.logs import shared_log, until, until_it

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.probes import MAX_AT_ONCE
+from services.upkeep.probes import MAX_AT_ONCE
 from tests.support.server import LiveServer, wait_for
 from tests.support.sse import Message, parse
 

@@ -18,7 +18,7 @@ from domain.streams import StreamInfo
 from routers.chat_request import ChatRequest
 from routers.keys import MadeKeyOut, NewKey
 from routers.states import StreamOut
-from services.secret import read_secret
+from services.access.secret import read_secret
 from tests.journeys.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer

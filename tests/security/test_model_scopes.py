@@ -9,7 +9,7 @@ from domain.callers import LOCAL, Caller
 from domain.errors import StreamForgeError
 from domain.models import NOTHING_ASKED, Catalogue, ModelEntry
 from main import create_app
-from services.catalogue import CatalogueError
+from services.models.catalogue import CatalogueError
 from tests.journeys.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.catalogue import CLOCKS, write_catalogue

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.rate_limits import PAUSE, RateLimits
+from services.access.rate_limits import PAUSE, RateLimits
 from tests.conftest import missing
 from tests.journeys.test_reading import code_of
 from tests.security.conftest import ServeKeys

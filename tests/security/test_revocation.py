@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.api_keys import MadeKey
+from services.access.api_keys import MadeKey
 from tests.journeys.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from services.tokens import TokenRules, Tokens
+from services.access.jwt_tokens import TokenRules, Tokens
 from stores import issuer_keys
 from stores.issuer_keys import IssuerKeys
 from tests.journeys.test_reading import code_of

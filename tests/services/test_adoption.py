@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.messages import Earlier, Line
-from services.adoption import adopted, distinct
+from services.chats.import_history import adopted, distinct
 
 NAMES = st.sampled_from(["", "1", "2", "3"])
 TEXTS = st.sampled_from(["", "one", "two", " "])

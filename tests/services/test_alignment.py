@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import StreamForgeError
 from domain.messages import Line, Message
-from services.alignment import Branch, Wanted, align
+from services.chats.alignment import Branch, Wanted, align
 
 
 def message(id: str, parent: str | None, text: str, client_id: str | None = None) -> Message:

@@ -7,7 +7,7 @@ import pytest
 
 from domain.callers import LOCAL
 from domain.models import ModelClocks, Parameters
-from services.catalogue import CatalogueError, Defaults, load
+from services.models.catalogue import CatalogueError, Defaults, load
 from tests.support.server import ROOT, Process, running
 
 DEFAULTS = Defaults(None, None, Parameters(temperature=0.7, max_tokens=2000), ModelClocks(5, 30, 5, 30, 600))

@@ -19,12 +19,12 @@ from domain.events import Delta, Done, Failed
 from domain.messages import new_id
 from domain.streams import Ask, Place, StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage
+from services.accounts.prices import Prices
+from services.accounts.usage_service import UsageService
 from services.chain_service import ChainService
-from services.conversations import Conversations
-from services.prices import Prices
-from services.scribe import Scribe
+from services.conversations.scribe import Scribe
+from services.conversations.turns import Conversations
 from services.storage import Storage
-from services.usage_service import UsageService
 from stores.streams.base import Tail
 from tests.support.catalogue import NAMED
 

@@ -9,7 +9,7 @@ import pytest
 from domain.callers import LOCAL
 from domain.documents import Hit, Index, Key, Vector
 from domain.errors import StreamForgeError
-from services.document_service import DocumentService
+from services.documents.document_service import DocumentService
 from services.storage import Storage
 
 ID = "d" * 32

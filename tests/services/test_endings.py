@@ -13,15 +13,15 @@ from domain.messages import new_id
 from domain.models import Finished
 from domain.streams import StreamInfo, digest, new_stream_id, said
 from domain.usage import Spent, Usage
-from services.clocks import Clocks
-from services.failover import Source
-from services.metering import Meter
-from services.prices import Prices
-from services.readers import Readers
+from services.accounts.metering import Meter
+from services.accounts.prices import Prices
+from services.accounts.usage_service import UsageService
+from services.answering.failover import Source
 from services.storage import Storage
-from services.supervisor import Supervisor
-from services.sweeper import Sweeper
-from services.usage_service import UsageService
+from services.streams.clocks import Clocks
+from services.streams.readers import Readers
+from services.streams.supervisor import Supervisor
+from services.upkeep.sweeper import Sweeper
 from stores.streams.base import Appended, Tail
 from stores.streams.memory import MemoryStreamLog
 from tests.support.catalogue import NAMED

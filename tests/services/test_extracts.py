@@ -4,7 +4,7 @@ import pytest
 
 from domain.citations import marks
 from domain.documents import Key, Passage
-from services.extracts import extract
+from services.answering.simulated_quotes import extract
 
 
 def passage(text: str) -> Passage:

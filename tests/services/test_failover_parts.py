@@ -10,11 +10,11 @@ from domain.errors import StreamForgeError
 from domain.events import Delta, Event, Reasoning, ToolCall
 from domain.models import ModelClocks, ModelEntry, Price
 from domain.usage import Cost, Usage, pieces, streamed
-from services.cooling import Cooling
-from services.failover import RetryPolicy
-from services.metering import Meter
-from services.prices import Prices
-from services.watch import Watch
+from services.accounts.metering import Meter
+from services.accounts.prices import Prices
+from services.answering.cooling import Cooling
+from services.answering.failover import RetryPolicy
+from services.answering.watch import Watch
 from tests.support.catalogue import CLOCKS, NAMED
 
 QUICK = ModelClocks(connect=1, first_token=0.05, stalled=0.02, idle=0.05, whole=1)

@@ -7,7 +7,7 @@ from domain.messages import Message, Role, Summary, Window, new_id
 from domain.models import Parameters
 from domain.streams import Turn
 from domain.usage import room
-from services.memory import MAX_MESSAGES, budget, recall, to_summarise
+from services.conversations.memory import MAX_MESSAGES, budget, recall, to_summarise
 from tests.support.catalogue import NAMED
 
 texts = st.text(alphabet="ab cé漢", max_size=60)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.pacing import SLOT, Pacer
+from services.answering.pacing import SLOT, Pacer
 
 
 async def test_a_moment_never_comes_early_and_those_of_one_slot_come_together() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import StreamForgeError
-from services.probes import MAX_AT_ONCE, MAX_SILENCE, REMEMBERED, Probes
+from services.upkeep.probes import MAX_AT_ONCE, MAX_SILENCE, REMEMBERED, Probes
 
 
 class Clock:

@@ -6,7 +6,7 @@ import pytest
 
 from domain.events import Cancelled, Delta, Done, Failed, Started
 from domain.messages import Message
-from services.retelling import retold
+from services.chats.replay import retold
 
 
 def stored(state: Any, text: str = "Hello", code: str | None = None, **more: Any) -> Message:

@@ -11,8 +11,8 @@ from domain.events import Done
 from domain.messages import new_id
 from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage, UsageSum
+from services.accounts.usage_service import UsageService
 from services.storage import Storage
-from services.usage_service import UsageService
 
 USED = Usage(1, 2, exact=True)
 

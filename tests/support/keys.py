@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.callers import SCOPES
-from services.api_keys import MadeKey, make_key
-from services.secret import read_secret
+from services.access.api_keys import MadeKey, make_key
+from services.access.secret import read_secret
 from stores.sql.database import open_database
 from stores.sql.keys import KeyStore
 

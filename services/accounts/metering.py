@@ -1,0 +1,125 @@
+"""What the attempts of one stream have used: kept while it runs, added up at whatever end it comes to."""
+
+from collections.abc import Sequence
+
+from domain.events import Delta, Event, Reasoning, ToolCall
+from domain.models import Catalogue, ModelEntry
+from domain.streams import Ask, Turn, said
+from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
+from services.accounts.prices import Prices
+from stores.streams.base import Tail
+
+# With these the model has not read the prompt, so nothing was used.
+_UNREAD = frozenset(
+    {
+        "provider_not_configured", "provider_unreachable", "provider_connect_timeout", "provider_rate_limited",
+        "provider_overloaded", "provider_auth", "provider_model", "provider_refused", "context_overflow",
+        "provider_error",
+    }
+)  # fmt: skip
+
+
+def prompt_tokens(ask: Ask) -> int:
+    """The tokens that the model may have to read."""
+    asked = ask.parameters
+    offered = sum(pieces(f"{tool.name} {tool.description or ''} {tool.schema}") for tool in asked.tools or ())
+    offered += sum(pieces(passage.text) for passage in ask.passages or ())
+    if ask.dialogue is not None:
+        return offered + sum(pieces(_turn(turn)) for turn in ask.dialogue)
+    said = sum(pieces(turn.text) for turn in ask.before)
+    return offered + pieces(asked.system or "") + said + pieces(ask.message)
+
+
+def _turn(turn: Turn) -> str:
+    return " ".join([turn.text, *(_words(call) for call in turn.calls)])
+
+
+class Meter:
+    """The account of one stream. Words are only ever streamed by its last attempt. `prompt` is in tokens, estimated."""
+
+    __slots__ = ("_asking", "_attempts", "_entry", "_input", "_prices", "_reported")
+
+    def __init__(self, prices: Prices, entry: ModelEntry, prompt: int) -> None:
+        self._prices = prices
+        self._entry = entry
+        self._input = prompt
+        self._attempts: list[Attempt] = []
+        self._asking = True
+        self._reported: Usage | None = None
+
+    @property
+    def model(self) -> str:
+        """The id of the model that is being asked."""
+        return self._entry.id
+
+    def begin(self, entry: ModelEntry) -> None:
+        """A model is being asked from now on."""
+        self._entry = entry
+        self._asking = True
+        self._reported = None
+
+    def report(self, usage: Usage) -> None:
+        """The model's own count, which replaces any earlier one."""
+        self._reported = usage
+
+    def reads(self, prompt: int) -> None:
+        """What is asked next has so many tokens, as far as can be told."""
+        self._input = prompt
+
+    def answered(self, said: Sequence[Event]) -> None:
+        """The attempt is over, and another follows: what it said was for us alone."""
+        self._attempts.append(self._attempt(said, None, whole=True))
+        self._asking = False
+
+    def failed(self, code: str) -> None:
+        """The attempt is over, without a word, and another may follow."""
+        self._attempts.append(self._attempt([], code))
+        self._asking = False
+
+    def spent(self, events: Sequence[Event], code: str | None = None, *, whole: bool = False) -> Spent:
+        """The sum at this moment; `code` is the error that ends the stream, `whole` says that nothing is missing."""
+        attempts = self._attempts
+        if self._asking:
+            attempts = [*attempts, self._attempt(events, code, whole=whole)]
+        return Spent.of(tuple(attempts))
+
+    def _attempt(self, events: Sequence[Event], code: str | None, *, whole: bool = False) -> Attempt:
+        usage = self._used(events, code, whole=whole)
+        return Attempt(self._entry.id, usage, self._prices.cost(self._entry, usage), code)
+
+    def _used(self, events: Sequence[Event], code: str | None, *, whole: bool) -> Usage:
+        reported = self._reported
+        if whole and reported is not None and reported.input_tokens:  # some servers count the answer alone
+            return reported
+        answer = [_words(event) for event in events if isinstance(event, Delta | ToolCall)]
+        thoughts = [event.text for event in events if type(event) is Reasoning]
+        if reported is None and not answer and not thoughts and code in _UNREAD:
+            return NOTHING_USED
+        thought = streamed(thoughts) if thoughts else None
+        said = streamed(answer) + (thought or 0)
+        if reported is None:
+            return Usage(self._input, said, exact=False, reasoning_tokens=thought)
+        read = reported.input_tokens or self._input
+        return Usage(read, max(reported.output_tokens, said), False, reported.cached_tokens, thought)
+
+
+def _words(event: Delta | ToolCall) -> str:
+    if isinstance(event, ToolCall):
+        return f"{event.name or ''}{event.arguments}"
+    return event.text
+
+
+class Estimator:
+    """What streams of other processes have used, as far as their logs tell."""
+
+    def __init__(self, catalogue: Catalogue, prices: Prices) -> None:
+        self._catalogue = catalogue
+        self._prices = prices
+
+    async def spent(self, tail: Tail) -> Spent:
+        """An estimate from the words that were streamed."""
+        entry = self._catalogue.entries.get(tail.info.model)
+        if entry is None:  # another process has another catalogue
+            return Spent(Usage(tail.info.prompt_tokens, streamed([said(tail.events)]), exact=False), None)
+        await self._prices.ready(entry)
+        return Meter(self._prices, entry, tail.info.prompt_tokens).spent(tail.events)

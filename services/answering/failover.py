@@ -1,0 +1,171 @@
+"""One model's answer, or another's: the one loop that asks again, and asks others, before the first word.
+
+After the first word nothing is asked again: what was said stays, and the stream fails honestly.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from domain.errors import StreamForgeError
+from domain.events import SAID, Quoted, Retrieving, Retrying, Said, Stalled, Switched
+from domain.models import Finished, ModelEntry
+from domain.streams import Ask
+from domain.usage import Usage
+from services.accounts.metering import Meter
+from services.accounts.prices import Prices
+from services.answering.cooling import Cooling
+from services.answering.watch import Watch
+from services.chain_service import Chain
+
+Source = AsyncGenerator[Said | Quoted | Retrieving | Retrying | Switched | Usage | Finished, None]
+
+Tell = Callable[[Stalled], Coroutine[Any, Any, None]]
+
+# The same model may do better in a moment.
+_AGAIN = frozenset(
+    {
+        "provider_unreachable", "provider_connect_timeout", "provider_rate_limited", "provider_overloaded",
+        "provider_error", "provider_incomplete",
+    }
+)  # fmt: skip
+# It will not, or has read the prompt and charged for it; another model may.
+_ELSEWHERE = _AGAIN | {"provider_timeout", "provider_auth", "provider_model", "provider_not_configured"}
+# A sign that the model is in trouble, whenever it comes.
+_TROUBLE = _ELSEWHERE | {"provider_stalled"}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often one model is asked again, and how long one waits before. Seconds.
+
+    The wait doubles from `backoff`, between half of it and all of it at random, and lasts at least as long as the
+    provider asks for; `longest` caps both. Nothing is asked once `budget` has passed since the first attempt began,
+    and no later attempt may wait for its first word beyond it.
+    """
+
+    retries: int
+    backoff: float
+    longest: float
+    budget: float
+
+    def delay(self, attempt: int, retry_after: int | None, chance: float) -> float:
+        """Before attempt number `attempt + 1`; `chance` is random, from 0 to 1."""
+        wait: float = min(self.backoff * 2 ** (attempt - 1) * (1 + chance) / 2, self.longest)
+        if retry_after is None:
+            return wait
+        return max(wait, min(retry_after, self.longest) + self.backoff * chance / 4)
+
+
+class _Plan:
+    """Who is asked, and who next."""
+
+    def __init__(self, candidates: list[ModelEntry], policy: RetryPolicy, chance: Callable[[], float]) -> None:
+        self.entry, *self._rest = candidates
+        self._policy = policy
+        self._chance = chance
+        self._clock = asyncio.get_running_loop().time
+        self._end = self._clock() + policy.budget
+        self._attempt = 1
+        self._first = True
+
+    def patience(self) -> float:
+        """Seconds that the model has for its first word. The very first attempt has all that its clock gives."""
+        seconds = self.entry.clocks.first_token
+        if self._first:
+            self._first = False
+            self._end = self._clock() + self._policy.budget  # not from when packages were still being imported
+            return seconds
+        return max(0.0, min(seconds, self._end - self._clock()))
+
+    def after(self, failed: StreamForgeError) -> Retrying | Switched | None:
+        """What to do now that the model has failed; nothing, where that was the last word."""
+        left = self._end - self._clock()
+        if failed.code in _AGAIN and self._attempt <= self._policy.retries:
+            delay = self._policy.delay(self._attempt, failed.retry_after, self._chance())
+            if delay < left:
+                self._attempt += 1
+                return Retrying(failed.code, self._attempt, round(delay, 3))
+        if failed.code not in _ELSEWHERE or not self._rest or left <= 0:
+            return None
+        previous, self.entry, self._attempt = self.entry, self._rest.pop(0), 1
+        return Switched(previous.id, self.entry.id, failed.code)
+
+
+class Failover:
+    """Asks models in turn; `ask` opens one's answer."""
+
+    def __init__(
+        self,
+        ask: Callable[[ModelEntry, Ask], Awaitable[Chain]],
+        prices: Prices,
+        cooling: Cooling,
+        policy: RetryPolicy,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._ask = ask
+        self._prices = prices
+        self._cooling = cooling
+        self._policy = policy
+        self._chance = chance
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def generate_llm_stream(self, candidates: list[ModelEntry], ask: Ask, meter: Meter, tell: Tell) -> Source:
+        """The answer of the first of `candidates` that gives one, with what is to be told on the way to it.
+
+        `tell` is given what happens while a model is silent, and nothing can be yielded.
+        """
+        warm = [entry for entry in candidates[:-1] if not self._cooling.cold(entry.id)] + candidates[-1:]
+        plan = _Plan(warm, self._policy, self._chance)
+        if plan.entry is not candidates[0]:
+            yield Switched(candidates[0].id, plan.entry.id, "cooling")
+        while True:
+            entry = plan.entry
+            await self._prices.ready(entry)
+            meter.begin(entry)
+            begun = False
+            try:
+                chain = await self._ask(entry, ask)  # what we need to ask at all, the model is not blamed for
+                async with Watch(entry.clocks, plan.patience(), self._teller(tell)) as watch, aclosing(chain):
+                    async for event in chain:
+                        if isinstance(event, SAID):
+                            begun = True
+                            watch.heard()
+                            yield event
+                            watch.listen()
+                            continue
+                        if isinstance(event, Finished):
+                            self._cooling.answered(entry.id)
+                        yield event
+                return
+            except StreamForgeError as error:
+                failed = error
+            step = self._after(failed, plan, meter, begun=begun)
+            yield step
+            if isinstance(step, Retrying):
+                await asyncio.sleep(step.delay)
+
+    def _after(self, failed: StreamForgeError, plan: _Plan, meter: Meter, *, begun: bool) -> Retrying | Switched:
+        """The next step after a failure, or the failure itself where there is none."""
+        if failed.code in _TROUBLE:
+            self._cooling.failed(plan.entry.id)
+        if begun:
+            raise failed
+        meter.failed(failed.code)
+        step = plan.after(failed)
+        if step is None:
+            raise failed
+        return step
+
+    def _teller(self, tell: Tell) -> Callable[[float], None]:
+        """For a timer, which cannot wait: tells in a task of its own."""
+
+        def start(silence: float) -> None:
+            task = asyncio.create_task(tell(Stalled(round(silence, 1))), name="teller")
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+        return start

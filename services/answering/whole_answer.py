@@ -1,0 +1,37 @@
+"""What the program itself asks a model: short answers, read whole before anything is done with them."""
+
+from contextlib import aclosing
+
+from domain.events import Delta
+from domain.models import Finished, ModelEntry, Parameters
+from domain.streams import Ask
+from domain.usage import Usage
+from services.accounts.metering import Meter
+from services.chain_service import Chain
+
+
+def short_ask(entry: ModelEntry, prompt: str, tokens: int) -> Ask:
+    """The prompt, for an answer of so many tokens where the model can be held to that."""
+    return Ask(prompt, Parameters(max_tokens=tokens) if "max_tokens" in entry.parameters else Parameters())
+
+
+async def read_whole(chain: Chain, meter: Meter, said: list[Delta]) -> Finished | None:
+    """Read the answer's text into `said`, its usage onto `meter`, and return its end.
+
+    Where the chain fails, `said` has what came before: it is paid for all the same.
+    """
+    finished: Finished | None = None
+    async with aclosing(chain):
+        async for event in chain:
+            if isinstance(event, Delta):
+                said.append(event)
+            elif isinstance(event, Usage):
+                meter.report(event)
+            elif isinstance(event, Finished):
+                finished = event
+    return finished
+
+
+def text_of(said: list[Delta]) -> str:
+    """The text, in one piece."""
+    return "".join(event.text for event in said)

@@ -1,0 +1,1 @@
+"""How the container puts each room together."""

@@ -1,0 +1,1 @@
+"""Conversations that clients keep themselves and know by a name of their own."""

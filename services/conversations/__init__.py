@@ -1,0 +1,1 @@
+"""Conversations kept here: turns, memory, titles and summaries."""

@@ -1,0 +1,237 @@
+"""How a stream answers in a session: its place is taken before the model is asked, and what it said is kept at the end.
+
+Seal, save, announce: `save` stands between the log's two steps, may be repeated, and only the first one counts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import time
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from domain.citations import sources
+from domain.errors import StreamForgeError
+from domain.events import Cancelled, Done, Failed, Terminal
+from domain.messages import (
+    Append,
+    Begun,
+    Busy,
+    Edit,
+    Ending,
+    Message,
+    Opening,
+    ParentSpec,
+    Question,
+    Regenerate,
+    new_id,
+    state_after,
+)
+from domain.models import SIMULATED, ModelEntry
+from domain.streams import Ask, Place, StreamInfo, said
+from domain.usage import room
+from services.conversations import memory
+from services.conversations.scribe import Job, Scribe, first_words
+from services.storage import Storage, Stores
+from stores.streams.base import Tail
+
+log = structlog.get_logger("sessions")
+
+_SAVE_SECONDS = 10.0
+_PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between attempts to save; the last one again and again
+_TRIES_WHILE_BUSY = 5
+
+
+class Release(Protocol):
+    """What to do about a stream that holds a session."""
+
+    async def __call__(self, stream_id: str, *, stop: bool) -> bool:
+        """Whether the session is free of it now: it is gone, or it could be stopped, where it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, the tokens that there were for what was said before it, and whether it is the first one here."""
+
+    question: Message
+    tokens: int
+    first: bool
+
+
+class Conversations:
+    """Places streams in sessions, and stores what they said."""
+
+    def __init__(
+        self, storage: Storage, scribe: Scribe, *, memory_tokens: int, save_seconds: float = _SAVE_SECONDS
+    ) -> None:
+        self._storage = storage
+        self._scribe = scribe
+        self._memory_tokens = memory_tokens
+        self._save_seconds = save_seconds
+        # What the scribe is told of an answer that is complete. Streams end in many ways, and this with every one.
+        self._asked: WeakKeyDictionary[StreamInfo, _Asked] = WeakKeyDictionary()
+
+    async def begin(
+        self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry], release: Release
+    ) -> Ask:
+        """Take the stream's place in its session; answers what to ask the model, with what it is to know.
+
+        `session_not_found`, `message_not_found`, `client_id_taken`, or `session_busy` with the stream that holds it;
+        `KeyInUse` where an answer is running for the same idempotency key.
+        """
+        stores = await self._storage.open()
+        new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
+        try:
+            question = (await self._take(stores, info, place, new, release)).question
+        except StreamForgeError as error:
+            if error.code == "storage_unavailable":  # perhaps only the answer was lost, and the place is taken
+                await self.withdraw(info, opened=place.new)
+            raise
+        try:
+            asked = replace(ask, message=question.text)
+            return await self._recall(stores, info, question, asked, candidates, first=place.new)
+        except BaseException:
+            await self.withdraw(info, opened=place.new)
+            raise
+
+    async def _recall(
+        self,
+        stores: Stores,
+        info: StreamInfo,
+        question: Message,
+        ask: Ask,
+        candidates: Sequence[ModelEntry],
+        *,
+        first: bool,
+    ) -> Ask:
+        """What to ask, with what was said before the question."""
+        session_id, _ = _in_session(info)
+        if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
+            return ask
+        tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens, reserve=ask.reserve)
+        self._asked[info] = _Asked(question, tokens, first or question.parent_id is None)
+        if question.parent_id is None:
+            return ask
+        window = await stores.messages.window(
+            info.owner, session_id, leaf_id=question.parent_id, max_messages=memory.MAX_MESSAGES, max_tokens=tokens
+        )
+        before, message = memory.recall(window, tokens, ask.message)
+        return replace(ask, before=before, message=message)
+
+    async def withdraw(self, info: StreamInfo, *, opened: bool) -> None:
+        """Remove every trace of a stream that was refused, with the session where that was `opened` for it.
+
+        As far as the database allows: who was refused is told why, and not what came of this.
+        """
+        if info.message_id is None:
+            return
+        session_id, answer_id = _in_session(info)
+        try:
+            stores = await self._storage.open()
+            if await stores.messages.get(info.owner, session_id, answer_id) is None:  # a look waits for nobody
+                return
+            await stores.messages.withdraw(info.owner, answer_id, opened=opened)
+        except Exception as error:
+            log.warning("a refused answer could not be withdrawn", stream_id=info.id, exc_info=error)
+
+    async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
+        """Store the answer; `not_saved` is the outcome to announce where that fails for ten seconds."""
+        info = tail.info
+        _, answer_id = _in_session(info)
+        ending = _ending(tail, sealed, first_word_ms, total_ms)
+        deadline = asyncio.get_running_loop().time() + self._save_seconds
+        pauses = iter(_PAUSES)
+        stored = False  # before, by us or by somebody else
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    stores = await self._storage.open()
+                    stored = stored or not await stores.messages.finish(answer_id, ending, time())
+                    if stored:
+                        sealed = await _standing(stores, info, sealed)
+                break
+            except Exception as error:  # were it our own mistake: whoever reads is waiting for an end
+                pause = next(pauses, _PAUSES[-1])
+                if asyncio.get_running_loop().time() + pause >= deadline:
+                    log.error("an answer could not be stored", stream_id=info.id, exc_info=error)
+                    return Failed("not_saved", sealed.spent)
+                await asyncio.sleep(pause)
+        asked = self._asked.pop(info, None)
+        if asked is not None and isinstance(sealed, Done):
+            self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens, asked.first))
+        return sealed
+
+    async def _take(
+        self, stores: Stores, info: StreamInfo, place: Place, question: Question | None, release: Release
+    ) -> Begun:
+        """The place, also where another stream has it, if that has ended meanwhile or may be stopped."""
+        session_id, answer_id = _in_session(info)
+        for left in reversed(range(_TRIES_WHILE_BUSY)):
+            try:
+                return await stores.messages.begin(
+                    info.owner,
+                    session_id,
+                    question=question,
+                    parent=_parent(place),
+                    answer_id=answer_id,
+                    stream_id=info.id,
+                    model=info.model,
+                    idempotency_key=info.idempotency_key,
+                    now=time(),
+                    title=_title(place, question),
+                    opening=Opening(place.name, place.earlier) if place.new else None,
+                )
+            except Busy as busy:
+                holder = busy.stream_id
+            # The last time nobody is stopped: it would be for nothing.
+            if not await release(holder, stop=place.on_busy == "cancel_previous" and left > 0):
+                break
+        raise StreamForgeError("session_busy", stream_id=holder)
+
+
+async def _standing(stores: Stores, info: StreamInfo, sealed: Terminal) -> Terminal:
+    """What to tell of an answer that had ended before: mostly the same, for it was saved twice.
+
+    But where this process could not reach the log, others may have given its stream up, and what they stored stands.
+    """
+    session_id, answer_id = _in_session(info)
+    stored = await stores.messages.get(info.owner, session_id, answer_id)
+    lost = stored is not None and stored.code == "producer_lost"
+    return Failed("producer_lost", sealed.spent) if lost else sealed
+
+
+def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Ending:
+    return Ending(
+        state=state_after(sealed),
+        text=said(tail.events),
+        model=sealed.model if isinstance(sealed, Done) else tail.info.model,
+        finish_reason=sealed.finish_reason if isinstance(sealed, Done) else None,
+        code=sealed.code if isinstance(sealed, Failed) else sealed.reason if isinstance(sealed, Cancelled) else None,
+        spent=sealed.spent,
+        first_word_ms=first_word_ms,
+        total_ms=total_ms,
+        sources=sources(tail.events),
+    )
+
+
+def _title(place: Place, question: Question | None) -> str | None:
+    """The first words that were said by the user."""
+    said = (earlier.text for earlier in place.earlier if earlier.role == "user" and earlier.text.strip())
+    return first_words(next(said, question.text)) if question else None
+
+
+def _in_session(info: StreamInfo) -> tuple[str, str]:
+    """The ids of the session and of the message that the stream's answer becomes."""
+    assert info.session_id is not None
+    assert info.message_id is not None
+    return info.session_id, info.message_id
+
+
+def _parent(place: Place) -> ParentSpec:
+    if place.edit is not None:
+        return Edit(place.edit)
+    if place.regenerate is not None:
+        return Regenerate(place.regenerate)
+    return Append(place.after)

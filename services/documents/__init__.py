@@ -1,0 +1,1 @@
+"""Documents: ingestion, indexes of their vectors, retrieval."""

@@ -1,0 +1,77 @@
+"""Collections as things of their own: looked at, filled, emptied and searched.
+
+A collection is a name that documents are filed under, so every name is there, most of them empty.
+"""
+
+from collections.abc import Sequence
+
+from domain.callers import Caller
+from domain.documents import Collection, Document, Passage, Retrieval
+from domain.errors import StreamForgeError
+from domain.messages import Page, is_id
+from services.documents.retrieval import Retriever
+from services.storage import Storage
+
+_TOKENS = 10**6
+
+
+class Shelves:
+    """The callers' collections."""
+
+    def __init__(self, storage: Storage, retriever: Retriever) -> None:
+        self._storage = storage
+        self._retriever = retriever
+
+    async def page(self, caller: Caller, after: str | None, limit: int) -> Page[Collection]:
+        """Those with documents in them, by name; the cursor is the last one's."""
+        stores = await self._storage.open()
+        found = await stores.collections.list(caller.id, after=after, limit=limit + 1)
+        return Page(list(found[:limit]), found[limit - 1].name if len(found) > limit else None)
+
+    async def get(self, caller: Caller, name: str) -> Collection:
+        """What is in the collection."""
+        stores = await self._storage.open()
+        return await stores.collections.get(caller.id, name)
+
+    async def document(self, caller: Caller, name: str, document_id: str) -> Document:
+        """A document in it; `document_not_found` where that is in others only."""
+        stores = await self._storage.open()
+        document = await stores.documents.get(caller.id, document_id) if is_id(document_id) else None
+        if document is None or name not in document.collections:
+            raise StreamForgeError("document_not_found")
+        return document
+
+    async def put_in(self, caller: Caller, name: str, document_id: str) -> Document:
+        """File a document under the name, beside the others it has."""
+        stores = await self._storage.open()
+        document = await stores.collections.put_in(caller.id, name, document_id) if is_id(document_id) else None
+        if document is None:
+            raise StreamForgeError("document_not_found", pointer="#/file_id")
+        return document
+
+    async def take_out(self, caller: Caller, name: str, document_id: str) -> None:
+        """Take a document out, which is kept; `document_not_found` where it was not in it."""
+        stores = await self._storage.open()
+        if not is_id(document_id) or not await stores.collections.take_out(caller.id, name, document_id):
+            raise StreamForgeError("document_not_found")
+
+    async def empty(self, caller: Caller, name: str) -> None:
+        """Take all documents out, which are kept."""
+        stores = await self._storage.open()
+        await stores.collections.take_out(caller.id, name)
+
+    async def search(
+        self, caller: Caller, name: str, queries: Sequence[str], *, limit: int, min_score: float
+    ) -> list[Passage]:
+        """The nearest passages in it, best first; of several queries the nearest."""
+        wanted = Retrieval(collections=(name,), top_k=limit, min_score=min_score)
+        best: dict[object, Passage] = {}
+        for query in queries:
+            for passage in await self._retriever.find(caller.id, query, wanted, _TOKENS):
+                known = best.get(passage.key)
+                if known is None or (passage.score or 0) > (known.score or 0):
+                    best[passage.key] = passage
+        found = list(best.values())
+        if len(queries) > 1:
+            found.sort(key=lambda passage: -(passage.score or 0))
+        return found[:limit]

@@ -1,0 +1,85 @@
+"""Embedding every document anew, into an index beside the one that answers, which then takes its place.
+
+Nothing is begun twice: SQL knows which documents the new index holds, and it answers only when that is all of them.
+Whoever is stopped goes on where it was, and documents that come meanwhile are taken along.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import time
+
+from domain.documents import Document, Index
+from services.documents.embedding import Embedding
+from services.documents.indexing import put_into_index
+from services.storage import Storage, Stores
+from stores.vectors.base import VectorStore
+
+_DOCUMENTS = 100
+
+Tell = Callable[[int, int], None]
+"""Is told how many pieces are done, and how many there are in all; the latter may grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What was done: `before` is the index that answered, if another one did."""
+
+    index: Index
+    before: Index | None
+    documents: int
+    pieces: int
+
+
+class Reindexing:
+    """Makes the index of the embedding model that is set."""
+
+    def __init__(self, storage: Storage, embedder: Embedding, vectors: VectorStore) -> None:
+        self._storage = storage
+        self._embedder = embedder
+        self._vectors = vectors
+        self._documents = 0
+        self._pieces = 0
+
+    async def run(self, tell: Tell, *, anew: bool = False) -> Reindexed:
+        """Make the index whole, let it answer, and drop all others. May be repeated, whenever it was stopped.
+
+        `anew` believes nothing of what the index is said to hold: its vectors may have been lost.
+        """
+        self._embedder.require()
+        stores = await self._storage.open()
+        index = await self._embedder.index()
+        before = await stores.documents.index()
+        if anew:
+            await stores.documents.forget(index)
+        while True:
+            while documents := await stores.documents.lacking(index, _DOCUMENTS):
+                _, left = await stores.documents.left(index)
+                progress = partial(_tell, tell, self._pieces + left)
+                for document in documents:
+                    await self._embed(stores, document, index, progress)
+            if await stores.documents.switch(index, time()):
+                break
+        for other in await stores.documents.others(index):
+            await self._vectors.drop(other)
+            await stores.documents.forget(other)
+        return Reindexed(index, before if before != index else None, self._documents, self._pieces)
+
+    async def _embed(self, stores: Stores, document: Document, index: Index, tell: Callable[[int], None]) -> None:
+        """One document, whole: what was done of it before counts for nothing."""
+        chunks = await stores.documents.chunks(document.owner, document.id)
+
+        async def tell_done(done: int) -> None:
+            tell(self._pieces + done)
+
+        await put_into_index(index, document, chunks, self._embedder, self._vectors, tell_done)
+        if await stores.documents.note(document.id, index):
+            self._documents += 1
+            self._pieces += len(chunks)
+        else:  # it was deleted meanwhile
+            await self._vectors.delete(document.owner, document.id)
+        tell(self._pieces)
+
+
+def _tell(tell: Tell, whole: int, done: int) -> None:
+    tell(done, max(done, whole))

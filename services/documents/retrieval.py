@@ -1,0 +1,116 @@
+"""Passages of an owner's documents that are near a question: by meaning and by words, each ranked, and both together.
+
+Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): a passage counts 1 / (60 + rank) for each ranking.
+"""
+
+import asyncio
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from itertools import islice
+from unicodedata import normalize
+
+from domain.documents import Hit, Index, Key, Passage, Retrieval, Vector
+from domain.errors import StreamForgeError
+from domain.usage import room
+from domain.words import COMMON, words_of
+from services.documents.embedding import Embedding
+from services.storage import Storage
+from stores.vectors.base import VectorStore
+
+_RANK = 60
+_NEAR = 100
+_WORDS = 30
+
+
+class Retriever:
+    """Finds passages."""
+
+    def __init__(
+        self, storage: Storage, embedder: Embedding, vectors: VectorStore, *, top_k: int, min_score: float
+    ) -> None:
+        self._storage = storage
+        self._embedder = embedder
+        self._vectors = vectors
+        self._top_k = top_k
+        self._min_score = min_score
+
+    async def check(self, owner: str, wanted: Retrieval) -> None:
+        """Refuse documents that the owner does not have: `document_not_found`."""
+        if wanted.ids:
+            stores = await self._storage.open()
+            known = await stores.documents.known(owner, wanted.ids)
+            for number, document_id in enumerate(wanted.ids):
+                if document_id not in known:
+                    raise StreamForgeError("document_not_found", pointer=f"#/documents/ids/{number}")
+
+    def reserve(self, wanted: Retrieval, chars: int) -> int:
+        """Tokens to leave for passages, of so many characters each."""
+        return (wanted.top_k or self._top_k) * room("x" * chars)
+
+    async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
+        """The passages that are nearest to the question, best first, of `tokens` in all at most; perhaps none."""
+        question = normalize("NFC", question)  # as documents are
+        stores = await self._storage.open()
+        index, ids = await stores.documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
+        if index is None or ids == []:  # nothing was ever taken in, or none of what is meant
+            return []
+        (vector, near), worded = await asyncio.gather(
+            self._near(index, owner, question, ids),
+            stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
+        )
+        scores, said = {hit.key: hit.score for hit in near}, set(worded)
+        scores |= await self._vectors.scores(index, owner, vector, said - scores.keys())
+        most = wanted.top_k or self._top_k
+        good = {key for key, score in scores.items() if score >= self._least(wanted, key in said)}
+        far = [key for key in worded if key not in good][:most] if wanted.min_score is None else []
+        ranked = fuse(near, worded, self._embedder.words_weight)
+        chosen = {*islice((key for key in ranked if key in good), most), *far}
+        found = await stores.documents.passages(owner, [key for key in ranked if key in chosen])
+        words = {word for word in words_of(question) if word not in COMMON}
+        kept = [passage for passage in found if passage.key in good or _has_all(passage, words)][:most]
+        return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in kept], tokens)
+
+    async def _near(
+        self, index: Index, owner: str, question: str, ids: Sequence[str] | None
+    ) -> tuple[Vector, list[Hit]]:
+        """The question's vector, and the passages whose vectors, which must be of the same model, are nearest to it."""
+        if index.model != self._embedder.model:
+            raise StreamForgeError("index_mismatch")
+        vector = await self._embedder.embed_query(question)
+        if len(vector) != 4 * index.dimension:
+            raise StreamForgeError("index_mismatch")
+        return vector, await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
+
+    def _least(self, wanted: Retrieval, worded: bool) -> float:
+        """The cosine that a passage needs. By default one that has words of the question needs half as much."""
+        if wanted.min_score is not None:
+            return wanted.min_score
+        return self._min_score / 2 if worded else self._min_score
+
+
+def fuse(near: Sequence[Hit], worded: Sequence[Key], weight: float = 1.0) -> list[Key]:
+    """Both rankings as one, best first; `weight` is what the one by words counts beside the one by meaning."""
+    points: dict[Key, float] = {}
+    for ranking, counts in (([hit.key for hit in near], 1.0), (worded, weight)):
+        for rank, key in enumerate(ranking, 1):
+            points[key] = points.get(key, 0.0) + counts / (_RANK + rank)
+    return sorted(points, key=lambda key: -points[key])
+
+
+def _has_all(passage: Passage, words: Set[str]) -> bool:
+    """Whether all that is asked for is in there: what a serial number means, no model of meaning knows."""
+    return bool(words) and words <= set(words_of(f"{passage.heading or ''} {passage.text}"))
+
+
+def _within(passages: Sequence[Passage], tokens: int) -> list[Passage]:
+    kept: list[Passage] = []
+    for passage in passages:
+        tokens -= room(passage.text)
+        if tokens < 0 and kept:
+            break
+        kept.append(passage)
+    return kept
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 4)

@@ -1,0 +1,263 @@
+"""Who owns the producers: every running stream has one task here, and exactly one end.
+
+A stream is ended by whoever seals its log first: its producer (done, or failed), a cancel, a clock, the drain, or
+another process. Whoever concludes it then saves what was said, where it belongs to a session, and announces the
+outcome. Seal, save, announce: each can be repeated, and only the first counts.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Protocol
+
+import structlog
+
+from domain.errors import StreamForgeError
+from domain.events import SAID, Cancelled, CancelReason, Failed, Quoted, Said, Status, Terminal
+from domain.models import Finished
+from domain.streams import deltas, size_of
+from domain.usage import Spent, Usage
+from services.accounts.metering import Meter
+from services.accounts.usage_service import UsageService
+from services.answering.failover import Source
+from services.streams.first_sign import ends
+from services.streams.production import Production
+from stores.streams.base import Appended, Fenced, StreamLog, Tail
+
+log = structlog.get_logger("streams")
+
+# A source that never waits must not keep the loop for itself.
+_YIELD_EVERY = 16
+# What a producer elsewhere has to announce what was sealed for it, and what the last savings may take at shutdown.
+_ANNOUNCE_SECONDS = 2.0
+_CLOSE_SECONDS = 12.0
+
+Estimate = Callable[[Tail], Awaitable[Spent]]
+"""What a stream that somebody else produced has used, as far as its log tells."""
+
+
+class Keeper(Protocol):
+    """Stores what was said in sessions."""
+
+    async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
+        """Store the answer with its outcome, again or not; the outcome to announce: another one if that failed."""
+
+
+class Supervisor:
+    """Runs producers, holds them to the limits of size, and ends them."""
+
+    def __init__(
+        self,
+        streams: StreamLog,
+        usage: UsageService,
+        keeper: Keeper,
+        estimate: Estimate,
+        *,
+        max_events: int,
+        max_bytes: int,
+    ) -> None:
+        self._log = streams
+        self._usage = usage
+        self._keeper = keeper
+        self._estimate = estimate
+        self._max_seq = max_events - 1  # the terminal event is one too
+        self._max_bytes = max_bytes
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.live: dict[str, Production] = {}
+
+    def run(self, tail: Tail, source: Source, meter: Meter, seconds: float) -> None:
+        """Start writing `source` into the log behind `tail`, for at most so many seconds."""
+        production = Production(tail, meter, seconds)
+        production.task = asyncio.create_task(self._produce(production, source), name="producer")
+        self.live[tail.info.id] = production
+        self._idle.clear()
+
+    async def tell(self, tail: Tail, event: Status) -> None:
+        """Write what the producer, which waits for its model, cannot."""
+        production = self.live.get(tail.info.id)
+        if production is not None and production.seq < self._max_seq:
+            await self._append(production, event)
+
+    async def cancel(self, tail: Tail, reason: CancelReason) -> None:
+        """Stop a stream, wherever it is produced; one that has ended keeps its outcome."""
+        if production := self.live.get(tail.info.id):
+            await self.end(production, production.cancelled(reason))
+        elif not tail.ended and not tail.produced_here:
+            await self._log.seal(tail, Cancelled(reason, await self._estimate(tail)))
+            self._own(self._see_announced(tail))
+
+    async def end(self, production: Production, outcome: Terminal) -> None:
+        """Seal, and abort the producer. What is left to do, a stream in a session does in a task of its own."""
+        tail = production.tail
+        try:
+            sealed = await self._log.seal(tail, outcome)
+        except Fenced:
+            self.fenced(tail.info.id)
+            return
+        self._abort(production)
+        if sealed != outcome:  # perhaps from a process that did not ask the model, and could only estimate
+            sealed = replace(sealed, spent=production.meter.spent(tail.events))
+        if tail.info.message_id is None:
+            await self._announce(production, sealed)
+        elif production.concluding is None or production.concluding.done():
+            production.concluding = self._own(self._conclude(production, sealed))
+
+    def adopt(self, tail: Tail) -> None:
+        """End a stream whose producer, in another process, is lost. This process has claimed it."""
+        self._own(self._bury(tail))
+
+    async def _bury(self, tail: Tail) -> None:
+        info = tail.info
+        try:
+            sealed = await self._log.seal(tail, Failed("producer_lost", await self._estimate(tail)))
+            final = await self._keeper.save(tail, sealed, None, None) if info.message_id else sealed
+            await self._log.announce(tail, final)
+        except Fenced:  # somebody else buries it
+            return
+        log.warning("a stream was ended for a process that is gone", stream_id=info.id)
+        if not info.of_document:
+            await self._account(tail, final, request_id=None)
+
+    def sealed_elsewhere(self, stream_id: str) -> None:
+        """Another process has fixed the outcome of a stream of ours: conclude it."""
+        if production := self.live.get(stream_id):
+            self._own(self.end(production, production.failed("internal_error")))  # the sealed outcome stands
+
+    async def unread(self, stream_id: str) -> None:
+        """A reader has gone. End a stream of ours that has none any more, anywhere, if that was asked for."""
+        production = self.live.get(stream_id)
+        if production is None or production.tail.info.on_disconnect != "cancel" or production.tail.followers:
+            return
+        if not await self._log.read_elsewhere(stream_id) and not production.tail.followers:
+            await self.end(production, production.cancelled("disconnected"))
+
+    def left_elsewhere(self, stream_id: str) -> None:
+        """Another process has no reader of a stream of ours any more."""
+        self._own(self.unread(stream_id))
+
+    def fenced(self, stream_id: str) -> None:
+        """Another process ends a stream of ours, because it thought us dead: stop, and save nothing."""
+        if production := self.live.get(stream_id):
+            log.warning("a stream was taken over by another process", stream_id=stream_id)
+            self._forget(production)
+            self._abort(production)
+
+    async def quiet(self) -> None:
+        """Returns once no stream runs."""
+        await self._idle.wait()
+
+    async def end_all(self, code: str) -> None:
+        """End every running stream with an error, and wait until answers are saved and producers have let go."""
+        for production in list(self.live.values()):
+            await self.end(production, production.failed(code))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+
+    async def _produce(self, production: Production, source: Source) -> None:
+        stream_id = production.tail.info.id
+        try:
+            outcome = await self._copy(production, source)
+        except StreamForgeError as error:
+            outcome = production.failed(error.code, error.retry_after)
+        except Fenced:
+            self.fenced(stream_id)
+            return
+        except Exception as error:
+            log.error("a producer failed unforeseen", stream_id=stream_id, exc_info=error)
+            outcome = production.failed("internal_error")
+        try:
+            await self.end(production, outcome)
+        except Exception as error:  # the log itself fails: the sweeper will see the dead task, and try again
+            log.error("a stream could not be ended", stream_id=stream_id, exc_info=error)
+
+    async def _copy(self, production: Production, source: Source) -> Terminal:
+        """Write the source's events until it ends, or a limit does; answers the outcome."""
+        tail = production.tail
+        async with aclosing(source):
+            async for event in source:
+                if isinstance(event, SAID):
+                    if tail.size + size_of(event) > self._max_bytes:
+                        return production.failed("log_limit")
+                    if production.first_word is None:
+                        production.first_word = asyncio.get_running_loop().time()
+                elif isinstance(event, Finished):
+                    return production.done(event)
+                elif isinstance(event, Usage):
+                    production.meter.report(event)
+                    continue
+                if production.seq >= self._max_seq:
+                    return production.failed("log_limit")
+                if await self._append(production, event) is not Appended.OK:
+                    break
+                if production.seq % _YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+        return tail.outcome or production.failed("provider_incomplete")
+
+    async def _append(self, production: Production, event: Said | Quoted | Status) -> Appended:
+        production.seq += 1
+        appended = await self._log.append(production.tail, production.seq, event)
+        if appended is Appended.FENCED:
+            raise Fenced
+        return appended
+
+    async def _conclude(self, production: Production, sealed: Terminal) -> None:
+        tail = production.tail
+        try:
+            final = await self._keeper.save(tail, sealed, production.first_word_ms(), production.total_ms())
+            await self._announce(production, final)
+        except Exception as error:  # the sweeper will see that nobody concludes any more, and try again
+            log.error("a stream could not be concluded", stream_id=tail.info.id, exc_info=error)
+
+    async def _announce(self, production: Production, final: Terminal) -> None:
+        tail = production.tail
+        try:
+            await self._log.announce(tail, final)
+        except Fenced:
+            self.fenced(tail.info.id)
+            return
+        if self._forget(production):
+            await self._account(tail, final, request_id=production.request_id)
+
+    async def _account(self, tail: Tail, final: Terminal, *, request_id: str | None) -> None:
+        """What is to be done once, after the end."""
+        info = tail.info
+        said = deltas(tail.events)
+        self._usage.record(info, final, deltas=said, request_id=request_id)
+        if info.idempotency_key is not None and isinstance(final, Failed) and not said:
+            await self._log.release_key(info.owner, info.idempotency_key, info.id)
+
+    async def _see_announced(self, tail: Tail) -> None:
+        """The producer was told that its stream is sealed. If it says nothing, somebody must in its place."""
+        if await self._log.claim(tail) or (
+            not await ends(tail, _ANNOUNCE_SECONDS) and await self._log.claim(tail, force=True)
+        ):
+            await self._bury(tail)
+
+    def _abort(self, production: Production) -> None:
+        task = production.task
+        if task is not None and task is not asyncio.current_task() and not task.done():
+            self._tasks.add(task)  # until it has closed its connection to the model
+            task.add_done_callback(self._tasks.discard)
+            task.cancel()
+
+    def _forget(self, production: Production) -> bool:
+        """The stream is no longer ours; whether it still was."""
+        ours = self.live.pop(production.tail.info.id, None) is not None
+        if not self.live:
+            self._idle.set()
+        return ours
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="ending")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Nobody waits for what became of it; the sweeper, or another process, will see that there is work left."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a stream could not be ended", exc_info=error)

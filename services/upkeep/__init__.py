@@ -1,0 +1,1 @@
+"""What runs by itself, at a signal or on a clock."""

@@ -1,0 +1,93 @@
+"""Ending well: from the signal to the last byte.
+
+The server's own signal handler closes the listening socket at once, so nobody would see a red readiness
+and every client would find a closed door. Ours takes its place, and calls it when the streams have ended.
+"""
+
+import asyncio
+import signal
+import threading
+from contextvars import Context
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from services.streams.readers import Readers
+from services.streams.supervisor import Supervisor
+
+log = structlog.get_logger("drain")
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGBREAK] if hasattr(signal, "SIGBREAK") else [])]
+_FLUSH_SECONDS = 1.0
+
+
+class Drain:
+    """Refuses new streams, gives running ones `seconds` to finish, ends the rest, then lets the server go."""
+
+    def __init__(self, supervisor: Supervisor, readers: Readers, *, seconds: float) -> None:
+        self._supervisor = supervisor
+        self._readers = readers
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._saved: dict[int, Any] = {}
+        self._first: int | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Whether a signal has come."""
+        return self._first is not None
+
+    def install(self) -> None:
+        """Take the place of the server's signal handlers. Only the main thread may; elsewhere, do nothing."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._saved[number] = signal.getsignal(number)
+                signal.signal(number, self._on_signal)
+
+    def uninstall(self) -> None:
+        """Give the server its handlers back."""
+        for number, handler in self._saved.items():
+            signal.signal(number, handler)
+        self._saved.clear()
+
+    def begin(self, number: int) -> None:
+        """React to a signal: the first starts the drain, an interrupt after an interrupt ends it now.
+
+        Once the drain is over, signals are the server's own affair again.
+        """
+        if self._first is None or self._task is None:
+            self._first = number
+            log.info("draining", streams=len(self._supervisor.live), seconds=self._seconds)
+            self._task = self._loop.create_task(self._run(number), name="drain")
+        elif self._task.done():
+            self._hand_back(number)
+        elif self._first == number == signal.SIGINT:
+            self._task.cancel()
+            self._task = self._loop.create_task(self._force(number), name="drain")
+
+    async def _run(self, number: int) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._supervisor.quiet()
+        except TimeoutError:
+            await self._supervisor.end_all("server_draining")
+        await self._readers.flush(_FLUSH_SECONDS)
+        self._hand_back(number)
+
+    async def _force(self, number: int) -> None:
+        await self._supervisor.end_all("server_draining")
+        await self._readers.flush(0)
+        self._hand_back(number)
+        self._hand_back(number)  # the second one makes the server hurry too
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        # Nothing but this: the handler may run between any two instructions of the loop's own code.
+        # An empty context: the interrupted one may be a request's, and its id has no place in our log lines.
+        self._loop.call_soon_threadsafe(self.begin, number, context=Context())
+
+    def _hand_back(self, number: int) -> None:
+        handler = self._saved.get(number)
+        if callable(handler):
+            handler(number, None)
