@@ -17,10 +17,10 @@ from config.settings import Settings, describe, get_settings
 from domain.models import Catalogue
 from routers.api import routers
 from routers.deps import State
-from routers.descriptions import add_docs
-from routers.errors import add_error_handlers
-from routers.middleware import add_middleware
-from routers.streaming import StreamingApp
+from routers.http.errors import add_error_handlers
+from routers.http.middleware import add_middleware
+from routers.openapi.streams import add_docs
+from routers.streams.responses import StreamingApp
 from services.access.secret import SecretError
 from services.assembly.access import key_secret
 from services.container import check_storage, open_services, read_catalogue

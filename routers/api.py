@@ -2,34 +2,23 @@
 
 from fastapi import APIRouter
 
-from routers import (
-    ag_ui,
-    ai_sdk,
-    chat,
-    doctor,
-    documents,
-    models,
-    openai,
-    openai_embeddings,
-    openai_files,
-    openai_vector_stores,
-    sessions,
-    system,
-    usage,
-)
+from routers import chat, doctor, documents, models, sessions, system, usage
+from routers.ag_ui import runs as ag_ui
+from routers.ai_sdk import chat as ai_sdk
+from routers.openai import completions, embeddings, files, vector_stores
 
 # The busiest first: routes are tried in this order.
 _ROUTERS = [
     chat.router,
-    openai.router,
+    completions.router,
     ai_sdk.router,
     ag_ui.router,
     sessions.router,
     documents.router,
-    openai_embeddings.router,
-    openai_files.router,
-    openai_vector_stores.looking,
-    openai_vector_stores.router,
+    embeddings.router,
+    files.router,
+    vector_stores.looking,
+    vector_stores.router,
     models.router,
     usage.router,
     chat.public,

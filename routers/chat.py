@@ -11,10 +11,11 @@ from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.messages import is_id
 from domain.streams import Order, Snapshot, digest, parse_event_id, parse_stream_id
-from routers.bodies import ResponseModel
-from routers.chat_request import ChatRequest
 from routers.deps import CallerDep, StreamingDep, services_of
-from routers.descriptions import (
+from routers.http.errors import PROVIDER_ERRORS, problems
+from routers.http.guard import REFUSALS, caller_of, guarded, refusals
+from routers.http.request_headers import idempotency_key, invalid_parameter
+from routers.openapi.streams import (
     FORMAT,
     FORMAT_PARAMETER,
     IDEMPOTENCY_KEY_PARAMETER,
@@ -23,11 +24,10 @@ from routers.descriptions import (
     SESSION_ID_PARAMETER,
     stream_responses,
 )
-from routers.errors import PROVIDER_ERRORS, problems
-from routers.given import idempotency_key, invalid_parameter
-from routers.guard import REFUSALS, caller_of, guarded, refusals
-from routers.states import StreamOut, state_json
-from routers.streaming import StaticStreamResponse, StreamResponse
+from routers.schemas.base import ResponseModel
+from routers.schemas.chat_request import ChatRequest
+from routers.schemas.stream_state import StreamOut, state_json
+from routers.streams.responses import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
 from wires import WIRES, Format, Wire

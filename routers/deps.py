@@ -9,7 +9,7 @@ from typing import Annotated, TypedDict, cast
 from fastapi import Depends, Request
 
 from domain.callers import Caller
-from routers.guard import caller_of
+from routers.http.guard import caller_of
 from services.access.api_keys import ApiKeys
 from services.accounts.usage_service import UsageService
 from services.chats.client_chats import ClientChats

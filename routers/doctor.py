@@ -16,12 +16,12 @@ from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
-from routers.bodies import ResponseModel
 from routers.deps import ProbesDep
-from routers.descriptions import EXAMPLE_ID, LAST_EVENT_ID, STREAM_HEADERS
-from routers.errors import problems
-from routers.guard import CountedRoute
-from routers.streaming import HEADERS, keep_alive
+from routers.http.errors import problems
+from routers.http.guard import CountedRoute
+from routers.openapi.streams import EXAMPLE_ID, LAST_EVENT_ID, STREAM_HEADERS
+from routers.schemas.base import ResponseModel
+from routers.streams.responses import HEADERS, keep_alive
 from services.upkeep.probes import Probes, State
 from wires.events import HEARTBEAT
 from wires.frames import frame

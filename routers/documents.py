@@ -14,13 +14,13 @@ from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
 from domain.errors import StreamForgeError
 from domain.messages import Page
 from domain.streams import parse_event_id
-from routers.bodies import ResponseModel, a_name, is_name
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, services_of
-from routers.errors import escaped
-from routers.forms import download, filename_of, form_of
-from routers.guard import caller_of, guarded, refusals
-from routers.messages import Cursor, Id, Limit, Moment, NextOut
-from routers.streaming import LaterStreamResponse, StaticStreamResponse, StreamResponse
+from routers.http.errors import escaped
+from routers.http.guard import caller_of, guarded, refusals
+from routers.http.uploads import download, filename_of, form_of
+from routers.schemas.base import ResponseModel, a_name, is_name
+from routers.schemas.messages import Cursor, Id, Limit, Moment, NextOut
+from routers.streams.responses import LaterStreamResponse, StaticStreamResponse, StreamResponse
 from services.documents.document_service import DocumentService, Received
 from services.upkeep.drain import Drain
 from stores.streams.base import Tail

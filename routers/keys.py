@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from domain.callers import DEFAULT_SCOPES, ApiKey, valid_scopes
 from domain.events import UNWRITABLE
-from routers.bodies import ResponseModel
 from routers.deps import CallerDep, KeysDep, services_of
-from routers.guard import guarded, refusals
+from routers.http.guard import guarded, refusals
+from routers.schemas.base import ResponseModel
 
 router = APIRouter(prefix="/keys", tags=["keys"], route_class=guarded("keys"))
 

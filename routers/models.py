@@ -7,9 +7,9 @@ from pydantic import Field
 
 from domain.callers import Caller
 from domain.models import Capability, ModelEntry, Parameter, Provider
-from routers.bodies import ResponseModel
 from routers.deps import CallerDep, ModelsDep
-from routers.guard import guarded, refusals
+from routers.http.guard import guarded, refusals
+from routers.schemas.base import ResponseModel
 from services.models.model_service import ModelService
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=guarded("admin"))

@@ -8,10 +8,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session, known_session_id
-from routers.bodies import ResponseModel, a_name
 from routers.deps import CallerDep, SessionsDep
-from routers.guard import guarded, refusals
-from routers.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
+from routers.http.guard import guarded, refusals
+from routers.schemas.base import ResponseModel, a_name
+from routers.schemas.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
 
 router = APIRouter(tags=["sessions"], route_class=guarded("chat"))
 

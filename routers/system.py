@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from routers.bodies import ResponseModel
 from routers.deps import DrainDep
-from routers.errors import problems
+from routers.http.errors import problems
+from routers.schemas.base import ResponseModel
 
 public = APIRouter(tags=["system"], responses=problems("foreign_host"))
 

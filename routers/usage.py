@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from domain.usage import By, UsageSum
-from routers.bodies import ResponseModel
 from routers.deps import CallerDep, UsageDep
-from routers.guard import guarded, refusals
-from routers.messages import Id
+from routers.http.guard import guarded, refusals
+from routers.schemas.base import ResponseModel
+from routers.schemas.messages import Id
 
 router = APIRouter(tags=["usage"], route_class=guarded("chat"))
 

@@ -14,7 +14,7 @@ from starlette.types import Message
 from domain.callers import LOCAL
 from domain.events import Delta
 from domain.streams import StreamInfo, digest, new_stream_id
-from routers.connections import StreamReader
+from routers.streams.connections import StreamReader
 from services.container import open_services, read_catalogue
 from stores.streams.base import Tail
 from tests.support.client import open_stream, small_socket

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from domain.callers import LOCAL
-from routers.completion_request import MAX_FIELDS
+from routers.openai.completion_request import MAX_FIELDS
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import heard
 from tests.support.catalogue import row

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
-from routers.middleware import BodyLimit
+from routers.http.middleware import BodyLimit
 from tests.support.server import LiveServer
 
 

@@ -19,7 +19,7 @@ from fastapi.routing import iter_route_contexts
 
 from domain.callers import SCOPES
 from domain.messages import new_id
-from routers.guard import GuardedRoute
+from routers.http.guard import GuardedRoute
 from services.access.api_keys import MadeKey
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from domain.callers import ApiKey
 from domain.streams import StreamInfo
-from routers.chat_request import ChatRequest
 from routers.keys import MadeKeyOut, NewKey
-from routers.states import StreamOut
+from routers.schemas.chat_request import ChatRequest
+from routers.schemas.stream_state import StreamOut
 from services.access.secret import read_secret
 from tests.journeys.test_reading import code_of
 from tests.security.conftest import ServeKeys

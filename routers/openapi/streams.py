@@ -11,9 +11,9 @@ from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse
 
-from routers.errors import Problem, problems
-from routers.guard import GuardedRoute
-from routers.openai_answers import Completion, OpenAIError
+from routers.http.errors import Problem, problems
+from routers.http.guard import GuardedRoute
+from routers.openai.openapi import Completion, OpenAIError
 from wires import WIRES
 
 _ASSETS = "/docs/assets"

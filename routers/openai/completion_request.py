@@ -16,7 +16,7 @@ from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, ToolCall, writable
 from domain.models import Effort, Parameters, ResponseFormat, Tool, ToolChoice
 from domain.streams import Ask, Image, Turn
-from routers.bodies import Bounded
+from routers.schemas.base import Bounded
 
 MAX_FIELDS = 100
 MAX_MESSAGES = 2_000

@@ -14,13 +14,13 @@ from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask, Order, digest
-from routers.bodies import Bounded, a_name
 from routers.deps import CallerDep, ChatsDep, StreamingDep, services_of
-from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER
-from routers.given import idempotency_key
-from routers.guard import REFUSALS, caller_of, guarded
-from routers.streaming import StreamResponse
-from routers.texts import STARTING, text_refusals, text_stream
+from routers.http.guard import REFUSALS, caller_of, guarded
+from routers.http.request_headers import idempotency_key
+from routers.openapi.plain_text import STARTING, text_refusals, text_stream
+from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
+from routers.schemas.base import Bounded, a_name
+from routers.streams.responses import StreamResponse
 from services.chats.alignment import Wanted
 from wires import WIRES
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from domain.errors import StreamForgeError
 from domain.messages import new_id
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep
-from routers.guard import REFUSALS, guarded
-from routers.openai_answers import refused
-from routers.openai_documents import (
+from routers.http.guard import REFUSALS, guarded
+from routers.openai.files import cursor_of
+from routers.openai.objects import (
     After,
     Deleted,
     FileId,
@@ -28,7 +28,7 @@ from routers.openai_documents import (
     ends,
     name_of,
 )
-from routers.openai_files import cursor_of
+from routers.openai.openapi import refused
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("documents"))
 looking = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("read"))

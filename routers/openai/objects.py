@@ -14,10 +14,10 @@ from pydantic import Field
 
 from domain.documents import MAX_NAME, Collection, Document, Passage
 from domain.errors import ERRORS, StreamForgeError
-from routers.bodies import ResponseModel, is_name
-from routers.completion_request import Lenient
 from routers.documents import Collection as CollectionName
-from routers.messages import Id
+from routers.openai.completion_request import Lenient
+from routers.schemas.base import ResponseModel, is_name
+from routers.schemas.messages import Id
 
 MAX_STORE_NAME = 100
 MAX_FOUND = 50

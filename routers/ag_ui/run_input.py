@@ -16,8 +16,8 @@ from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask
-from routers.bodies import NOT_A_NAME, is_name
-from routers.completion_request import CompletionRequest
+from routers.openai.completion_request import CompletionRequest
+from routers.schemas.base import NOT_A_NAME, is_name
 
 if TYPE_CHECKING:
     from ag_ui.core import RunAgentInput

@@ -14,13 +14,13 @@ from domain.documents import Vector
 from domain.errors import StreamForgeError
 from domain.events import writable
 from domain.usage import pieces
-from routers.bodies import ResponseModel
-from routers.completion_request import Lenient
 from routers.deps import EmbeddingDep
-from routers.errors import PROVIDER_ERRORS
-from routers.guard import REFUSALS, guarded
-from routers.openai_answers import refused
-from routers.states import Tokens
+from routers.http.errors import PROVIDER_ERRORS
+from routers.http.guard import REFUSALS, guarded
+from routers.openai.completion_request import Lenient
+from routers.openai.openapi import refused
+from routers.schemas.base import ResponseModel
+from routers.schemas.stream_state import Tokens
 
 MAX_TEXTS = 2_048
 _AT_ONCE = 64

@@ -14,15 +14,15 @@ from domain.events import Cancelled, Done, Terminal
 from domain.models import ModelEntry
 from domain.streams import Order, digest, ended_badly
 from domain.usage import spent_any
-from routers.bodies import ResponseModel
-from routers.completion_request import CompletionRequest
 from routers.deps import CallerDep, ModelsDep, services_of
-from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
-from routers.errors import PROVIDER_ERRORS
-from routers.given import DETACH_PARAMETER, idempotency_key, wants_to_detach
-from routers.guard import REFUSALS, caller_of, guarded
-from routers.openai_answers import CONTENT, refused
-from routers.streaming import StreamResponse
+from routers.http.errors import PROVIDER_ERRORS
+from routers.http.guard import REFUSALS, caller_of, guarded
+from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
+from routers.openai.completion_request import CompletionRequest
+from routers.openai.openapi import CONTENT, refused
+from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
+from routers.schemas.base import ResponseModel
+from routers.streams.responses import StreamResponse
 from services.streaming_service import Opened, StreamingService
 from wires import WIRES, Wire
 from wires.openai import OpenAIEncoder, completion

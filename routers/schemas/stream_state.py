@@ -9,7 +9,7 @@ from domain.errors import ERRORS
 from domain.events import Cancelled, Done, Failed
 from domain.streams import Snapshot, StreamState
 from domain.usage import account
-from routers.bodies import ResponseModel
+from routers.schemas.base import ResponseModel
 
 Tokens = Annotated[int, Field(ge=0, le=2**53)]
 

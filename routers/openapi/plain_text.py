@@ -4,8 +4,8 @@ from http import HTTPStatus
 from typing import Any
 
 from domain.errors import ERRORS
-from routers.errors import PROVIDER_ERRORS
-from routers.guard import REFUSALS
+from routers.http.errors import PROVIDER_ERRORS
+from routers.http.guard import REFUSALS
 
 STARTING = (
     *REFUSALS, "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request",

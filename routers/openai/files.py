@@ -8,10 +8,10 @@ from starlette.datastructures import UploadFile
 from domain.documents import Document
 from domain.errors import StreamForgeError
 from routers.deps import CallerDep, DocumentsDep, services_of
-from routers.forms import MAX_FIELDS, download, filename_of, form_of
-from routers.guard import REFUSALS, caller_of, guarded
-from routers.openai_answers import refused
-from routers.openai_documents import After, Deleted, FileId, FileOut, Files, Lists, Order, Purpose
+from routers.http.guard import REFUSALS, caller_of, guarded
+from routers.http.uploads import MAX_FIELDS, download, filename_of, form_of
+from routers.openai.objects import After, Deleted, FileId, FileOut, Files, Lists, Order, Purpose
+from routers.openai.openapi import refused
 
 router = APIRouter(prefix="/v1/files", tags=["openai"], route_class=guarded("documents"))
 

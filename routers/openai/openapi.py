@@ -1,6 +1,6 @@
 """What /openapi.json says of answers and refusals on the paths of /v1.
 
-`wires/openai.py` and `routers/shapes.py` make them.
+`wires/openai.py` and `routers/http/error_shapes.py` make them.
 """
 
 from functools import cache
@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field
 from domain.errors import ERRORS
 from domain.events import Delta, Done, Event, FinishReason, Started
 from domain.usage import NOTHING_USED, Spent
-from routers.bodies import ResponseModel
-from routers.states import Tokens
+from routers.schemas.base import ResponseModel
+from routers.schemas.stream_state import Tokens
 from wires.openai import OpenAIEncoder, failure
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
-from routers.connections import Connection, StreamReader
+from routers.streams.connections import Connection, StreamReader
 from services.streaming_service import StreamingService
 from services.streams.readers import Readers
 from stores.streams.base import Tail

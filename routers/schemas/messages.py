@@ -6,8 +6,8 @@ from fastapi import Query
 from pydantic import Field
 
 from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Found, Message, MessageState, Role
-from routers.bodies import ResponseModel
-from routers.states import AttemptOut, CostOut, UsageOut
+from routers.schemas.base import ResponseModel
+from routers.schemas.stream_state import AttemptOut, CostOut, UsageOut
 
 MAX_PAGE = 200
 MAX_SIBLINGS = 1_000

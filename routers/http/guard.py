@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from domain.callers import LOCAL, Caller
-from routers.errors import problem, problems
+from routers.http.errors import problem, problems
 from services.access.rate_limits import Quota, RateLimits
 from services.container import Services
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from routers.errors import problem
+from routers.http.errors import problem
 
 MAX_HOPS = 20
 """Entries of X-Forwarded-For that are looked at, from the right."""

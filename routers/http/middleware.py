@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from domain.errors import StreamForgeError
-from routers.errors import problem
-from routers.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_machine
+from routers.http.errors import problem
+from routers.http.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_machine
 
 log = structlog.get_logger("requests")
 

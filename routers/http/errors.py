@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import ERRORS, StreamForgeError
-from routers.bodies import ResponseModel
-from routers.shapes import Refusal, body_of, shape_of
+from routers.http.error_shapes import Refusal, body_of, shape_of
+from routers.schemas.base import ResponseModel
 
 PROVIDER_ERRORS = [code for code in ERRORS if code.startswith("provider_")]
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}

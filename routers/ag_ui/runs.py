@@ -12,14 +12,14 @@ from fastapi.responses import StreamingResponse
 
 from domain.errors import StreamForgeError
 from domain.streams import OnDisconnect, Order, digest
+from routers.ag_ui.run_input import INPUT, ask_of, dialogue_of, lines_of, model_of, read_run
 from routers.deps import services_of
-from routers.descriptions import IDEMPOTENCY_KEY_PARAMETER
-from routers.errors import is_json
-from routers.given import DETACH_PARAMETER, idempotency_key, wants_to_detach
-from routers.guard import caller_of, guarded
-from routers.run_input import INPUT, ask_of, dialogue_of, lines_of, model_of, read_run
-from routers.streaming import StreamResponse
-from routers.texts import STARTING, text_stream
+from routers.http.errors import is_json
+from routers.http.guard import caller_of, guarded
+from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
+from routers.openapi.plain_text import STARTING, text_stream
+from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
+from routers.streams.responses import StreamResponse
 from services.chats.alignment import Wanted
 from wires import WIRES
 from wires.ag_ui import AgUiEncoder

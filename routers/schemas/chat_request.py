@@ -10,8 +10,8 @@ from domain.events import UNWRITABLE, writable
 from domain.messages import MAX_CLIENT_ID
 from domain.models import Parameters
 from domain.streams import Ask, OnBusy, OnDisconnect, Place
-from routers.bodies import Bounded
-from routers.messages import Id
+from routers.schemas.base import Bounded
+from routers.schemas.messages import Id
 
 _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy", "documents"}
 

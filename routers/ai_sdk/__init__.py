@@ -1,0 +1,1 @@
+"""The AI SDK: the chats of `useChat`."""

@@ -1,0 +1,1 @@
+"""The response that reads a log."""
