@@ -82,9 +82,9 @@ def revoke(settings: Settings, key_id: str) -> None:
 
 def _with_store(settings: Settings, work: Callable[[KeyStore], Awaitable[T]]) -> T:
     """Do it in the database."""
-    from stores.sql.database import open_database
+    from stores.sql.engine.database import open_database
+    from stores.sql.engine.schema import SchemaError
     from stores.sql.keys import KeyStore as SqlKeyStore
-    from stores.sql.schema import SchemaError
 
     async def do() -> T:
         async with open_database(settings.database_url()) as database:

@@ -40,9 +40,9 @@ def commands(context: click.Context, workers: int | None) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the database's schema up to date, as PostgreSQL needs it after an update of this program."""
     from domain.errors import StreamForgeError
-    from stores.sql.glance import VERSIONS
-    from stores.sql.schema import SchemaError
-    from stores.sql.schema import migrate as bring_up_to_date
+    from stores.sql.engine.glance import VERSIONS
+    from stores.sql.engine.schema import SchemaError
+    from stores.sql.engine.schema import migrate as bring_up_to_date
 
     try:
         before = bring_up_to_date(settings.database_url())

@@ -17,7 +17,7 @@ from services.documents.reindexing import Reindexed
 def reindex(settings: Settings, anew: bool) -> None:
     """Embed all documents with the model of the settings. Can be stopped; the next run goes on from there."""
     from services.storage import StorageError
-    from stores.sql.schema import SchemaError
+    from stores.sql.engine.schema import SchemaError
     from stores.vectors.chroma_folder import ChromaError
 
     configure_logging("WARNING")  # or its lines would go through the bar

@@ -42,7 +42,7 @@ from services.upkeep.drain import Drain
 from services.upkeep.probes import Probes
 from services.upkeep.recovery import Recovery
 from services.upkeep.sweeper import Sweeper
-from stores.sql.glance import glance
+from stores.sql.engine.glance import glance
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
 
@@ -161,7 +161,7 @@ async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:
     retention, retained_bytes = settings.STREAM_RETENTION, settings.STREAM_RETAINED_BYTES
     if settings.REDIS_URL is None:
         return MemoryStreamLog(retention=retention, retained_bytes=retained_bytes)
-    redis = await asyncio.to_thread(import_module, "stores.streams.redis")
+    redis = await asyncio.to_thread(import_module, "stores.streams.shared.log")
     opening = redis.open_redis_log(
         settings.REDIS_URL.get_secret_value(),
         prefix=settings.REDIS_PREFIX,

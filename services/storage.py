@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.errors import StreamForgeError
-from stores.sql.glance import VERSIONS, glance
+from stores.sql.engine.glance import VERSIONS, glance
 
 if TYPE_CHECKING:
-    from stores.sql.collections import CollectionStore
-    from stores.sql.database import Database
-    from stores.sql.documents import DocumentStore
+    from stores.sql.conversations.messages import MessageStore
+    from stores.sql.conversations.sessions import SessionStore
+    from stores.sql.documents.collections import CollectionStore
+    from stores.sql.documents.store import DocumentStore
+    from stores.sql.engine.database import Database
     from stores.sql.keys import KeyStore
-    from stores.sql.messages import MessageStore
-    from stores.sql.sessions import SessionStore
     from stores.sql.usage import UsageStore
 
 
@@ -58,7 +58,7 @@ def check(url: str, file: Path | None) -> None:
 
 
 def _check(url: str) -> None:
-    schema = import_module("stores.sql.schema")
+    schema = import_module("stores.sql.engine.schema")
     try:
         schema.check(url)
     except (schema.SchemaError, StreamForgeError) as error:
@@ -82,9 +82,21 @@ def check_redis(url: str) -> None:
 
 def _check_redis(url: str) -> None:
     try:
-        asyncio.run(import_module("stores.streams.redis").try_redis(url))
+        asyncio.run(import_module("stores.streams.shared.log").try_redis(url))
     except ValueError as error:
         raise StorageError(str(error)) from error
+
+
+_MODULES = {
+    "database": "engine.database",
+    "schema": "engine.schema",
+    "keys": "keys",
+    "sessions": "conversations.sessions",
+    "messages": "conversations.messages",
+    "usage": "usage",
+    "documents": "documents.store",
+    "collections": "documents.collections",
+}
 
 
 class Storage:
@@ -116,8 +128,7 @@ class Storage:
 
     async def _open(self) -> Stores:
         sql = {  # in a thread, which takes a while; the schema's part is looked for when the database is opened
-            name: await asyncio.to_thread(import_module, f"stores.sql.{name}")
-            for name in ("database", "schema", "keys", "sessions", "messages", "usage", "documents", "collections")
+            name: await asyncio.to_thread(import_module, f"stores.sql.{module}") for name, module in _MODULES.items()
         }
         database = await self._stack.enter_async_context(sql["database"].open_database(self._url))
         return Stores(

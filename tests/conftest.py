@@ -10,7 +10,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from config.logging import configure_logging
-from stores.sql.schema import migrate
+from stores.sql.engine.schema import migrate
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.server import LiveServer, fresh_folder, live_server, make_settings
 from tests.support.valkey import RedisServer, binary, redis_server
@@ -42,7 +42,7 @@ def nothing_blocks() -> Iterator[None]:
     ) as guard:
         guard.functions["os.write"].can_block_in("config/log_writer.py", "write")  # has asked before
         for function in guard.functions.values():
-            function.can_block_in("stores/sql/schema.py", "_upgrade")  # in a loop of its own, in a thread
+            function.can_block_in("stores/sql/engine/schema.py", "_upgrade")  # in a loop of its own, in a thread
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")  # looks for ~/.pgpass
         yield
 

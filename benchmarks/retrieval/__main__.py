@@ -21,8 +21,8 @@ from chains.core.cpu_worker import CpuWorker
 from chains.core.local_embeddings import MODELS
 from chains.embeddings import Choice, Embedder, Patience, make_embedder
 from domain.documents import Chunk, Index, Key, Vector
-from stores.sql.database import Database, open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import Database, open_database
 from stores.vectors.base import VectorStore
 
 DOCS = Path("/usr/share/doc/python3.11/html")

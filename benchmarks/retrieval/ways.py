@@ -9,7 +9,7 @@ from benchmarks.retrieval.questions import Question
 from chains.embeddings import Embedder, words_weight
 from domain.documents import Index
 from services.documents.retrieval import fuse
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.store import DocumentStore
 from stores.vectors.base import VectorStore
 
 OWNER = "benchmark"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, RowMapping, bindparam, func, insert, or_, select, update
 
 from domain.callers import ApiKey
-from stores.sql.database import Database
+from stores.sql.engine.database import Database
 from stores.sql.tables import api_keys
 
 MAX_LISTED = 1_000

@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.errors import StreamForgeError
 from domain.messages import Message, Page, Session, Summary
-from stores.sql.database import Database
+from stores.sql.engine.database import Database
 from stores.sql.tables import messages, sessions, summaries
 
 T = TypeVar("T")

@@ -90,7 +90,7 @@ messages = Table(
     owner_column(),
     id_column("parent_id"),
     id_column("active_child_id"),
-    Column("undo", JSON(none_as_null=True)),  # what a new branch changed: see stores/sql/branches.py
+    Column("undo", JSON(none_as_null=True)),  # what a new branch changed: see stores/sql/conversations/branches.py
     Column("depth", Integer, nullable=False),
     Column("role", String(16), nullable=False),
     Column("state", String(16), nullable=False),

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 
 from domain.usage import By, Cost, UsageRecord, UsageSum
-from stores.sql.database import Database
+from stores.sql.engine.database import Database
 from stores.sql.rows import insert_unless_there
 from stores.sql.tables import usage
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from domain.documents import Hit, Index, Key, Vector
-from stores.sql.database import Database
-from stores.sql.failures import reason_of
+from stores.sql.engine.database import Database
+from stores.sql.engine.failures import reason_of
+from stores.sql.engine.schema import SchemaError
 from stores.sql.rows import AnyRow
-from stores.sql.schema import SchemaError
 
 _LOCK = 0x56_65_63_74_6F_72  # any number that no other program takes: "Vector"
 _BATCH = 200

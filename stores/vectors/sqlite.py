@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from domain.documents import Hit, Index, Key, Vector
-from stores.sql.database import Database
-from stores.sql.document_tables import documents, vectors, vectors_gone
+from stores.sql.documents.tables import documents, vectors, vectors_gone
+from stores.sql.engine.database import Database
 from stores.vectors.blocks import Block, merged
 
 KEPT = 128 * 1024 * 1024

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stores.sql.schema import migrate
+from stores.sql.engine.schema import migrate
 from tests.journeys.test_database_trouble import full
 from tests.support.embeddings import Vectors, vectors_server
 from tests.support.keys import KeyRing, bearer

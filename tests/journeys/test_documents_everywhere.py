@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from domain.callers import LOCAL
-from stores.sql.database import open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import open_database
 from tests.conftest import missing
 from tests.journeys.test_database_trouble import full
 from tests.journeys.test_document_trouble import at

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stores.sql.schema import migrate
+from stores.sql.engine.schema import migrate
 from tests.support.postgres import Postgres
 from tests.support.replicas import MAIN
 from tests.support.server import process_server, running

@@ -18,7 +18,7 @@ from services.access import auth_service
 from services.access.api_keys import ApiKeys, MadeKey, key_id_of, make_key
 from services.access.auth_service import AuthService, Known
 from services.access.secret import SecretError, read_secret
-from stores.sql.database import Database, open_database
+from stores.sql.engine.database import Database, open_database
 from stores.sql.keys import KeyStore
 from tests.journeys.test_reading import code_of
 from tests.security.conftest import ServeKeys

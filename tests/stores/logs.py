@@ -11,7 +11,7 @@ from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
-from stores.streams.redis import RedisStreamLog, open_redis_log
+from stores.streams.shared.log import RedisStreamLog, open_redis_log
 from tests.support.valkey import RedisServer
 
 SPENT = Spent(Usage(1, 1, exact=False), None)

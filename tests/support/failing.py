@@ -5,12 +5,12 @@ from typing import Any
 
 from domain.errors import StreamForgeError
 from services.storage import Storage, Stores
-from stores.sql.collections import CollectionStore
-from stores.sql.database import open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.conversations.messages import MessageStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.documents.collections import CollectionStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import open_database
 from stores.sql.keys import KeyStore
-from stores.sql.messages import MessageStore
-from stores.sql.sessions import SessionStore
 from stores.sql.usage import UsageStore
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from domain.callers import SCOPES
 from services.access.api_keys import MadeKey, make_key
 from services.access.secret import read_secret
-from stores.sql.database import open_database
+from stores.sql.engine.database import open_database
 from stores.sql.keys import KeyStore
 
 EVERYTHING = frozenset(SCOPES)

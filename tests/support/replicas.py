@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from stores.sql.schema import migrate
+from stores.sql.engine.schema import migrate
 from tests.support.catalogue import KEYS, row, write_catalogue
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import Process, running

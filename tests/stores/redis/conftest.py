@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from stores.streams.redis import RedisStreamLog
+from stores.streams.shared.log import RedisStreamLog
 from tests.stores.logs import shared_log
 from tests.support.valkey import RedisServer
 

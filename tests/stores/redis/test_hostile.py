@@ -9,7 +9,7 @@ from domain.events import Delta, Failed
 from domain.streams import digest, new_stream_id
 from stores.streams.base import Appended, Claim, Tail
 from stores.streams.codec import Unreadable, decode, decode_info, decode_outcome, encode, encode_info
-from stores.streams.redis import RedisStreamLog
+from stores.streams.shared.log import RedisStreamLog
 from tests.stores.logs import DONE, SPENT, Woken, info, shared_log, until, until_it
 from tests.support.valkey import RedisServer
 

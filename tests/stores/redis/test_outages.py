@@ -12,7 +12,7 @@ from domain.errors import StreamForgeError
 from domain.events import Delta, Failed
 from domain.streams import digest, new_stream_id
 from stores.streams.base import Appended, Claim, StreamLog, Tail
-from stores.streams.redis import RedisStreamLog
+from stores.streams.shared.log import RedisStreamLog
 from tests.stores.logs import CANCELLED, DONE, SPENT, Told, Woken, info, shared_log, until, until_it
 from tests.stores.redis.conftest import Replicas
 from tests.support.fault_proxy import FaultProxy, fault_proxy

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.events import TERMINAL, Delta, Failed
 from stores.streams.base import Appended, Fenced, Tail
-from stores.streams.redis import RedisStreamLog
+from stores.streams.shared.log import RedisStreamLog
 from tests.stores.logs import CANCELLED, DONE, SPENT, info, shared_log, until
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.valkey import RedisServer

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stores.streams.link import check_url
+from stores.streams.shared.connection import check_url
 from tests.stores.logs import info, shared_log
 from tests.support.server import ROOT
 from tests.support.valkey import RedisServer, redis_server

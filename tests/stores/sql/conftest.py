@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from stores.sql.database import Database, open_database
+from stores.sql.engine.database import Database, open_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,7 +4,7 @@ from typing import get_args
 
 from domain.messages import Append, Begun, Ending, MessageState, ParentSpec, Question, new_id
 from domain.usage import Spent, Usage
-from stores.sql.messages import MessageStore
+from stores.sql.conversations.messages import MessageStore
 
 
 def ending(state: str, text: str, code: str | None = None) -> Ending:

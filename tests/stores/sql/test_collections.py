@@ -8,9 +8,9 @@ import pytest
 from domain.documents import MAX_COLLECTIONS, Collection
 from domain.errors import StreamForgeError
 from domain.messages import new_id
-from stores.sql.collections import CollectionStore
-from stores.sql.database import Database, open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.collections import CollectionStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import Database, open_database
 
 
 @pytest.fixture

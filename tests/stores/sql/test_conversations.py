@@ -18,9 +18,9 @@ from hypothesis.stateful import (
 
 from domain.errors import StreamForgeError
 from domain.messages import Append, Busy, Edit, Message, Page, ParentSpec, Question, Regenerate, Summary, new_id
-from stores.sql.database import open_database
-from stores.sql.messages import MessageStore
-from stores.sql.sessions import SessionStore
+from stores.sql.conversations.messages import MessageStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.engine.database import open_database
 from tests.stores.sql.model import Conversation, Said
 from tests.stores.sql.support import ending
 

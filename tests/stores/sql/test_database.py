@@ -17,10 +17,10 @@ from sqlalchemy import Connection, text
 
 from domain.errors import StreamForgeError
 from domain.messages import new_id
-from stores.sql.database import Database, Patience, open_database
-from stores.sql.messages import MessageStore
-from stores.sql.postgres import PostgresDatabase
-from stores.sql.sessions import SessionStore
+from stores.sql.conversations.messages import MessageStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.engine.database import Database, Patience, open_database
+from stores.sql.engine.postgres import PostgresDatabase
 from tests.stores.sql.support import ask, ending
 from tests.support.postgres import Postgres
 from tests.support.server import ROOT
@@ -132,8 +132,8 @@ def test_a_full_disk_is_said_to_be_full_and_when_it_is_not_all_goes_on(file: Pat
     program = """
         import asyncio, resource, sys
         from domain.errors import StreamForgeError
-        from stores.sql.database import open_database
-        from stores.sql.sessions import SessionStore
+        from stores.sql.engine.database import open_database
+        from stores.sql.conversations.sessions import SessionStore
 
         async def main():
             async with open_database("sqlite:///" + sys.argv[1]) as database:

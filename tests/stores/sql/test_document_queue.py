@@ -13,11 +13,11 @@ from sqlalchemy import Connection, text
 
 from domain.documents import Chunk, Document, Job, Key
 from domain.messages import new_id
-from stores.sql import ingestion
-from stores.sql.address import sqlite_file
-from stores.sql.database import Database, open_database
-from stores.sql.documents import DocumentStore
-from stores.sql.glance import glance
+from stores.sql.documents import queue
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.address import sqlite_file
+from stores.sql.engine.database import Database, open_database
+from stores.sql.engine.glance import glance
 from tests.support.server import ROOT
 
 LEASE = 10.0
@@ -204,8 +204,8 @@ async def test_those_that_are_hopeless_are_told_until_one_claims(documents: Docu
 async def test_a_worker_that_is_killed_leaves_its_document_to_the_next(url: str) -> None:
     program = """
         import asyncio, os, signal, sys
-        from stores.sql.database import open_database
-        from stores.sql.documents import DocumentStore
+        from stores.sql.engine.database import open_database
+        from stores.sql.documents.store import DocumentStore
 
         async def main():
             async with open_database(sys.argv[1]) as database:
@@ -251,9 +251,9 @@ async def test_the_queue_costs_what_waits_and_not_what_is_done(tmp_path: Path) -
         assert driver is not None
         steps: list[int] = []
         driver.set_progress_handler(lambda: steps.append(1), 1)
-        assert ingestion.waits(connection, 100.0)
-        assert ingestion.pending(connection)
-        assert ingestion.claim(connection, "w", 100.0, LEASE, 3) is not None
+        assert queue.waits(connection, 100.0)
+        assert queue.pending(connection)
+        assert queue.claim(connection, "w", 100.0, LEASE, 3) is not None
         driver.set_progress_handler(None, 0)
         return len(steps)
 

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 from domain.documents import MAX_COLLECTIONS, Chunk, Document, Index, Key, Passage
 from domain.errors import StreamForgeError
 from domain.messages import new_id
-from stores.sql.collections import CollectionStore
-from stores.sql.database import Database, open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.collections import CollectionStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import Database, open_database
 
 PIECES = (
     Chunk(0, "Fish swim. 中文 🦊", 0, 14, 1, "Animals > Fish"),

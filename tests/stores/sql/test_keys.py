@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from domain.callers import ApiKey
-from stores.sql.database import Database
+from stores.sql.engine.database import Database
 from stores.sql.keys import KeyStore
 
 KEY = ApiKey("k1", "ann", "laptop", "sf_k1_ab", b"\x00\xff" * 16, frozenset({"read", "chat"}), created=10.5)

@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from domain.documents import Chunk, Key
 from domain.messages import new_id
-from stores.sql.database import Database, open_database
-from stores.sql.documents import DocumentStore
-from stores.sql.keywords import MAX_FOUND, MAX_QUERY, telling, terms
+from stores.sql.documents.keywords import MAX_FOUND, MAX_QUERY, telling, terms
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import Database, open_database
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from domain.messages import Append, Question, new_id
-from stores.sql import history
-from stores.sql.begin import Beginning, begin
-from stores.sql.database import Database
+from stores.sql.conversations import history
+from stores.sql.conversations.begin import Beginning, begin
+from stores.sql.engine.database import Database
 from stores.sql.tables import messages, sessions
 
 PAGE = 10

@@ -3,9 +3,9 @@
 import pytest
 
 from domain.messages import Edit, LastAnswer, new_id
-from stores.sql.database import Database
-from stores.sql.messages import MessageStore
-from stores.sql.sessions import SessionStore
+from stores.sql.conversations.messages import MessageStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.engine.database import Database
 from tests.stores.sql.support import ask, ending
 
 

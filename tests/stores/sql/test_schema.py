@@ -18,15 +18,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
 from domain.documents import Key
-from stores.sql.address import sqlite_file
-from stores.sql.database import open_database
-from stores.sql.document_tables import sqlite_only
-from stores.sql.documents import DocumentStore
-from stores.sql.glance import VERSIONS, Glance, glance
-from stores.sql.messages import MessageStore
-from stores.sql.postgres import postgres_engine
-from stores.sql.schema import MIGRATIONS, SchemaError, check, migrate, prepare
-from stores.sql.sessions import SessionStore
+from stores.sql.conversations.messages import MessageStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.documents.tables import sqlite_only
+from stores.sql.engine.address import sqlite_file
+from stores.sql.engine.database import open_database
+from stores.sql.engine.glance import VERSIONS, Glance, glance
+from stores.sql.engine.postgres import postgres_engine
+from stores.sql.engine.schema import MIGRATIONS, SchemaError, check, migrate, prepare
 from stores.sql.tables import metadata
 from tests.stores.sql.support import ask
 from tests.support.postgres import Postgres

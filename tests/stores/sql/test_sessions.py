@@ -4,9 +4,9 @@ import pytest
 
 from domain.errors import StreamForgeError
 from domain.messages import new_id
-from stores.sql.database import Database
-from stores.sql.messages import MessageStore
-from stores.sql.sessions import SessionStore
+from stores.sql.conversations.messages import MessageStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.engine.database import Database
 from tests.stores.sql.support import ask, ending
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from domain.messages import new_id
 from domain.usage import Cost, Usage, UsageRecord, UsageSum
-from stores.sql.database import Database
-from stores.sql.sessions import SessionStore
+from stores.sql.conversations.sessions import SessionStore
+from stores.sql.engine.database import Database
 from stores.sql.usage import UsageStore
 
 NOON = 1_767_182_400.0  # 2025-12-31T12:00:00Z

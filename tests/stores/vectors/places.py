@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.documents import Vector
-from stores.sql.database import open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import open_database
 from stores.vectors.base import VectorStore
 from stores.vectors.pgvector import PgVectors
 from stores.vectors.sqlite import SqliteVectors

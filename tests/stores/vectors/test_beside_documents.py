@@ -9,8 +9,8 @@ import pytest
 
 from domain.documents import Index
 from domain.messages import new_id
-from stores.sql.database import open_database
-from stores.sql.documents import DocumentStore
+from stores.sql.documents.store import DocumentStore
+from stores.sql.engine.database import open_database
 from tests.stores.vectors.places import SqlPlace, unit
 from tests.support.server import ROOT
 

@@ -6,8 +6,8 @@ import pytest
 
 from domain.documents import Index
 from domain.messages import new_id
-from stores.sql.database import open_database
-from stores.sql.schema import SchemaError, migrate
+from stores.sql.engine.database import open_database
+from stores.sql.engine.schema import SchemaError, migrate
 from stores.vectors.pgvector import PgVectors
 from tests.stores.vectors.places import SqlPlace, unit
 from tests.support.postgres import Postgres

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Executable
 
 from domain.documents import Index, Key, Vector
 from domain.messages import new_id
-from stores.sql.database import Database, open_database
+from stores.sql.engine.database import Database, open_database
 from stores.vectors.pgvector import PgVectors
 from stores.vectors.sqlite import SqliteVectors
 from tests.stores.vectors.places import SqlPlace, as_vectors, random_matrix, unit

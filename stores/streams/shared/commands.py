@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from domain.events import Event, Terminal
 from domain.streams import StreamInfo, started
-from stores.streams import scripts
 from stores.streams.base import Claim
 from stores.streams.codec import encode, encode_info, encode_outcome
+from stores.streams.shared import scripts
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 

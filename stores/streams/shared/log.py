@@ -18,16 +18,16 @@ import structlog
 from domain.errors import StreamForgeError
 from domain.events import Event, Terminal
 from domain.streams import StreamInfo
-from stores.streams import scripts
 from stores.streams.base import Appended, Claim, Fenced, Listener, Tail
 from stores.streams.codec import Unreadable, decode_info, decode_outcome
-from stores.streams.commands import Commands, Spans, read_claim
-from stores.streams.link import Link, Unreachable, check_url, unavailable
 from stores.streams.local import LocalStreams
-from stores.streams.produced import Produced, ask_seal
-from stores.streams.reading import load
-from stores.streams.tailer import Tailer
-from stores.streams.writer import Question, Writer
+from stores.streams.shared import scripts
+from stores.streams.shared.commands import Commands, Spans, read_claim
+from stores.streams.shared.connection import Link, Unreachable, check_url, unavailable
+from stores.streams.shared.follower import Tailer
+from stores.streams.shared.produced import Produced, ask_seal
+from stores.streams.shared.reading import load
+from stores.streams.shared.writer import Question, Writer
 
 log = structlog.get_logger("redis")
 

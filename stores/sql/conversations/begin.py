@@ -10,8 +10,8 @@ from sqlalchemy import Connection, String, bindparam, case, func, insert, select
 
 from domain.errors import StreamForgeError
 from domain.messages import Append, Begun, Busy, KeyInUse, Message, Opening, ParentSpec, Question, Session
-from stores.sql import adopt, branches
-from stores.sql.branches import Change
+from stores.sql.conversations import branches, import_history
+from stores.sql.conversations.branches import Change
 from stores.sql.rows import SESSION, AnyRow, message, new_row, row_of, session
 from stores.sql.tables import messages, sessions
 
@@ -98,7 +98,7 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
 def _opened(connection: Connection, asked: Beginning, first: Question, opening: Opening) -> tuple[Session, Message]:
     """A new session, with its first question, and what was said earlier."""
     opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, opening.name, asked.answer_id)
-    before = adopt.messages_of(opened, opening.earlier)
+    before = import_history.messages_of(opened, opening.earlier)
     values = {
         "id": opened.id, "owner": asked.owner, "created": asked.now, "updated": asked.now, "title": asked.title,
         "client_id": opening.name, "prior_updated": asked.now, "auto_title": True,
@@ -107,7 +107,7 @@ def _opened(connection: Connection, asked: Beginning, first: Question, opening: 
     connection.execute(_OPEN, values)
     if not before:
         return opened, _new(asked, first, None, 0, None)
-    adopt.put(connection, asked.owner, before, first.id)
+    import_history.put(connection, asked.owner, before, first.id)
     return opened, _new(asked, first, before[-1].id, len(before), None)
 
 

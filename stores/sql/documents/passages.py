@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, text
 
 from domain.documents import Chunk, Key, Passage
-from stores.sql import shelf
-from stores.sql.document_tables import chunks
-from stores.sql.ingestion import CHUNK
+from stores.sql.documents import records
+from stores.sql.documents.queue import CHUNK
+from stores.sql.documents.tables import chunks
 from stores.sql.rows import AnyRow
 
 _CHUNKS = (
@@ -92,4 +92,4 @@ def _passage(key: Key, row: AnyRow) -> Passage:
 
 def pieces(connection: Connection, owner: str, document_id: str) -> list[Chunk]:
     """All pieces of a document, in order."""
-    return [Chunk(*row) for row in connection.execute(_CHUNKS, shelf.mine(owner, document_id))]
+    return [Chunk(*row) for row in connection.execute(_CHUNKS, records.mine(owner, document_id))]

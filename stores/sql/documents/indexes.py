@@ -8,9 +8,9 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, select, upda
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.documents import Document, Index
-from stores.sql import shelf
-from stores.sql.document_tables import documents, indexed, vector_index
-from stores.sql.shelf import DOCUMENT
+from stores.sql.documents import records
+from stores.sql.documents.records import DOCUMENT
+from stores.sql.documents.tables import documents, indexed, vector_index
 
 _KEPT = select(vector_index.c.model, vector_index.c.dimension)
 _HELD = _KEPT.with_for_update(read=True)
@@ -53,7 +53,7 @@ def note(connection: Connection, document_id: str, into: Index) -> bool:
 
 def lacking(connection: Connection, into: Index, limit: int) -> list[Document]:
     """Everybody's ready documents, by id, that the index does not hold."""
-    return shelf.with_collections(connection, connection.execute(_NEXT, _values(into) | {"most": limit}).all())
+    return records.with_collections(connection, connection.execute(_NEXT, _values(into) | {"most": limit}).all())
 
 
 def left(connection: Connection, into: Index) -> tuple[int, int]:

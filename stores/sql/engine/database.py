@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from stores.sql.address import sqlite_file
+from stores.sql.engine.address import sqlite_file
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ async def open_database(url: str, *, patience: Patience = PATIENCE, connections:
 
     An SQLite file is made, or brought up to date; `SchemaError` where the database cannot be used as it is.
     """
-    from stores.sql.schema import prepare
+    from stores.sql.engine.schema import prepare
 
     await asyncio.to_thread(prepare, url)
     database = await asyncio.to_thread(_connect, url, patience, connections)
@@ -65,9 +65,9 @@ async def open_database(url: str, *, patience: Patience = PATIENCE, connections:
 def _connect(url: str, patience: Patience, connections: int) -> Database:
     file = sqlite_file(url)
     if file is None:
-        from stores.sql.postgres import PostgresDatabase
+        from stores.sql.engine.postgres import PostgresDatabase
 
         return PostgresDatabase(url, patience, connections)
-    from stores.sql.sqlite import SqliteDatabase
+    from stores.sql.engine.sqlite import SqliteDatabase
 
     return SqliteDatabase(file, patience, connections)

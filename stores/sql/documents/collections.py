@@ -6,9 +6,9 @@ from functools import partial
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, cast, delete, func, select
 
 from domain.documents import Collection, Document
-from stores.sql import shelf
-from stores.sql.database import Database
-from stores.sql.document_tables import collections, documents
+from stores.sql.documents import records
+from stores.sql.documents.tables import collections, documents
+from stores.sql.engine.database import Database
 
 _MINE = (collections.c.owner == bindparam("owner_"), documents.c.owner == bindparam("owner_"))
 
@@ -77,8 +77,8 @@ class CollectionStore:
 
 
 def _put_in(connection: Connection, owner: str, name: str, document_id: str) -> Document | None:
-    document = shelf.locked(connection, owner, document_id)
+    document = records.locked(connection, owner, document_id)
     if document is None or name in document.collections:
         return document
-    shelf.file(connection, document, [name])
-    return shelf.get(connection, owner, document_id)
+    records.file(connection, document, [name])
+    return records.get(connection, owner, document_id)

@@ -16,10 +16,10 @@ import structlog
 from domain.errors import StreamForgeError
 from stores.streams.base import Tail
 from stores.streams.codec import Unreadable
-from stores.streams.commands import Commands
-from stores.streams.link import PAUSE, SILENCE, Link, overslept
-from stores.streams.reading import Entry, feed
-from stores.streams.writer import Question, Writer
+from stores.streams.shared.commands import Commands
+from stores.streams.shared.connection import PAUSE, SILENCE, Link, overslept
+from stores.streams.shared.reading import Entry, feed
+from stores.streams.shared.writer import Question, Writer
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

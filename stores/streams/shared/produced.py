@@ -14,14 +14,14 @@ import structlog
 from domain.errors import StreamForgeError
 from domain.events import SAID, Event, Terminal
 from domain.streams import StreamInfo, size_of, started
-from stores.streams import scripts
 from stores.streams.base import Appended, Fenced, Listener, Tail
 from stores.streams.codec import decode_outcome
-from stores.streams.commands import Commands
-from stores.streams.link import Link, Unreachable, unavailable
 from stores.streams.local import LocalStreams
-from stores.streams.tailer import Tailer
-from stores.streams.writer import Question, Writer
+from stores.streams.shared import scripts
+from stores.streams.shared.commands import Commands
+from stores.streams.shared.connection import Link, Unreachable, unavailable
+from stores.streams.shared.follower import Tailer
+from stores.streams.shared.writer import Question, Writer
 
 log = structlog.get_logger("redis")
 

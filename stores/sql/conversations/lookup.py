@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam, select
 
 from domain.messages import LastAnswer, Message, is_id
-from stores.sql import branches
+from stores.sql.conversations import branches
 from stores.sql.rows import MESSAGE, message
 from stores.sql.tables import messages
 

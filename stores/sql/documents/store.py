@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from domain.documents import MAX_NAME, Chunk, Document, Index, Job, Key, Passage, Work
 from domain.events import UNWRITABLE
 from domain.messages import Page
-from stores.sql import indexes, ingestion, keywords, passages, shelf
-from stores.sql.database import Database
-from stores.sql.document_tables import vector_index
+from stores.sql.documents import indexes, keywords, passages, queue, records
+from stores.sql.documents.tables import vector_index
+from stores.sql.engine.database import Database
 from stores.sql.rows import insert_unless_there
 
 
@@ -46,38 +46,38 @@ class DocumentStore:
         new = Document(
             document_id, owner, name, digest, len(content), "queued", now, now, tuple(sorted(set(collections)))
         )
-        return await self._database.write(partial(shelf.add, new=new, content=content, limit=limit))
+        return await self._database.write(partial(records.add, new=new, content=content, limit=limit))
 
     async def get(self, owner: str, document_id: str) -> Document | None:
         """The document."""
-        return await self._database.read(partial(shelf.get, owner=owner, document_id=document_id))
+        return await self._database.read(partial(records.get, owner=owner, document_id=document_id))
 
     async def content(self, owner: str, document_id: str) -> bytes | None:
         """The bytes that were given."""
-        return await self._database.read(partial(shelf.content, owner=owner, document_id=document_id))
+        return await self._database.read(partial(records.content, owner=owner, document_id=document_id))
 
     async def list(self, owner: str, *, collection: str | None, after: str | None, limit: int) -> Page[Document]:
         """The owner's documents, or those in one collection, newest first."""
         if collection is not None and UNWRITABLE.search(collection):  # PostgreSQL does not take it, and nobody has it
             return Page([], None)
         return await self._database.read(
-            partial(shelf.listed, owner=owner, collection=collection, after=after, limit=limit)
+            partial(records.listed, owner=owner, collection=collection, after=after, limit=limit)
         )
 
     async def delete(self, owner: str, document_id: str) -> bool:
         """Remove it; false where there is none. Whoever works on it is told so at the next step."""
-        return await self._database.write(partial(shelf.remove, owner=owner, document_id=document_id))
+        return await self._database.write(partial(records.remove, owner=owner, document_id=document_id))
 
     async def delete_all(self, owner: str) -> Sequence[str]:
         """Remove all of the owner's, each as a whole, and answer which they were. Others write in between."""
         gone: list[str] = []
-        while some := await self._database.write(partial(shelf.remove_some, owner=owner)):
+        while some := await self._database.write(partial(records.remove_some, owner=owner)):
             gone += some
         return gone
 
     async def pending(self) -> bool:
         """Whether anybody's document is queued, or being worked on."""
-        return await self._database.read(ingestion.pending)
+        return await self._database.read(queue.pending)
 
     async def claim(self, worker: str, now: float, lease: float, *, attempts: int) -> Job | None:
         """Take a document off the queue for `lease` seconds; it is `parsing` from now on.
@@ -86,25 +86,23 @@ class DocumentStore:
         same moment may take two of one owner's. A document whose worker's lease ended counts as queued; after
         `attempts` such ends it has failed, with `document_crashed`: `hopeless` says which will have.
         """
-        if not await self._database.read(partial(ingestion.waits, now=now)):
+        if not await self._database.read(partial(queue.waits, now=now)):
             return None  # those who find nothing do not keep the writers waiting
-        return await self._database.write(
-            partial(ingestion.claim, worker=worker, now=now, lease=lease, attempts=attempts)
-        )
+        return await self._database.write(partial(queue.claim, worker=worker, now=now, lease=lease, attempts=attempts))
 
     async def hopeless(self, now: float, *, attempts: int) -> Sequence[Document]:
         """The documents that `attempts` workers were lost with: who claims next fails them."""
-        return await self._database.read(partial(ingestion.hopeless, now=now, attempts=attempts))
+        return await self._database.read(partial(queue.hopeless, now=now, attempts=attempts))
 
     async def renew(self, document_id: str, worker: str, now: float, lease: float) -> bool:
         """Have it for `lease` seconds from now; false where it is no longer the worker's."""
         return await self._database.write(
-            partial(ingestion.renew, document_id=document_id, worker=worker, until=now + lease)
+            partial(queue.renew, document_id=document_id, worker=worker, until=now + lease)
         )
 
     async def release(self, document_id: str, worker: str) -> None:
         """Put it back at its place in the queue; the attempt does not count."""
-        await self._database.write(partial(ingestion.release, document_id=document_id, worker=worker))
+        await self._database.write(partial(queue.release, document_id=document_id, worker=worker))
 
     async def advance(
         self,
@@ -126,7 +124,7 @@ class DocumentStore:
         changes: dict[str, object] = {name: value for name, value in known.items() if value is not None}
         changes |= {"state": state, "updated": now}
         return await self._database.write(
-            partial(ingestion.advance, document_id=document_id, worker=worker, changes=changes)
+            partial(queue.advance, document_id=document_id, worker=worker, changes=changes)
         )
 
     async def complete(
@@ -138,7 +136,7 @@ class DocumentStore:
         is kept, where another one answers by now.
         """
         return await self._database.write(
-            partial(ingestion.complete, document_id=document_id, worker=worker, pieces=chunks, now=now, index=index)
+            partial(queue.complete, document_id=document_id, worker=worker, pieces=chunks, now=now, index=index)
         )
 
     async def fail(self, document_id: str, worker: str, code: str, now: float, *, detail: str | None = None) -> bool:
@@ -147,7 +145,7 @@ class DocumentStore:
         `detail`, of `MAX_DETAIL` characters at most, says more than the code does.
         """
         return await self._database.write(
-            partial(ingestion.fail, document_id=document_id, worker=worker, code=code, detail=detail, now=now)
+            partial(queue.fail, document_id=document_id, worker=worker, code=code, detail=detail, now=now)
         )
 
     async def scope(
@@ -167,7 +165,7 @@ class DocumentStore:
 
     async def known(self, owner: str, ids: Collection[str]) -> Collection[str]:
         """Which of these are ids of the owner's documents, whatever their state."""
-        return await self._database.read(partial(shelf.known, owner=owner, ids=ids))
+        return await self._database.read(partial(records.known, owner=owner, ids=ids))
 
     async def passages(self, owner: str, keys: Sequence[Key]) -> Sequence[Passage]:
         """The owner's pieces of these keys, a few hundred at most, in that order: those that are there."""

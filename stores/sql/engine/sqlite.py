@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event
 
-from stores.sql.database import Patience
-from stores.sql.failures import translated
+from stores.sql.engine.database import Patience
+from stores.sql.engine.failures import translated
 
 T = TypeVar("T")
 

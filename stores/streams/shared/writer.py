@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from stores.streams.codec import Unreadable
-from stores.streams.link import PAUSE, SILENCE, Link, Unreachable, overslept
+from stores.streams.shared.connection import PAUSE, SILENCE, Link, Unreachable, overslept
 
 if TYPE_CHECKING:
     from redis.asyncio import Connection

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, bindparam, delete, select, update
 
 from domain.messages import Page, Session, new_id
-from stores.sql.database import Database
+from stores.sql.engine.database import Database
 from stores.sql.rows import SESSION, insert_unless_there, moment_cursor, moment_of, page, session
 from stores.sql.tables import messages, sessions, summaries, usage
 

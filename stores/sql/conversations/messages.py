@@ -26,11 +26,11 @@ from domain.messages import (
     Window,
 )
 from domain.usage import account, room
-from stores.sql import history, lookup, search
-from stores.sql.begin import Beginning, begin, explain
-from stores.sql.database import Database
+from stores.sql.conversations import history, lookup, search
+from stores.sql.conversations.begin import Beginning, begin, explain
+from stores.sql.conversations.withdraw import withdraw
+from stores.sql.engine.database import Database
 from stores.sql.tables import messages
-from stores.sql.withdraw import withdraw
 
 _TRIES = 3
 MAX_RUNNING = 1_000

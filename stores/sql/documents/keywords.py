@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
 from domain.documents import Key
 from domain.words import COMMON, UNSPACED, words_of
-from stores.sql.document_tables import chunks
+from stores.sql.documents.tables import chunks
 from stores.sql.rows import among
 
 MAX_QUERY = 2_000

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from stores.sql.database import PATIENCE, Patience
-from stores.sql.failures import translated
+from stores.sql.engine.database import PATIENCE, Patience
+from stores.sql.engine.failures import translated
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from domain.errors import StreamForgeError
 from domain.messages import Message, Page, Session, Summary, Window, is_id
-from stores.sql import branches
+from stores.sql.conversations import branches
 from stores.sql.rows import (
     MESSAGE,
     SESSION,

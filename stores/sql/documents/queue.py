@@ -12,9 +12,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 
 from domain.documents import Chunk, Document, Index, Job
 from domain.errors import StreamForgeError
-from stores.sql import indexes, shelf
-from stores.sql.document_tables import chunks, contents, documents
-from stores.sql.shelf import DOCUMENT
+from stores.sql.documents import indexes, records
+from stores.sql.documents.records import DOCUMENT
+from stores.sql.documents.tables import chunks, contents, documents
 
 CHUNK = tuple(chunks.c[field.name] for field in fields(Chunk))
 
@@ -92,7 +92,7 @@ def waits(connection: Connection, now: float) -> bool:
 def hopeless(connection: Connection, now: float, attempts: int) -> list[Document]:
     """The documents that so many workers were lost with."""
     rows = connection.execute(_HOPELESS, {"moment": now, "most": attempts}).all()
-    return shelf.with_collections(connection, rows)
+    return records.with_collections(connection, rows)
 
 
 def claim(connection: Connection, worker: str, now: float, lease: float, attempts: int) -> Job | None:
@@ -103,7 +103,7 @@ def claim(connection: Connection, worker: str, now: float, lease: float, attempt
         return None
     values = {"document": document_id, "by": worker, "moment": now, "until": now + lease}
     *_, attempt = row = connection.execute(_TAKE, values).one()
-    document = shelf.with_collections(connection, [row])[0]
+    document = records.with_collections(connection, [row])[0]
     return Job(document, bytes(connection.execute(_CONTENT, {"document": document_id}).scalar_one()), attempt)
 
 

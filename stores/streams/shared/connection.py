@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from domain.errors import StreamForgeError
-from stores.streams.scripts import ALL, packed
+from stores.streams.shared.scripts import ALL, packed
 
 if TYPE_CHECKING:
     from redis.asyncio import Connection, Redis

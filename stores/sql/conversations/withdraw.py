@@ -2,8 +2,8 @@
 
 from sqlalchemy import Boolean, Connection, bindparam, case, delete, select, update
 
-from stores.sql import branches
-from stores.sql.branches import Change
+from stores.sql.conversations import branches
+from stores.sql.conversations.branches import Change
 from stores.sql.rows import row_of
 from stores.sql.tables import messages, sessions
 

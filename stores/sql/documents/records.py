@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from domain.documents import MAX_COLLECTIONS, Document
 from domain.errors import StreamForgeError
 from domain.messages import Page
-from stores.sql.document_tables import collections, contents, documents
+from stores.sql.documents.tables import collections, contents, documents
 from stores.sql.rows import AnyRow, among, moment_cursor, moment_of
 
 DOCUMENT = tuple(documents.c[field.name] for field in fields(Document) if field.name != "collections")

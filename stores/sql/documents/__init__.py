@@ -1,0 +1,1 @@
+"""Documents, their pieces, and the indexes over them."""

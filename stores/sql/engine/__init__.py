@@ -1,0 +1,1 @@
+"""The database itself: connections, the schema's version, failures."""

@@ -1,0 +1,1 @@
+"""The log that several processes share, in Redis or Valkey."""
