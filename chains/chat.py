@@ -5,10 +5,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from chains.core.conversation import messages_of
-from chains.core.failures import failure
 from chains.core.llm_setup import Ready
-from chains.core.translate import Translator
+from chains.core.reading.conversation import messages_of
+from chains.core.reading.failures import failure
+from chains.core.reading.translate import Translator
 from domain.errors import StreamForgeError
 from domain.events import Delta, Said
 from domain.models import Finished, ModelEntry, Parameters

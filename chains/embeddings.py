@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from chains.core.cpu_worker import CpuWorker
-from chains.core.local_embeddings import require_local
-from chains.core.remote_embeddings import RemoteEmbedder, Wanted
+from chains.core.embedding.cpu_worker import CpuWorker
+from chains.core.embedding.local_embeddings import require_local
+from chains.core.embedding.remote_embeddings import RemoteEmbedder, Wanted
 from domain.documents import Index, Vector
 from domain.errors import StreamForgeError
 from domain.events import writable

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chains.core.local_server import CHILD, local_models
+from chains.core.local.server import CHILD, local_models
 from main import serve
 
 PORT = 8091

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from chains.core.llm_setup import LLMSetup
-from chains.core.local_server import LocalServer
+from chains.core.local.server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
 from config.settings import Settings
 from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry, Parameters

@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from benchmarks.retrieval.questions import Page, Question, pages
 from benchmarks.retrieval.ways import OWNER, WAYS, measure
-from chains.core.cpu_worker import CpuWorker
-from chains.core.local_embeddings import MODELS
+from chains.core.embedding.cpu_worker import CpuWorker
+from chains.core.embedding.local_embeddings import MODELS
 from chains.embeddings import Choice, Embedder, Patience, make_embedder
 from domain.documents import Chunk, Index, Key, Vector
 from stores.sql.documents.store import DocumentStore

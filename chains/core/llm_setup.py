@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from chains.core.environment import forget_environment
-from chains.core.local_server import Endpoint, LocalServer, local_models
-from chains.core.packages import require_package
+from chains.core.local.server import Endpoint, LocalServer, local_models
+from chains.core.providers.environment import forget_environment
+from chains.core.providers.packages import require_package
 from chains.core.tracing import Tracing
 from domain.errors import StreamForgeError
 from domain.models import ModelEntry
@@ -22,7 +22,7 @@ from domain.models import ModelEntry
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
 
-    from chains.core.providers import Made
+    from chains.core.providers.table import Made
 
 log = structlog.get_logger("models")
 
@@ -114,7 +114,7 @@ class LLMSetup:
         `base_url` and `api_key` are by default the entry's; for `local` they are those of the running `LocalServer`.
         """
         forget_environment()
-        from chains.core.providers import Wanted, make  # the first use of LangChain
+        from chains.core.providers.table import Wanted, make  # the first use of LangChain
 
         return make(
             entry.provider,

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import cast
 
-from chains.core.cpu_worker import CpuWorker
+from chains.core.embedding.cpu_worker import CpuWorker
 from chains.embeddings import Choice, Patience, make_embedder
 from config.settings import Settings
 from parsing.parser import Parser

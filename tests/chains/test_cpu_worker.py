@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chains.core import cpu_worker
-from chains.core.cpu_worker import CpuWorker
+from chains.core.embedding import cpu_worker
+from chains.core.embedding.cpu_worker import CpuWorker
 from domain.documents import Chunk, Parsed, Section
 from domain.errors import StreamForgeError
 from tests.support.server import ROOT, wait_for

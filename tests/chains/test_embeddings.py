@@ -8,8 +8,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from chains.core.cpu_worker import CpuWorker
-from chains.core.local_embeddings import MODELS
+from chains.core.embedding.cpu_worker import CpuWorker
+from chains.core.embedding.local_embeddings import MODELS
 from chains.embeddings import Choice, Embedder, Patience, make_embedder
 from domain.documents import Index, Parsed, Section, Vector
 from domain.errors import StreamForgeError

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chains.core.failures import wait_of
+from chains.core.reading.failures import wait_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.core.lines import MAX_LINE_BYTES, BrokenLine, Lines
+from chains.core.providers.line_transport import MAX_LINE_BYTES, BrokenLine, Lines
 
 TEXTS = st.text(st.sampled_from('aé\u0085\u2028\u2029\u2027\u202a\xa0中😀\n\r"\\'), max_size=12)
 SPLITS = st.lists(st.integers(0, 400), max_size=12)

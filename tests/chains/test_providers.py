@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chains.core.providers import URLS, Wanted, make
+from chains.core.providers.table import URLS, Wanted, make
 
 STRAY = "http://stray.invalid/v1"
 

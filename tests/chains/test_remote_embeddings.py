@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chains.core.cpu_worker import CpuWorker
-from chains.core.remote_embeddings import BATCH
+from chains.core.embedding.cpu_worker import CpuWorker
+from chains.core.embedding.remote_embeddings import BATCH
 from chains.embeddings import Choice, Embedder, Patience, Provider, make_embedder
 from domain.documents import Index
 from domain.errors import StreamForgeError

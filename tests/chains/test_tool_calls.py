@@ -7,7 +7,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from chains.core.translate import Translator
+from chains.core.reading.translate import Translator
 from domain.errors import StreamForgeError
 from domain.events import ToolCall
 from domain.models import Finished

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from chains.core.translate import Translator
+from chains.core.reading.translate import Translator
 from domain.errors import StreamForgeError
 from domain.models import Finished
 from domain.usage import MAX_TOKENS, Usage

@@ -16,7 +16,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 
-from chains.core.local_server import local_models
+from chains.core.local.server import local_models
 from tests.clients.test_openai_python import agent
 from tests.conftest import missing
 from tests.journeys.conftest import Play, ServeModels

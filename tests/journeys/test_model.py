@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chains.core.local_server import local_models
+from chains.core.local.server import local_models
 from tests.conftest import missing
 from tests.journeys.test_reading import code_of
 from tests.support.provider import Answer, scripted_model

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chains.core.local_server import local_models
+from chains.core.local.server import local_models
 from tests.conftest import missing
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import ask, heard

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chains.core.llm_setup import LLMSetup
-from chains.core.local_server import LocalServer
+from chains.core.local.server import LocalServer
 from chains.core.tracing import Tracing
 from domain.callers import LOCAL
 from domain.errors import StreamForgeError

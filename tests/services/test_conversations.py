@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chains.core.llm_setup import LLMSetup
-from chains.core.local_server import LocalServer
+from chains.core.local.server import LocalServer
 from chains.core.tracing import Tracing
 from domain.callers import LOCAL
 from domain.errors import StreamForgeError

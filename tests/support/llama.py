@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from chains.core.local_server import CHILD, local_models
+from chains.core.local.server import CHILD, local_models
 
 KEY = "sk-llama-of-the-tests"
 

@@ -1,4 +1,4 @@
-"""Run as a program in the place of `chains/core/cpu_child.py`: the first text of a request says how to misbehave."""
+"""A program in the place of `chains/core/embedding/cpu_child.py`: a request's first text says how to misbehave."""
 
 import json
 import os

@@ -21,7 +21,7 @@ def _refuse(event: str, _: tuple[Any, ...]) -> None:
 
 
 def _embed(request: dict[str, Any]) -> bytes:
-    from chains.core.bundled_models import load
+    from chains.core.embedding.bundled_models import load
 
     name = request["embed"]
     if name not in _models:

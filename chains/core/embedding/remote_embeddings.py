@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chains.core.environment import forget_environment
+from chains.core.providers.environment import forget_environment
 from domain.documents import Index, Vector
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import writable
@@ -62,8 +62,8 @@ def _openai(wanted: Wanted) -> Made:
     from langchain_openai import OpenAIEmbeddings
     from pydantic import SecretStr
 
-    from chains.core.clients import httpx2_client
-    from chains.core.providers import URLS
+    from chains.core.providers.clients import httpx2_client
+    from chains.core.providers.table import URLS
 
     client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
     options: dict[str, Any] = {
@@ -81,8 +81,8 @@ def _openai(wanted: Wanted) -> Made:
 def _ollama(wanted: Wanted) -> Made:
     from langchain_ollama import OllamaEmbeddings
 
-    from chains.core.clients import httpx_options
-    from chains.core.providers import URLS
+    from chains.core.providers.clients import httpx_options
+    from chains.core.providers.table import URLS
 
     options = httpx_options(connect=wanted.connect, proxy=wanted.proxy)
     if wanted.api_key:
@@ -146,7 +146,7 @@ class RemoteEmbedder:
         raise AssertionError("unreachable")
 
     async def _ask(self, embeddings: "Embeddings", texts: list[str]) -> list[Vector]:
-        from chains.core.failures import failure
+        from chains.core.reading.failures import failure
 
         try:
             async with asyncio.timeout(self._seconds):

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from chains.core.mender import Mender
+from chains.core.reading.surrogates import Mender
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, ToolCall, writable
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import httpx2
 
-from chains.core.lines import BoundedTransport, LineTransport
+from chains.core.providers.line_transport import BoundedTransport, LineTransport
 
 _KEPT_ALIVE = 100
 

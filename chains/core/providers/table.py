@@ -14,9 +14,9 @@ from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from chains.core import parameters
-from chains.core.clients import httpx2_client, httpx_client, httpx_options
-from chains.core.packages import not_installed
+from chains.core.providers import parameters
+from chains.core.providers.clients import httpx2_client, httpx_client, httpx_options
+from chains.core.providers.packages import not_installed
 from domain.models import Parameters
 
 URLS = {
@@ -72,7 +72,7 @@ def _openai(wanted: Wanted) -> Made:
 
 
 def _compatible(wanted: Wanted) -> Made:
-    from chains.core.compatible import ChatCompatible
+    from chains.core.providers.compatible import ChatCompatible
 
     client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
     options = _openai_options(wanted, client)

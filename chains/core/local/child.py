@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 # The file's own says nothing of tools, so that they would be dropped without a word.
-TEMPLATE = Path(__file__).with_name("local_template.jinja")
+TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
 
 def main(path: str, name: str, port: int = 0) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 
-from chains.core.mender import Mender
-from chains.core.tool_calls import ToolCalls
+from chains.core.reading.surrogates import Mender
+from chains.core.reading.tool_calls import ToolCalls
 from domain.errors import StreamForgeError
 from domain.events import Delta, FinishReason, Reasoning, ToolCall
 from domain.models import Finished

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from chains.core.local_embeddings import MODELS
+from chains.core.embedding.local_embeddings import MODELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

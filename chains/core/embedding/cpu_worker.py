@@ -24,7 +24,7 @@ from domain.errors import StreamForgeError
 log = structlog.get_logger("cpu-worker")
 
 CHILD = Path(__file__).with_name("cpu_child.py")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes of one request, or one answer."""
 MAX_WAITING = 1_000

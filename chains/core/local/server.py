@@ -19,7 +19,7 @@ from domain.errors import StreamForgeError
 
 log = structlog.get_logger("local-model")
 
-CHILD = Path(__file__).with_name("local_child.py")
+CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 # Model name -> (package, file in it). The packages are only looked up, never imported: theirs would want a compiler.

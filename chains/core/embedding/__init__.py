@@ -1,0 +1,1 @@
+"""Embedding models, bundled and remote."""

@@ -1,0 +1,1 @@
+"""The embedded llama.cpp model, in a child process."""

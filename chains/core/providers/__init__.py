@@ -1,0 +1,1 @@
+"""How each provider's LangChain model is made."""

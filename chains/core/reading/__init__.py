@@ -1,0 +1,1 @@
+"""From LangChain's words to ours."""
