@@ -30,8 +30,8 @@ from routers.schemas.stream_state import StreamOut, state_json
 from routers.streams.responses import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
-from wires import WIRES, Format, Wire
 from wires.events import gone
+from wires.table import WIRES, Format, Wire
 
 router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
 public = APIRouter(prefix="/chat", tags=["chat"])

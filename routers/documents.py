@@ -24,8 +24,8 @@ from routers.streams.responses import LaterStreamResponse, StaticStreamResponse,
 from services.documents.document_service import DocumentService, Received
 from services.upkeep.drain import Drain
 from stores.streams.base import Tail
-from wires import Wire
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
+from wires.table import Wire
 
 MAX_FILES = 20
 

@@ -21,8 +21,8 @@ from routers.openapi.plain_text import STARTING, text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import Wanted
-from wires import WIRES
 from wires.ag_ui import AgUiEncoder
+from wires.table import WIRES
 
 router = APIRouter(tags=["AG-UI"], route_class=guarded("chat"))
 

@@ -22,7 +22,7 @@ from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.schemas.base import Bounded, a_name
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import Wanted
-from wires import WIRES
+from wires.table import WIRES
 
 MAX_MESSAGES = 1_000
 MAX_PARTS = 500

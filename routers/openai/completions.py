@@ -24,8 +24,8 @@ from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
 from routers.schemas.base import ResponseModel
 from routers.streams.responses import StreamResponse
 from services.streaming_service import Opened, StreamingService
-from wires import WIRES, Wire
 from wires.openai import OpenAIEncoder, completion
+from wires.table import WIRES, Wire
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("chat"))
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 from routers.http.errors import Problem, problems
 from routers.http.guard import GuardedRoute
 from routers.openai.openapi import Completion, OpenAIError
-from wires import WIRES
+from wires.table import WIRES
 
 _ASSETS = "/docs/assets"
 

@@ -9,7 +9,7 @@ from domain.events import Event
 from services.streaming_service import StreamingService
 from services.streams.clocks import Clocks
 from stores.streams.base import Tail
-from wires import Wire
+from wires.table import Wire
 
 log = structlog.get_logger("readers")
 

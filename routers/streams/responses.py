@@ -17,7 +17,7 @@ from routers.streams.connections import Connection, StreamReader
 from services.streaming_service import StreamingService
 from services.streams.readers import Readers
 from stores.streams.base import Tail
-from wires import Wire
+from wires.table import Wire
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

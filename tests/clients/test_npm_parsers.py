@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.events import Terminal
 from tests.clients.node import Node
 from tests.wires.samples import DELTAS, DONE, ENDING_NAMES, ENDINGS, STREAM_ID, TROUBLE_IN_SHORT, blocks, body, with_lf
-from wires import WIRES
+from wires.table import WIRES
 
 PARSERS = ["eventsource-parser 3", "eventsource-parser 4"]
 CLIENTS = [*PARSERS, "fetch-event-source"]

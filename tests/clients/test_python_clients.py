@@ -25,7 +25,7 @@ from tests.wires.samples import (
     pieces,
     with_lf,
 )
-from wires import WIRES, Format
+from wires.table import WIRES, Format
 
 Read = tuple[str, str, str | None]
 """An event's name, data and id."""

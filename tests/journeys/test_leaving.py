@@ -20,7 +20,7 @@ from stores.streams.base import Tail
 from tests.support.client import open_stream, small_socket
 from tests.support.server import LiveServer, make_settings, wait_for
 from tests.support.sse import parse
-from wires import WIRES
+from wires.table import WIRES
 
 Serve = Callable[..., LiveServer]
 

@@ -24,7 +24,7 @@ from services.access.api_keys import MadeKey
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer
 from tests.support.sse import parse
-from wires import WIRES
+from wires.table import WIRES
 
 PUBLIC = {
     ("GET", "/"),

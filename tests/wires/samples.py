@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
 from domain.usage import Spent, Usage
-from wires import WIRES, Format
+from wires.table import WIRES, Format
 
 STREAM_ID = "9f86d081884c7d659a2feaa0c55ad015"
 SPENT = Spent(Usage(input_tokens=4, output_tokens=6, exact=False), cost=None)

@@ -23,8 +23,8 @@ from domain.events import (
 )
 from domain.usage import NOTHING_USED, Attempt, Cost, Spent, Usage
 from tests.wires.samples import CANCELLED, DONE, FAILED, STREAM_ID, body, encoded, stream
-from wires import WIRES, Format
 from wires.openai import OpenAIEncoder
+from wires.table import WIRES, Format
 
 GOLDEN = Path(__file__).parent / "golden"
 DELTAS = ["Lines end ", "in LF\nin CR\ror in CRLF\r\n", " beyond ASCII \u00e9 \U0001f600 ", 'data: "end"']

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from domain.events import Event, Terminal
 from tests.support.sse import Parser, parse
 from tests.wires.samples import DELTAS, DONE, ENDINGS, STREAM_ID, TROUBLE, blocks, body, encoded, stream, with_lf
-from wires import WIRES, Format
+from wires.table import WIRES, Format
 
 every_wire = pytest.mark.parametrize("format", WIRES)
 NATIVE: list[Format] = ["text", "events"]
