@@ -19,8 +19,8 @@ from pydantic import BaseModel, SecretStr
 from chains.core.local.server import local_models
 from tests.clients.test_openai_python import agent
 from tests.conftest import missing
+from tests.journeys.answering.test_tools import PIXEL
 from tests.journeys.conftest import Play, ServeModels
-from tests.journeys.test_tools import PIXEL
 from tests.support.catalogue import row
 from tests.support.eager import eager
 from tests.support.llama import KEY, llama

@@ -10,7 +10,7 @@ import pytest
 
 from domain.messages import new_id
 from tests.replicas.conftest import Pair
-from tests.stores.logs import until
+from tests.stores.streams.logs import until
 from tests.support.sse import parse
 from tests.support.stage import Part
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.test_document_trouble import at, frozen
+from tests.journeys.documents.test_trouble import at, frozen
 from tests.support.embeddings import Vectors, vectors_server
 from tests.support.library import Library, sources
 from tests.support.postgres import Postgres

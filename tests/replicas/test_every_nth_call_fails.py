@@ -38,7 +38,7 @@ from services.upkeep.recovery import Recovery
 from services.upkeep.sweeper import Sweeper
 from stores.streams.base import Tail
 from stores.streams.memory import MemoryStreamLog
-from tests.stores.logs import shared_log, until, until_it
+from tests.stores.streams.logs import shared_log, until, until_it
 from tests.support.catalogue import SIMULATED_ALONE
 from tests.support.failing import Failing, FailingStorage
 from tests.support.valkey import RedisServer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.stores.logs import until, until_it
+from tests.stores.streams.logs import until, until_it
 from tests.support.history import History, history
 from tests.support.replicas import Replica, Replicas, replicas
 from tests.support.valkey import RedisServer

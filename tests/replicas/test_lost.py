@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.stores.logs import until
+from tests.stores.streams.logs import until
 from tests.support.history import History, Reader, history
 from tests.support.postgres import Postgres
 from tests.support.replicas import Replica, Replicas, replicas

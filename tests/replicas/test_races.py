@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.replicas.conftest import COMMIT_DELAY, Pair
-from tests.stores.logs import until
+from tests.stores.streams.logs import until
 from tests.support.history import History, Reader
 from tests.support.provider import Answer
 from tests.support.stage import Part

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.stores.logs import until, until_it
+from tests.stores.streams.logs import until, until_it
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.history import History, history
 from tests.support.replicas import Replica, Replicas, replicas

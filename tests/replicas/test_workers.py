@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.stores.logs import until
+from tests.stores.streams.logs import until
 from tests.support.history import Reader, history
 from tests.support.replicas import MAIN, Replica, Replicas, replicas
 from tests.support.server import running, wait_for

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.support.catalogue import row, write_catalogue
 from tests.support.server import live_server, make_settings
 

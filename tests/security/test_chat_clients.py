@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.journeys.test_chats_in_trouble import BODIES
+from tests.journeys.chats.test_chats_in_trouble import BODIES
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer
 

@@ -20,7 +20,7 @@ from services.access.auth_service import AuthService, Known
 from services.access.secret import SecretError, read_secret
 from stores.sql.engine.database import Database, open_database
 from stores.sql.keys import KeyStore
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.security.test_bola_matrix import Row, each_case
 from tests.support.keys import KeyRing, bearer

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer

@@ -19,7 +19,7 @@ from routers.keys import MadeKeyOut, NewKey
 from routers.schemas.chat_request import ChatRequest
 from routers.schemas.stream_state import StreamOut
 from services.access.secret import read_secret
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import ROOT, LiveServer, live_server, make_settings

@@ -10,7 +10,7 @@ from domain.errors import StreamForgeError
 from domain.models import NOTHING_ASKED, Catalogue, ModelEntry
 from main import create_app
 from services.models.catalogue import CatalogueError
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.catalogue import CLOCKS, write_catalogue
 from tests.support.keys import KeyRing, bearer

@@ -14,7 +14,7 @@ import pytest
 
 from services.access.rate_limits import PAUSE, RateLimits
 from tests.conftest import missing
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer, wait_for

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.access.api_keys import MadeKey
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer, wait_for

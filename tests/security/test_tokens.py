@@ -24,7 +24,7 @@ from domain.errors import StreamForgeError
 from services.access.jwt_tokens import TokenRules, Tokens
 from stores import issuer_keys
 from stores.issuer_keys import IssuerKeys
-from tests.journeys.test_reading import code_of
+from tests.journeys.streams.test_reading import code_of
 from tests.support.server import LiveServer
 
 Serve = Callable[..., LiveServer]

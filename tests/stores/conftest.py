@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stores.logs import Kind
+from tests.stores.streams.logs import Kind
 
 
 @pytest.fixture(params=["memory", "valkey", "redis"])

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from domain.errors import ERRORS
-from tests.stores.logs import until, until_it
+from tests.stores.streams.logs import until, until_it
 from tests.support.sse import Message, Parser
 from tests.support.stage import Stage
 
