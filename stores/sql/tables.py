@@ -1,7 +1,7 @@
 """The tables. Moments are in seconds since the Unix epoch; ids are 32 hexadecimal characters, keys' are shorter.
 
 A change here is a migration in `stores/sql/migrations/versions`; a test compares the two. Those of documents are in
-`stores.sql.document_tables`.
+`stores.sql.documents.tables`.
 """
 
 from sqlalchemy import (

@@ -27,7 +27,7 @@ _LOOK_AFTER = 20_000
 
 
 class SqliteDatabase:
-    """A file, which `stores.sql.schema` has made."""
+    """A file, which `stores.sql.engine.schema` has made."""
 
     dialect = "sqlite"
 

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection and in the transaction that `stores.sql.schema` hands over."""
+"""What Alembic runs: the migrations, in the transaction that `stores.sql.engine.schema` hands over."""
 
 from alembic import context
 

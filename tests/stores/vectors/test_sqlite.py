@@ -164,7 +164,7 @@ async def test_a_store_is_for_its_own_database(place: SqlPlace, postgres_url: st
 def test_numpy_is_not_imported_before_a_search(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"
-        "from stores.sql.database import open_database\n"
+        "from stores.sql.engine.database import open_database\n"
         "from stores.vectors.sqlite import SqliteVectors\n"
         "from domain.documents import Index\n"
         "async def main():\n"

@@ -192,7 +192,7 @@ def test_a_user_who_may_not_create_tables_is_told_so(postgres: Postgres) -> None
 
 def test_a_glance_makes_no_file_and_needs_no_sqlalchemy(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from stores.sql.glance import Glance, glance;"
+        "import sys; from pathlib import Path; from stores.sql.engine.glance import Glance, glance;"
         "assert glance(Path(sys.argv[1])) == Glance(None, False);"
         "assert not {'sqlalchemy', 'alembic', 'asyncpg'} & set(sys.modules)"
     )

@@ -106,5 +106,5 @@ async def test_a_server_that_lacks_what_is_needed_is_refused_with_a_sentence(fac
 
 
 def test_the_log_is_imported_without_redis() -> None:
-    code = "import sys, stores.streams.redis; sys.exit('redis' in sys.modules)"
+    code = "import sys, stores.streams.shared.log; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
