@@ -11,6 +11,9 @@ from domain.events import FinishReason
 
 SIMULATED = "simulated"
 
+ASSUMED_WINDOW = 8_192
+"""Tokens of context of a model whose catalogue entry does not say."""
+
 Provider = Literal["openai", "anthropic", "cohere", "ollama", "openai_compatible", "local", "simulated"]
 Capability = Literal["reasoning", "tools", "vision"]
 Parameter = Literal[

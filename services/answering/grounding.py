@@ -10,14 +10,13 @@ import structlog
 from domain.documents import Passage, Retrieval
 from domain.errors import StreamForgeError
 from domain.events import Delta, Quoted, Retrieving
-from domain.models import SIMULATED, Finished, ModelEntry
+from domain.models import ASSUMED_WINDOW, SIMULATED, Finished, ModelEntry
 from domain.streams import Ask, Order
 from services.accounts.metering import Meter, prompt_tokens
 from services.answering.failover import Source
 from services.answering.simulated_quotes import NOTHING_FOUND
 from services.answering.whole_answer import read_whole, short_ask, text_of
 from services.chain_service import Chain
-from services.conversations.memory import ASSUMED_WINDOW
 from services.documents.retrieval import Retriever
 
 log = structlog.get_logger("documents")

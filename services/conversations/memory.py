@@ -6,12 +6,10 @@ Tokens are estimated (`domain.usage.room`), since no vocabulary is here for ever
 from collections.abc import Sequence
 
 from domain.messages import Message, Window
-from domain.models import SIMULATED, ModelEntry, Parameters
+from domain.models import ASSUMED_WINDOW, SIMULATED, ModelEntry, Parameters
 from domain.streams import Turn
 from domain.usage import room
 
-ASSUMED_WINDOW = 8_192
-"""Tokens of context of a model whose catalogue entry does not say."""
 MAX_MESSAGES = 200
 """As many are told, however short they are: each costs the provider's package time before it asks."""
 

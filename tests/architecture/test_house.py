@@ -15,6 +15,8 @@ from tests.support.server import ROOT
 PACKAGES = ["config", "domain", "wires", "routers", "services", "chains", "parsing", "stores", "cli"]
 SOURCES = [ROOT / "main.py", *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))]
 
+MODULES_IN_A_FOLDER = 12
+
 # Below these a known hole is open.
 FLOORS = {"starlette": (1, 3, 1), "pydantic": (2, 14), "uvicorn": (0, 54), "fastapi": (0, 165), "httptools": (0, 9)}
 
@@ -45,6 +47,21 @@ def test_every_room_is_lived_in() -> None:
     for folder in {path.parent for path in SOURCES}:
         inside = {path.name for path in folder.iterdir()} - {"__init__.py", "__pycache__"}
         assert inside, f"{folder} is an empty room"
+
+
+def test_no_folder_is_a_wall() -> None:
+    for folder in {path.parent for path in SOURCES} - {ROOT / "stores" / "sql" / "migrations" / "versions"}:
+        modules = sorted(path.name for path in folder.glob("*.py") if path.name != "__init__.py")
+        assert len(modules) <= MODULES_IN_A_FOLDER, f"{folder.relative_to(ROOT)} wants rooms: {modules}"
+
+
+def test_a_package_itself_holds_nothing() -> None:
+    """What a package's own file imports, every module of it would load at the start."""
+    for path in SOURCES:
+        if path.name == "__init__.py":
+            body = ast.parse(path.read_text()).body
+            assert len(body) <= 1, path
+            assert all(isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in body), path
 
 
 def test_no_base_http_middleware_and_no_url_path_in_decisions() -> None:
