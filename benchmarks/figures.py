@@ -37,6 +37,7 @@ UNITS = {
     "ping_ms": "another request p99, ms",
     "core_percent": "CPU, % of a core",
     "start_ms": "process start to first answer, ms",
+    "cpu_ms": "CPU until then, ms",
     "rss_mib": "RSS then, MiB",
     "client_busy": "load generator, share of a core",
 }

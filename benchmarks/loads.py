@@ -122,7 +122,8 @@ async def idle(contender: Contender, scale: Scale) -> Figures:
 async def start(contender: Contender, _: Scale) -> Figures:
     """From the start of the process to its first answer, and what it weighs then."""
     async with serving(contender, {"SIMULATED_TEXT": "Hello", "STREAM_DELAY": "0.1"}) as server:
-        return {"start_ms": server.start_seconds * 1e3, "rss_mib": server.rss() / 2**20}
+        cpu_ms = server.cpu() * 1e3
+        return {"start_ms": server.start_seconds * 1e3, "cpu_ms": cpu_ms, "rss_mib": server.rss() / 2**20}
 
 
 async def model(contender: Contender, scale: Scale) -> Figures:

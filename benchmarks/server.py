@@ -33,7 +33,7 @@ def raise_file_limit() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Who is measured: `module` is a peer's, none is StreamForge itself, which may have settings of its own.
+    """What is measured: a peer's `module`, or StreamForge itself if it is None, from the checkout at `tree`.
 
     `redis` gives it a Valkey, which does not count.
     """
@@ -45,10 +45,11 @@ class Contender:
     wire: str = "text"
     body: str = '{"message":"Tell me about streaming"}'
     redis: bool = False
+    tree: Path = ROOT
 
     def command(self, port: int) -> list[str]:
         if self.module is None:
-            return [sys.executable, str(ROOT / "main.py")]
+            return [sys.executable, str(self.tree / "main.py")]
         return [sys.executable, "-m", "benchmarks.contenders.serve", self.module, str(port)]
 
 
@@ -119,7 +120,7 @@ async def serving(contender: Contender, settings: Mapping[str, str]) -> AsyncIte
     """Start `contender` on a free port of loopback, with these settings and no others; kill it at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port), **settings}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(contender.tree), "PORT": str(port), **settings}
     async with contextlib.AsyncExitStack() as stack:
         if contender.redis and "REDIS_URL" not in env:
             env["REDIS_URL"] = await stack.enter_async_context(valkey())
