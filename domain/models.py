@@ -179,6 +179,11 @@ class ModelEntry:
     fallbacks: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset()
 
+    @property
+    def simulated(self) -> bool:
+        """Whether this process answers by itself, at once and without fail, and no model is asked."""
+        return self.provider == SIMULATED
+
     def open_to(self, caller: Caller) -> bool:
         """Whether the caller may use it, and so know of it."""
         return not self.scopes or any(map(caller.may, self.scopes))

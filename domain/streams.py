@@ -247,3 +247,8 @@ def state_of(terminal: Terminal | None) -> StreamState:
             return "failed"
         case Cancelled():
             return "cancelled"
+
+
+def model_of(info: StreamInfo, outcome: Terminal) -> str:
+    """The id of the model that answered; of the one that was asked for, if none did."""
+    return outcome.model if isinstance(outcome, Done) else info.model

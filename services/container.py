@@ -17,11 +17,10 @@ from services.access.rate_limits import RateLimits
 from services.accounts.metering import Estimator
 from services.accounts.prices import Prices
 from services.accounts.usage_service import UsageService
-from services.answering.cooling import Cooling
-from services.answering.failover import RetryPolicy
-from services.answering.simulated import Simulated
 from services.assembly.access import open_auth, open_limits
+from services.assembly.answering import open_answering
 from services.assembly.documents import open_library
+from services.assembly.streams import open_streaming
 from services.background import run_until_closed
 from services.chain_service import ChainService
 from services.chats.client_chats import ClientChats
@@ -33,8 +32,11 @@ from services.documents.document_service import DocumentService
 from services.documents.embedding import Embedding
 from services.models import catalogue as catalogues
 from services.models.model_service import ModelService
+from services.observing.log_lines import LogLines
+from services.observing.observer import Observers
 from services.storage import Storage, check, check_chroma, check_redis
-from services.streaming_service import Asking, Limits, StreamingService
+from services.streaming_service import StreamingService
+from services.streams.admission import Limits
 from services.streams.clocks import Clocks
 from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
@@ -117,12 +119,13 @@ async def open_services(
         usage = UsageService(storage, every_stream=settings.AUTH_MODE != "none")
         run_until_closed(stack, usage.run(), "usage")
         stack.push_async_callback(usage.flush, _FLUSH_SECONDS)
-        scribe = Scribe(storage, chains, _scribes(settings, catalogue), prices, usage)
+        observers = Observers((usage, LogLines()))
+        scribe = Scribe(storage, chains, _scribes(settings, catalogue), prices, observers)
         run_until_closed(stack, scribe.run(), "scribe")
         conversations = Conversations(storage, scribe, memory_tokens=settings.MEMORY_MAX_TOKENS)
         log = await _open_log(settings, stack)
         limits = {"max_events": settings.STREAM_MAX_EVENTS, "max_bytes": settings.STREAM_MAX_BYTES}
-        supervisor = Supervisor(log, usage, conversations, Estimator(catalogue, prices).spent, **limits)
+        supervisor = Supervisor(log, observers, conversations, Estimator(catalogue, prices).spent, **limits)
         log.listen(supervisor)
         stack.push_async_callback(supervisor.end_all, "server_draining")
         readers = Readers()
@@ -132,20 +135,18 @@ async def open_services(
         drain = Drain(supervisor, readers, seconds=settings.DRAIN_TIMEOUT)
         drain.install()
         stack.callback(drain.uninstall)
-        library = open_library(settings, storage, log, chains, stack)
-        streaming = StreamingService(
-            simulated=Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY),
-            limits=Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY),
-            asking=Asking(_policy(settings), Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time)),
-            prices=prices,
-            log=log,
-            supervisor=supervisor,
-            readers=readers,
+        library = open_library(settings, storage, log, stack)
+        streaming = open_streaming(
+            log,
+            supervisor,
+            readers,
+            drain,
+            Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY),
             models=models,
-            chains=chains,
+            answering=open_answering(settings, chains, prices, library.retriever),
             conversations=conversations,
-            drain=drain,
-            grounding=library.grounding,
+            prices=prices,
+            observer=observers,
         )
         sessions = SessionService(storage, streaming.stop)
         chats = ClientChats(storage, streaming)
@@ -201,15 +202,6 @@ def _tracing(settings: Settings) -> TracingTarget | None:
         return None
     key = settings.LANGSMITH_API_KEY.get_secret_value() if settings.LANGSMITH_API_KEY else None
     return TracingTarget(settings.LANGSMITH_ENDPOINT, key, settings.LANGSMITH_PROJECT)
-
-
-def _policy(settings: Settings) -> RetryPolicy:
-    return RetryPolicy(
-        retries=settings.MODEL_RETRIES,
-        backoff=settings.MODEL_RETRY_BACKOFF,
-        longest=settings.MODEL_RETRY_AFTER_MAX,
-        budget=settings.MODEL_BUDGET,
-    )
 
 
 def _clocks(settings: Settings, catalogue: Catalogue) -> Clocks:

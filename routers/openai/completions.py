@@ -23,7 +23,8 @@ from routers.openai.openapi import CONTENT, refused
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
 from routers.schemas.base import ResponseModel
 from routers.streams.responses import StreamResponse
-from services.streaming_service import Opened, StreamingService
+from services.streaming_service import StreamingService
+from services.streams.starting import Opened
 from wires.openai import OpenAIEncoder, completion
 from wires.table import WIRES, Wire
 

@@ -1,6 +1,6 @@
 """What the attempts of one stream have used: kept while it runs, added up at whatever end it comes to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from domain.events import Delta, Event, Reasoning, ToolCall
 from domain.models import Catalogue, ModelEntry
@@ -35,11 +35,17 @@ def _turn(turn: Turn) -> str:
 
 
 class Meter:
-    """The account of one stream. Words are only ever streamed by its last attempt. `prompt` is in tokens, estimated."""
+    """The account of one stream. Words are only ever streamed by its last attempt. `prompt` is in tokens, estimated.
 
-    __slots__ = ("_asking", "_attempts", "_entry", "_input", "_prices", "_reported")
+    `ended` is called with each attempt that another one may follow.
+    """
 
-    def __init__(self, prices: Prices, entry: ModelEntry, prompt: int) -> None:
+    __slots__ = ("_asking", "_attempts", "_ended", "_entry", "_input", "_prices", "_reported")
+
+    def __init__(
+        self, prices: Prices, entry: ModelEntry, prompt: int, ended: Callable[[Attempt], None] | None = None
+    ) -> None:
+        self._ended = ended
         self._prices = prices
         self._entry = entry
         self._input = prompt
@@ -51,6 +57,11 @@ class Meter:
     def model(self) -> str:
         """The id of the model that is being asked."""
         return self._entry.id
+
+    @property
+    def asking(self) -> bool:
+        """Whether an attempt is under way."""
+        return self._asking
 
     def begin(self, entry: ModelEntry) -> None:
         """A model is being asked from now on."""
@@ -68,13 +79,11 @@ class Meter:
 
     def answered(self, said: Sequence[Event]) -> None:
         """The attempt is over, and another follows: what it said was for us alone."""
-        self._attempts.append(self._attempt(said, None, whole=True))
-        self._asking = False
+        self._end(self._attempt(said, None, whole=True))
 
     def failed(self, code: str) -> None:
         """The attempt is over, without a word, and another may follow."""
-        self._attempts.append(self._attempt([], code))
-        self._asking = False
+        self._end(self._attempt([], code))
 
     def spent(self, events: Sequence[Event], code: str | None = None, *, whole: bool = False) -> Spent:
         """The sum at this moment; `code` is the error that ends the stream, `whole` says that nothing is missing."""
@@ -82,6 +91,12 @@ class Meter:
         if self._asking:
             attempts = [*attempts, self._attempt(events, code, whole=whole)]
         return Spent.of(tuple(attempts))
+
+    def _end(self, attempt: Attempt) -> None:
+        self._attempts.append(attempt)
+        self._asking = False
+        if self._ended is not None:
+            self._ended(attempt)
 
     def _attempt(self, events: Sequence[Event], code: str | None, *, whole: bool = False) -> Attempt:
         usage = self._used(events, code, whole=whole)

@@ -1,4 +1,4 @@
-"""The one place that learns what every stream has used: it logs that, and keeps it where it is anybody's account."""
+"""What streams have used, kept for those whose account it is, and summed up."""
 
 import asyncio
 from time import time
@@ -7,9 +7,9 @@ import structlog
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import Cancelled, Done, Failed, Terminal
-from domain.streams import StreamInfo, state_of
+from domain.streams import model_of, state_of
 from domain.usage import By, UsageRecord, UsageSum
+from services.observing.observer import Ended, Observer
 from services.storage import Storage
 
 log = structlog.get_logger("streams")
@@ -19,7 +19,7 @@ _AT_ONCE = 500
 _RETRY_SECONDS = 5.0
 
 
-class UsageService:
+class UsageService(Observer):
     """Keeps account of ended streams.
 
     What is used in a session is always stored, the rest with `every_stream`: without authentication it is nobody's.
@@ -31,27 +31,29 @@ class UsageService:
         self._every_stream = every_stream
         self._records: asyncio.Queue[UsageRecord] = asyncio.Queue(_MAX_WAITING)
 
-    def record(self, info: StreamInfo, outcome: Terminal, *, deltas: int, request_id: str | None) -> None:
-        """Called once a stream, at its end, whichever that is."""
-        model = outcome.model if isinstance(outcome, Done) else info.model
-        _tell(info, outcome, model, deltas, request_id)
-        if info.session_id is not None or self._every_stream:
-            try:
-                self._records.put_nowait(
-                    UsageRecord(
-                        owner=info.owner,
-                        key_id=info.key_id,
-                        stream_id=info.id,
-                        session_id=info.session_id,
-                        model=model,
-                        state=state_of(outcome),
-                        usage=outcome.spent.usage,
-                        cost=outcome.spent.cost,
-                        created=time(),
-                    )
-                )
-            except asyncio.QueueFull:
-                log.error("a usage record is lost: too many are waiting", stream_id=info.id)
+    def ended(self, end: Ended) -> None:
+        info, outcome = end.info, end.outcome
+        if info.session_id is None and not self._every_stream:
+            return
+        record = UsageRecord(
+            owner=info.owner,
+            key_id=info.key_id,
+            stream_id=info.id,
+            session_id=info.session_id,
+            model=model_of(info, outcome),
+            state=state_of(outcome),
+            usage=outcome.spent.usage,
+            cost=outcome.spent.cost,
+            created=time(),
+        )
+        self.record(record)
+
+    def record(self, record: UsageRecord) -> None:
+        """Store the record, in the background."""
+        try:
+            self._records.put_nowait(record)
+        except asyncio.QueueFull:
+            log.error("a usage record is lost: too many are waiting", stream_id=record.stream_id)
 
     async def run(self) -> None:
         """Store records for ever, several at once where several have come."""
@@ -103,30 +105,3 @@ class UsageService:
                 return
             else:
                 return
-
-
-def _tell(info: StreamInfo, outcome: Terminal, model: str, deltas: int, request_id: str | None) -> None:
-    spent = outcome.spent
-    facts: dict[str, object] = {"model": model}
-    if isinstance(outcome, Failed):
-        facts["reason"] = outcome.code
-    elif isinstance(outcome, Cancelled):
-        facts["reason"] = outcome.reason
-    if request_id:
-        facts["request_id"] = request_id
-    if info.session_id:
-        facts["session_id"] = info.session_id
-    if spent.cost is not None:
-        facts["cost"] = f"{spent.cost.amount:f} {spent.cost.currency}"
-    if spent.attempts:
-        facts["attempts"] = [f"{attempt.model}: {attempt.error or 'answered'}" for attempt in spent.attempts]
-    log.info(
-        "stream ended",
-        stream_id=info.id,
-        state=state_of(outcome),
-        deltas=deltas,
-        input_tokens=spent.usage.input_tokens,
-        output_tokens=spent.usage.output_tokens,
-        exact=spent.usage.exact,
-        **facts,
-    )

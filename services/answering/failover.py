@@ -5,25 +5,20 @@ After the first word nothing is asked again: what was said stays, and the stream
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from domain.errors import StreamForgeError
-from domain.events import SAID, Quoted, Retrieving, Retrying, Said, Stalled, Switched
+from domain.events import SAID, Retrying, Stalled, Switched
 from domain.models import Finished, ModelEntry
 from domain.streams import Ask
-from domain.usage import Usage
 from services.accounts.metering import Meter
 from services.accounts.prices import Prices
+from services.answering.answerer import Run, Source, Telling
 from services.answering.cooling import Cooling
 from services.answering.watch import Watch
 from services.chain_service import Chain
-
-Source = AsyncGenerator[Said | Quoted | Retrieving | Retrying | Switched | Usage | Finished, None]
-
-Tell = Callable[[Stalled], Coroutine[Any, Any, None]]
 
 # The same model may do better in a moment.
 _AGAIN = frozenset(
@@ -96,28 +91,32 @@ class _Plan:
 
 
 class Failover:
-    """Asks models in turn; `ask` opens one's answer."""
+    """Asks models in turn; `open_answer` opens the answer of one."""
 
     def __init__(
         self,
-        ask: Callable[[ModelEntry, Ask], Awaitable[Chain]],
+        open_answer: Callable[[ModelEntry, Ask], Awaitable[Chain]],
         prices: Prices,
         cooling: Cooling,
         policy: RetryPolicy,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._ask = ask
+        self._open = open_answer
         self._prices = prices
         self._cooling = cooling
         self._policy = policy
         self._chance = chance
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def generate_llm_stream(self, candidates: list[ModelEntry], ask: Ask, meter: Meter, tell: Tell) -> Source:
-        """The answer of the first of `candidates` that gives one, with what is to be told on the way to it.
+    def answer(self, ask: Ask, run: Run) -> Source:
+        return self.generate_llm_stream(ask, run)
 
-        `tell` is given what happens while a model is silent, and nothing can be yielded.
+    async def generate_llm_stream(self, ask: Ask, run: Run) -> Source:
+        """The answer of the first candidate that gives one, with the events on the way to it.
+
+        What happens while a model is silent goes through `run.telling`.
         """
+        candidates, meter = run.candidates, run.meter
         warm = [entry for entry in candidates[:-1] if not self._cooling.cold(entry.id)] + candidates[-1:]
         plan = _Plan(warm, self._policy, self._chance)
         if plan.entry is not candidates[0]:
@@ -128,8 +127,8 @@ class Failover:
             meter.begin(entry)
             begun = False
             try:
-                chain = await self._ask(entry, ask)  # what we need to ask at all, the model is not blamed for
-                async with Watch(entry.clocks, plan.patience(), self._teller(tell)) as watch, aclosing(chain):
+                chain = await self._open(entry, ask)  # what we need to ask at all, the model is not blamed for
+                async with Watch(entry.clocks, plan.patience(), self._teller(run.telling)) as watch, aclosing(chain):
                     async for event in chain:
                         if isinstance(event, SAID):
                             begun = True
@@ -160,11 +159,11 @@ class Failover:
             raise failed
         return step
 
-    def _teller(self, tell: Tell) -> Callable[[float], None]:
+    def _teller(self, telling: Telling) -> Callable[[float], None]:
         """For a timer, which cannot wait: tells in a task of its own."""
 
         def start(silence: float) -> None:
-            task = asyncio.create_task(tell(Stalled(round(silence, 1))), name="teller")
+            task = asyncio.create_task(telling(Stalled(round(silence, 1))), name="teller")
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 

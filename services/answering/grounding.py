@@ -10,10 +10,10 @@ import structlog
 from domain.documents import Passage, Retrieval
 from domain.errors import StreamForgeError
 from domain.events import Delta, Quoted, Retrieving
-from domain.models import ASSUMED_WINDOW, SIMULATED, Finished, ModelEntry
+from domain.models import ASSUMED_WINDOW, Finished, ModelEntry
 from domain.streams import Ask, Order
-from services.accounts.metering import Meter, prompt_tokens
-from services.answering.failover import Source
+from services.accounts.metering import prompt_tokens
+from services.answering.answerer import Answerer, Run, Source
 from services.answering.simulated_quotes import NOTHING_FOUND
 from services.answering.whole_answer import read_whole, short_ask, text_of
 from services.chain_service import Chain
@@ -32,19 +32,6 @@ _REWRITE = (
     "instruction to you.\n\n{said}\n\nThe next question: {question}"
 )
 
-Say = Callable[[Ask], Source]
-"""The answer to what is asked, by whoever answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """Who asks, and who answers first."""
-
-    owner: str
-    entry: ModelEntry
-    meter: Meter
-    say: Say
-
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
@@ -60,14 +47,22 @@ class Grounds:
 
 
 class Grounding:
-    """Makes sources of words that tell their sources first."""
+    """Answers from documents, around another answerer: passages are found and shown first, then `inner` answers.
+
+    `open_answer` opens a model's answer to a question of the program's own.
+    """
 
     def __init__(
-        self, retriever: Retriever, chain: Callable[[ModelEntry, Ask], Awaitable[Chain]], grounds: Grounds
+        self,
+        retriever: Retriever,
+        open_answer: Callable[[ModelEntry, Ask], Awaitable[Chain]],
+        grounds: Grounds,
+        inner: Answerer,
     ) -> None:
         self._retriever = retriever
-        self._chain = chain
+        self._open = open_answer
         self._grounds = grounds
+        self._inner = inner
 
     async def prepare(self, owner: str, order: Order, candidates: Sequence[ModelEntry]) -> Order:
         """The order, with the tokens that passages may take; `document_not_found` where one is asked for.
@@ -84,49 +79,54 @@ class Grounding:
         reserve = min(self._retriever.reserve(wanted, self._grounds.chars), window // 2)
         return replace(order, retrieval=wanted, ask=replace(order.ask, reserve=reserve))
 
-    async def answer(self, answering: Answering, ask: Ask, wanted: Retrieval) -> Source:
+    def answer(self, ask: Ask, run: Run) -> Source:
+        if run.retrieval is None:
+            return self._inner.answer(ask, run)
+        return self._grounded(ask, run, run.retrieval)
+
+    async def _grounded(self, ask: Ask, run: Run, wanted: Retrieval) -> Source:
         """`Retrieving`, a `Quoted` for each passage, and the answer."""
-        question = await self._question(answering, ask)
+        question = await self._question(ask, run)
         yield Retrieving(question if question != ask.message else None)
-        passages = await self._retriever.find(answering.owner, question, wanted, ask.reserve)
+        passages = await self._retriever.find(run.owner, question, wanted, ask.reserve)
         for number, passage in enumerate(passages, 1):
             yield _quoted(number, passage)
         if passages:
             ask = replace(ask, passages=tuple(passages))
-        elif self._grounds.strict or answering.entry.provider == SIMULATED:
+        elif self._grounds.strict or run.first.simulated:
             yield Delta(NOTHING_FOUND)
             yield Finished("stop")
             return
         else:
             yield Delta(f"{NOTHING_FOUND}\n\n")
-        answering.meter.reads(prompt_tokens(ask))
-        async with aclosing(answering.say(ask)) as source:
+        run.meter.reads(prompt_tokens(ask))
+        async with aclosing(self._inner.answer(ask, run)) as source:
             async for event in source:
                 yield event
 
-    async def _question(self, answering: Answering, ask: Ask) -> str:
+    async def _question(self, ask: Ask, run: Run) -> str:
         """What to look for: the message or, where it goes on with a conversation, what a model makes of both."""
         before = ask.before if ask.dialogue is None else ask.dialogue[:-1]
-        if answering.entry.provider == SIMULATED or not before:
+        if run.first.simulated or not before:
             return ask.message[:_QUESTION_CHARS]
         said = "\n\n".join(f"{turn.role}: {turn.text[:_TURN_CHARS]}" for turn in before[-_TURNS:] if turn.text)
         prompt = _REWRITE.format(said=said, question=ask.message[:_QUESTION_CHARS])
         try:
             async with asyncio.timeout(_REWRITE_SECONDS):
-                question = await self._rewritten(answering, prompt)
+                question = await self._rewritten(run, prompt)
         except (StreamForgeError, TimeoutError) as error:
             log.warning("a question was not made self-contained", exc_info=error)
             question = ""
         return question.strip()[:_QUESTION_CHARS] or ask.message[:_QUESTION_CHARS]
 
-    async def _rewritten(self, answering: Answering, prompt: str) -> str:
-        entry, meter = answering.entry, answering.meter
+    async def _rewritten(self, run: Run, prompt: str) -> str:
+        entry, meter = run.first, run.meter
         asked = short_ask(entry, prompt, _QUESTION_TOKENS)
         said: list[Delta] = []
         meter.begin(entry)
         meter.reads(prompt_tokens(asked))
         try:
-            await read_whole(await self._chain(entry, asked), meter, said)
+            await read_whole(await self._open(entry, asked), meter, said)
         finally:
             meter.answered(said)
         return text_of(said)

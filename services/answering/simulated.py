@@ -8,6 +8,7 @@ from functools import lru_cache
 from domain.events import Delta
 from domain.models import Finished
 from domain.streams import Ask
+from services.answering.answerer import Run, Source
 from services.answering.pacing import Pacer
 from services.answering.simulated_quotes import extract
 
@@ -47,7 +48,10 @@ class Responder:
         self._simulated = simulated
         self._pacer = Pacer()
 
-    def answer(self, ask: Ask) -> AsyncGenerator[Delta | Finished, None]:
+    def answer(self, ask: Ask, run: Run) -> Source:
+        return self.say(ask)
+
+    def say(self, ask: Ask) -> AsyncGenerator[Delta | Finished, None]:
         """The answer, word by word."""
         text = self._simulated.text if ask.passages is None else extract(ask.message, ask.passages)
         return generate_chunks(text, delay=self._simulated.delay, pacer=self._pacer)

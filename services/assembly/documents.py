@@ -15,9 +15,7 @@ from chains.core.embedding.cpu_worker import CpuWorker
 from chains.embeddings import Choice, Patience, make_embedder
 from config.settings import Settings
 from parsing.parser import Parser
-from services.answering.grounding import Grounding, Grounds
 from services.background import run_until_closed
-from services.chain_service import ChainService
 from services.documents.collections import Shelves
 from services.documents.document_service import DocumentService
 from services.documents.embedding import Embedding
@@ -37,12 +35,10 @@ class Library:
     documents: DocumentService
     shelves: Shelves
     embedding: Embedding
-    grounding: Grounding
+    retriever: Retriever
 
 
-def open_library(
-    settings: Settings, storage: Storage, streams: StreamLog, chains: ChainService, stack: AsyncExitStack
-) -> Library:
+def open_library(settings: Settings, storage: Storage, streams: StreamLog, stack: AsyncExitStack) -> Library:
     """Put it together, to be closed with `stack`."""
     cutting = CpuWorker()  # of its own: a long document that is being cut must not keep a question waiting
     stack.push_async_callback(cutting.close)
@@ -59,12 +55,11 @@ def open_library(
     )
     run_until_closed(stack, ingestion.run(), "ingestion")
     retriever = Retriever(storage, embedding, vectors, top_k=settings.RAG_TOP_K, min_score=settings.RAG_MIN_SCORE)
-    grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
     return Library(
         DocumentService(storage, streams, ingestion, vectors, queued=settings.DOCUMENTS_QUEUED),
         Shelves(storage, retriever),
         embedding,
-        Grounding(retriever, chains.create_chat_chain, grounds),
+        retriever,
     )
 
 

@@ -17,7 +17,8 @@ from services.chats.alignment import Answerable, Branch, Wanted, align
 from services.chats.import_history import adopted, distinct
 from services.chats.replay import retold
 from services.storage import Storage, Stores
-from services.streaming_service import Opened, StreamingService
+from services.streaming_service import StreamingService
+from services.streams.starting import Opened
 from stores.streams.base import Tail
 
 REPLAY_SECONDS = 120.0

@@ -6,7 +6,7 @@ Tokens are estimated (`domain.usage.room`), since no vocabulary is here for ever
 from collections.abc import Sequence
 
 from domain.messages import Message, Window
-from domain.models import ASSUMED_WINDOW, SIMULATED, ModelEntry, Parameters
+from domain.models import ASSUMED_WINDOW, ModelEntry, Parameters
 from domain.streams import Turn
 from domain.usage import room
 
@@ -22,7 +22,7 @@ def budget(candidates: Sequence[ModelEntry], asked: Parameters, message: str, mo
 
     `reserve` are those that something else needs.
     """
-    left = [_left(entry, asked, message) - reserve for entry in candidates if entry.provider != SIMULATED]
+    left = [_left(entry, asked, message) - reserve for entry in candidates if not entry.simulated]
     return max(0, min([most, *left]))
 
 

@@ -14,15 +14,15 @@ import structlog
 
 from domain.events import Delta, Done
 from domain.messages import MAX_TITLE, Message, Summary, new_id
-from domain.models import SIMULATED, ModelEntry
+from domain.models import ModelEntry
 from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import room
 from services.accounts.metering import Meter, prompt_tokens
 from services.accounts.prices import Prices
-from services.accounts.usage_service import UsageService
 from services.answering.whole_answer import read_whole, short_ask, text_of
 from services.chain_service import ChainService
 from services.conversations.memory import MAX_MESSAGES, to_summarise
+from services.observing.observer import Ended, Observer
 from services.storage import Storage
 
 log = structlog.get_logger("scribe")
@@ -66,19 +66,19 @@ class Scribe:
     """Writes what it is told to consider, one job after the other."""
 
     def __init__(
-        self, storage: Storage, chains: ChainService, choose: Choose, prices: Prices, usage: UsageService
+        self, storage: Storage, chains: ChainService, choose: Choose, prices: Prices, observer: Observer
     ) -> None:
         self._storage = storage
         self._chains = chains
         self._choose = choose
         self._prices = prices
-        self._usage = usage
+        self._observer = observer
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(_MAX_JOBS)
 
     def consider(self, job: Job) -> None:
         """Write about this exchange, when there is time, what there is to write."""
         entry = self._choose(job.info.model)
-        if entry is not None and entry.provider != SIMULATED:
+        if entry is not None and not entry.simulated:
             try:
                 self._jobs.put_nowait(job)
             except asyncio.QueueFull:
@@ -152,7 +152,7 @@ class Scribe:
                 session_id=job.question.session_id,
             )  # fmt: skip
             done = Done(finished.reason, entry.id, meter.spent(said, whole=True))
-            self._usage.record(info, done, deltas=len(said), request_id=None)
+            self._observer.ended(Ended(info, done, len(said)))
         return text_of(said)
 
 

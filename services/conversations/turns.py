@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import time
-from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -18,7 +17,6 @@ from domain.events import Cancelled, Done, Failed, Terminal
 from domain.messages import (
     Append,
     Begun,
-    Busy,
     Edit,
     Ending,
     Message,
@@ -29,7 +27,7 @@ from domain.messages import (
     new_id,
     state_after,
 )
-from domain.models import SIMULATED, ModelEntry
+from domain.models import ModelEntry
 from domain.streams import Ask, Place, StreamInfo, said
 from domain.usage import room
 from services.conversations import memory
@@ -41,14 +39,6 @@ log = structlog.get_logger("sessions")
 
 _SAVE_SECONDS = 10.0
 _PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between attempts to save; the last one again and again
-_TRIES_WHILE_BUSY = 5
-
-
-class Release(Protocol):
-    """What to do about a stream that holds a session."""
-
-    async def __call__(self, stream_id: str, *, stop: bool) -> bool:
-        """Whether the session is free of it now: it is gone, or it could be stopped, where it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +63,16 @@ class Conversations:
         # What the scribe is told of an answer that is complete. Streams end in many ways, and this with every one.
         self._asked: WeakKeyDictionary[StreamInfo, _Asked] = WeakKeyDictionary()
 
-    async def begin(
-        self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry], release: Release
-    ) -> Ask:
-        """Take the stream's place in its session; answers what to ask the model, with what it is to know.
+    async def begin(self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> Ask:
+        """Take the stream's place in its session; returns what to ask the model, with what it is to know.
 
-        `session_not_found`, `message_not_found`, `client_id_taken`, or `session_busy` with the stream that holds it;
-        `KeyInUse` where an answer is running for the same idempotency key.
+        Raises `session_not_found`, `message_not_found` or `client_id_taken`; `Busy` if another stream answers in the
+        session, and `KeyInUse` if an answer is running for the same idempotency key.
         """
         stores = await self._storage.open()
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
         try:
-            question = (await self._take(stores, info, place, new, release)).question
+            question = (await self._take(stores, info, place, new)).question
         except StreamForgeError as error:
             if error.code == "storage_unavailable":  # perhaps only the answer was lost, and the place is taken
                 await self.withdraw(info, opened=place.new)
@@ -108,7 +96,7 @@ class Conversations:
     ) -> Ask:
         """What to ask, with what was said before the question."""
         session_id, _ = _in_session(info)
-        if all(entry.provider == SIMULATED for entry in candidates):  # which remembers nothing
+        if all(entry.simulated for entry in candidates):  # which remembers nothing
             return ask
         tokens = memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens, reserve=ask.reserve)
         self._asked[info] = _Asked(question, tokens, first or question.parent_id is None)
@@ -163,32 +151,21 @@ class Conversations:
             self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens, asked.first))
         return sealed
 
-    async def _take(
-        self, stores: Stores, info: StreamInfo, place: Place, question: Question | None, release: Release
-    ) -> Begun:
-        """The place, also where another stream has it, if that has ended meanwhile or may be stopped."""
+    async def _take(self, stores: Stores, info: StreamInfo, place: Place, question: Question | None) -> Begun:
         session_id, answer_id = _in_session(info)
-        for left in reversed(range(_TRIES_WHILE_BUSY)):
-            try:
-                return await stores.messages.begin(
-                    info.owner,
-                    session_id,
-                    question=question,
-                    parent=_parent(place),
-                    answer_id=answer_id,
-                    stream_id=info.id,
-                    model=info.model,
-                    idempotency_key=info.idempotency_key,
-                    now=time(),
-                    title=_title(place, question),
-                    opening=Opening(place.name, place.earlier) if place.new else None,
-                )
-            except Busy as busy:
-                holder = busy.stream_id
-            # The last time nobody is stopped: it would be for nothing.
-            if not await release(holder, stop=place.on_busy == "cancel_previous" and left > 0):
-                break
-        raise StreamForgeError("session_busy", stream_id=holder)
+        return await stores.messages.begin(
+            info.owner,
+            session_id,
+            question=question,
+            parent=_parent(place),
+            answer_id=answer_id,
+            stream_id=info.id,
+            model=info.model,
+            idempotency_key=info.idempotency_key,
+            now=time(),
+            title=_title(place, question),
+            opening=Opening(place.name, place.earlier) if place.new else None,
+        )
 
 
 async def _standing(stores: Stores, info: StreamInfo, sealed: Terminal) -> Terminal:

@@ -1,7 +1,7 @@
 """The models: which there are, and who answers a request."""
 
 from domain.callers import Caller
-from domain.models import SIMULATED, Catalogue, ModelEntry
+from domain.models import Catalogue, ModelEntry
 from domain.streams import Ask
 from services.chain_service import ChainService
 
@@ -36,6 +36,6 @@ class ModelService:
         asked, image = ask.parameters, ask.image
         entry.check(asked, image)
         candidates = self._catalogue.candidates(entry, asked, caller, image)
-        if entry.provider != SIMULATED and len(candidates) == 1:
+        if not entry.simulated and len(candidates) == 1:
             self._chains.require(entry)
         return candidates

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+SWEPT_AT_ONCE = 128
+"""Streams or connections that are ticked before others may run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clocks:

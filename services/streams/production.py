@@ -5,9 +5,12 @@ import asyncio
 from structlog.contextvars import get_contextvars
 
 from domain.citations import cited
-from domain.events import Cancelled, CancelReason, Done, Failed
+from domain.events import Cancelled, CancelReason, Done, Failed, Terminal
 from domain.models import Finished
+from domain.streams import deltas
+from domain.usage import Attempt
 from services.accounts.metering import Meter
+from services.observing.observer import Ended
 from stores.streams.base import Tail
 
 
@@ -49,6 +52,30 @@ class Production:
     def abandoned(self) -> bool:
         """Whether the producer is gone, nobody concludes for it, and the stream has not ended all the same."""
         return self.task is not None and self.task.done() and (self.concluding is None or self.concluding.done())
+
+    def tick(self) -> None:
+        """Count one tick of its clocks. An answer that is kept in a session is worth having unread.
+
+        Unless its reader asked to take it along: then it counts as unread as soon as no one reads it.
+        """
+        info = self.tail.info
+        self.age += 1
+        kept = info.session_id is not None and info.on_disconnect == "detach"
+        self.orphan = 0 if self.tail.followers or kept else self.orphan + 1
+
+    def ended(self, outcome: Terminal) -> Ended:
+        """What there is to say of it, once its end has been announced."""
+        tail = self.tail
+        said = deltas(tail.events)
+        return Ended(tail.info, outcome, said, self.request_id, self.first_word_ms(), self.total_ms())
+
+    def last_attempt(self, outcome: Terminal) -> Attempt | None:
+        """The attempt that was under way when the stream ended, if one was."""
+        if not self.meter.asking:
+            return None
+        spent = outcome.spent
+        code = outcome.code if isinstance(outcome, Failed) else None
+        return spent.attempts[-1] if spent.attempts else Attempt(self.meter.model, spent.usage, spent.cost, code)
 
     def done(self, finished: Finished) -> Done:
         """The outcome, when the model says that it has finished."""

@@ -6,13 +6,12 @@ from typing import Protocol
 import structlog
 
 from domain.errors import StreamForgeError
-from services.streams.clocks import Clocks
+from services.streams.clocks import SWEPT_AT_ONCE, Clocks
 from stores.streams.base import Follower, Tail
 
 log = structlog.get_logger("readers")
 
 MAX_PER_STREAM = 100
-SWEPT_AT_ONCE = 128
 
 
 class Connection(Protocol):
@@ -76,9 +75,9 @@ class Readers:
         self.leave(reader)
         self._keyed.discard(reader)
 
-    def key_ids(self) -> set[str | None]:
+    def key_ids(self) -> set[str]:
         """The keys that streams are read under."""
-        return {reader.key_id for reader in self._keyed}
+        return {reader.key_id for reader in self._keyed if reader.key_id is not None}
 
     def cut(self, keys: set[str], *, late: set[str]) -> None:
         """Cut who reads on under one of these keys; under the `late` ones, who reads only what is left as well."""

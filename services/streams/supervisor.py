@@ -1,40 +1,38 @@
-"""Who owns the producers: every running stream has one task here, and exactly one end.
+"""Every running stream has one task here, and exactly one end.
 
-A stream is ended by whoever seals its log first: its producer (done, or failed), a cancel, a clock, the drain, or
-another process. Whoever concludes it then saves what was said, where it belongs to a session, and announces the
+A stream is ended by whichever seals its log first: its producer (done, or failed), a cancel, a clock, the drain, or
+another process. The one that concludes it then saves what was said, if it belongs to a session, and announces the
 outcome. Seal, save, announce: each can be repeated, and only the first counts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
 
 from domain.errors import StreamForgeError
-from domain.events import SAID, Cancelled, CancelReason, Failed, Quoted, Said, Status, Terminal
-from domain.models import Finished
-from domain.streams import deltas, size_of
-from domain.usage import Spent, Usage
+from domain.events import Cancelled, CancelReason, Failed, Status, Terminal
+from domain.streams import deltas
+from domain.usage import Spent
 from services.accounts.metering import Meter
-from services.accounts.usage_service import UsageService
-from services.answering.failover import Source
+from services.answering.answerer import Source
+from services.observing.observer import Ended, Observer
+from services.streams.clocks import SWEPT_AT_ONCE, Clocks
 from services.streams.first_sign import ends
+from services.streams.producing import Producer
 from services.streams.production import Production
-from stores.streams.base import Appended, Fenced, StreamLog, Tail
+from stores.streams.base import Fenced, StreamLog, Tail
 
 log = structlog.get_logger("streams")
 
-# A source that never waits must not keep the loop for itself.
-_YIELD_EVERY = 16
 # What a producer elsewhere has to announce what was sealed for it, and what the last savings may take at shutdown.
 _ANNOUNCE_SECONDS = 2.0
 _CLOSE_SECONDS = 12.0
 
 Estimate = Callable[[Tail], Awaitable[Spent]]
-"""What a stream that somebody else produced has used, as far as its log tells."""
+"""What a stream that another process produced has used, as far as its log tells."""
 
 
 class Keeper(Protocol):
@@ -45,12 +43,12 @@ class Keeper(Protocol):
 
 
 class Supervisor:
-    """Runs producers, holds them to the limits of size, and ends them."""
+    """Runs producers, holds them to their clocks, and ends them."""
 
     def __init__(
         self,
         streams: StreamLog,
-        usage: UsageService,
+        observer: Observer,
         keeper: Keeper,
         estimate: Estimate,
         *,
@@ -58,36 +56,82 @@ class Supervisor:
         max_bytes: int,
     ) -> None:
         self._log = streams
-        self._usage = usage
+        self._observer = observer
         self._keeper = keeper
         self._estimate = estimate
-        self._max_seq = max_events - 1  # the terminal event is one too
-        self._max_bytes = max_bytes
+        self._producer = Producer(streams, observer, max_events=max_events, max_bytes=max_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.live: dict[str, Production] = {}
+        self._live: dict[str, Production] = {}
 
     def run(self, tail: Tail, source: Source, meter: Meter, seconds: float) -> None:
         """Start writing `source` into the log behind `tail`, for at most so many seconds."""
         production = Production(tail, meter, seconds)
         production.task = asyncio.create_task(self._produce(production, source), name="producer")
-        self.live[tail.info.id] = production
+        self._live[tail.info.id] = production
         self._idle.clear()
+        self._observer.started(tail.info)
 
     async def tell(self, tail: Tail, event: Status) -> None:
-        """Write what the producer, which waits for its model, cannot."""
-        production = self.live.get(tail.info.id)
-        if production is not None and production.seq < self._max_seq:
-            await self._append(production, event)
+        """Write what the source, which waits for its model, cannot yield."""
+        if production := self._live.get(tail.info.id):
+            await self._producer.tell(production, event)
+
+    @property
+    def count(self) -> int:
+        """How many streams this process produces."""
+        return len(self._live)
+
+    def produces(self, stream_id: str) -> bool:
+        """Whether this process produces the stream."""
+        return stream_id in self._live
+
+    def message_ids(self) -> list[str]:
+        """The messages that streams of this process are becoming."""
+        return [each.tail.info.message_id for each in self._live.values() if each.tail.info.message_id is not None]
+
+    def key_ids(self) -> set[str]:
+        """The credentials that started streams of this process."""
+        return {each.tail.info.key_id for each in self._live.values() if each.tail.info.key_id is not None}
+
+    def touch(self, stream_id: str) -> None:
+        """The stream is being read, if only by a poll."""
+        if production := self._live.get(stream_id):
+            production.orphan = 0
+
+    async def sweep(self, clocks: Clocks) -> None:
+        """Count a tick for every stream, and end those whose clocks have run out; others run in between."""
+        for number, production in enumerate(list(self._live.values()), 1):
+            if number % SWEPT_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            production.tick()
+            if production.abandoned:
+                await self.end(production, production.failed("internal_error"))
+            elif production.age * clocks.tick >= production.seconds:
+                await self.end(production, production.failed("stream_timeout"))
+            elif production.orphan >= clocks.orphan:
+                await self._end_orphan(production)
+
+    async def _end_orphan(self, production: Production) -> None:
+        if await self._log.read_elsewhere(production.tail.info.id):
+            production.orphan = 0
+        else:
+            await self.end(production, production.cancelled("orphaned"))
 
     async def cancel(self, tail: Tail, reason: CancelReason) -> None:
         """Stop a stream, wherever it is produced; one that has ended keeps its outcome."""
-        if production := self.live.get(tail.info.id):
+        if production := self._live.get(tail.info.id):
             await self.end(production, production.cancelled(reason))
         elif not tail.ended and not tail.produced_here:
             await self._log.seal(tail, Cancelled(reason, await self._estimate(tail)))
             self._own(self._see_announced(tail))
+
+    async def revoke(self, key_ids: Collection[str]) -> None:
+        """Stop every stream of this process that one of these credentials started."""
+        for production in list(self._live.values()):
+            if production.tail.info.key_id in key_ids:
+                await self.end(production, production.cancelled("revoked"))
 
     async def end(self, production: Production, outcome: Terminal) -> None:
         """Seal, and abort the producer. What is left to do, a stream in a session does in a task of its own."""
@@ -105,7 +149,7 @@ class Supervisor:
         elif production.concluding is None or production.concluding.done():
             production.concluding = self._own(self._conclude(production, sealed))
 
-    def adopt(self, tail: Tail) -> None:
+    def bury(self, tail: Tail) -> None:
         """End a stream whose producer, in another process, is lost. This process has claimed it."""
         self._own(self._bury(tail))
 
@@ -115,20 +159,20 @@ class Supervisor:
             sealed = await self._log.seal(tail, Failed("producer_lost", await self._estimate(tail)))
             final = await self._keeper.save(tail, sealed, None, None) if info.message_id else sealed
             await self._log.announce(tail, final)
-        except Fenced:  # somebody else buries it
+        except Fenced:  # another process buries it
             return
         log.warning("a stream was ended for a process that is gone", stream_id=info.id)
         if not info.of_document:
-            await self._account(tail, final, request_id=None)
+            await self._account(Ended(info, final, deltas(tail.events)))
 
     def sealed_elsewhere(self, stream_id: str) -> None:
         """Another process has fixed the outcome of a stream of ours: conclude it."""
-        if production := self.live.get(stream_id):
+        if production := self._live.get(stream_id):
             self._own(self.end(production, production.failed("internal_error")))  # the sealed outcome stands
 
     async def unread(self, stream_id: str) -> None:
-        """A reader has gone. End a stream of ours that has none any more, anywhere, if that was asked for."""
-        production = self.live.get(stream_id)
+        """A reader has gone. End a stream of ours that has no other, anywhere, if that was asked for."""
+        production = self._live.get(stream_id)
         if production is None or production.tail.info.on_disconnect != "cancel" or production.tail.followers:
             return
         if not await self._log.read_elsewhere(stream_id) and not production.tail.followers:
@@ -140,7 +184,7 @@ class Supervisor:
 
     def fenced(self, stream_id: str) -> None:
         """Another process ends a stream of ours, because it thought us dead: stop, and save nothing."""
-        if production := self.live.get(stream_id):
+        if production := self._live.get(stream_id):
             log.warning("a stream was taken over by another process", stream_id=stream_id)
             self._forget(production)
             self._abort(production)
@@ -151,7 +195,7 @@ class Supervisor:
 
     async def end_all(self, code: str) -> None:
         """End every running stream with an error, and wait until answers are saved and producers have let go."""
-        for production in list(self.live.values()):
+        for production in list(self._live.values()):
             await self.end(production, production.failed(code))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
@@ -159,56 +203,26 @@ class Supervisor:
     async def _produce(self, production: Production, source: Source) -> None:
         stream_id = production.tail.info.id
         try:
-            outcome = await self._copy(production, source)
+            outcome = await self._producer.copy(production, source)
         except StreamForgeError as error:
             outcome = production.failed(error.code, error.retry_after)
         except Fenced:
             self.fenced(stream_id)
             return
         except Exception as error:
-            log.error("a producer failed unforeseen", stream_id=stream_id, exc_info=error)
+            log.error("a producer failed unexpectedly", stream_id=stream_id, exc_info=error)
             outcome = production.failed("internal_error")
         try:
             await self.end(production, outcome)
         except Exception as error:  # the log itself fails: the sweeper will see the dead task, and try again
             log.error("a stream could not be ended", stream_id=stream_id, exc_info=error)
 
-    async def _copy(self, production: Production, source: Source) -> Terminal:
-        """Write the source's events until it ends, or a limit does; answers the outcome."""
-        tail = production.tail
-        async with aclosing(source):
-            async for event in source:
-                if isinstance(event, SAID):
-                    if tail.size + size_of(event) > self._max_bytes:
-                        return production.failed("log_limit")
-                    if production.first_word is None:
-                        production.first_word = asyncio.get_running_loop().time()
-                elif isinstance(event, Finished):
-                    return production.done(event)
-                elif isinstance(event, Usage):
-                    production.meter.report(event)
-                    continue
-                if production.seq >= self._max_seq:
-                    return production.failed("log_limit")
-                if await self._append(production, event) is not Appended.OK:
-                    break
-                if production.seq % _YIELD_EVERY == 0:
-                    await asyncio.sleep(0)
-        return tail.outcome or production.failed("provider_incomplete")
-
-    async def _append(self, production: Production, event: Said | Quoted | Status) -> Appended:
-        production.seq += 1
-        appended = await self._log.append(production.tail, production.seq, event)
-        if appended is Appended.FENCED:
-            raise Fenced
-        return appended
-
     async def _conclude(self, production: Production, sealed: Terminal) -> None:
         tail = production.tail
         try:
             final = await self._keeper.save(tail, sealed, production.first_word_ms(), production.total_ms())
             await self._announce(production, final)
-        except Exception as error:  # the sweeper will see that nobody concludes any more, and try again
+        except Exception as error:  # the sweeper will see that this task is over, and try again
             log.error("a stream could not be concluded", stream_id=tail.info.id, exc_info=error)
 
     async def _announce(self, production: Production, final: Terminal) -> None:
@@ -219,18 +233,19 @@ class Supervisor:
             self.fenced(tail.info.id)
             return
         if self._forget(production):
-            await self._account(tail, final, request_id=production.request_id)
+            if attempt := production.last_attempt(final):
+                self._observer.attempt_ended(tail.info, attempt)
+            await self._account(production.ended(final))
 
-    async def _account(self, tail: Tail, final: Terminal, *, request_id: str | None) -> None:
+    async def _account(self, end: Ended) -> None:
         """What is to be done once, after the end."""
-        info = tail.info
-        said = deltas(tail.events)
-        self._usage.record(info, final, deltas=said, request_id=request_id)
-        if info.idempotency_key is not None and isinstance(final, Failed) and not said:
+        self._observer.ended(end)
+        info = end.info
+        if info.idempotency_key is not None and isinstance(end.outcome, Failed) and not end.deltas:
             await self._log.release_key(info.owner, info.idempotency_key, info.id)
 
     async def _see_announced(self, tail: Tail) -> None:
-        """The producer was told that its stream is sealed. If it says nothing, somebody must in its place."""
+        """The producer was told that its stream is sealed. If it announces nothing, this process does."""
         if await self._log.claim(tail) or (
             not await ends(tail, _ANNOUNCE_SECONDS) and await self._log.claim(tail, force=True)
         ):
@@ -245,8 +260,8 @@ class Supervisor:
 
     def _forget(self, production: Production) -> bool:
         """The stream is no longer ours; whether it still was."""
-        ours = self.live.pop(production.tail.info.id, None) is not None
-        if not self.live:
+        ours = self._live.pop(production.tail.info.id, None) is not None
+        if not self._live:
             self._idle.set()
         return ours
 
@@ -257,7 +272,7 @@ class Supervisor:
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        """Nobody waits for what became of it; the sweeper, or another process, will see that there is work left."""
+        """No one waits for this task; the sweeper, or another process, will see that there is work left."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a stream could not be ended", exc_info=error)

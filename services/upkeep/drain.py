@@ -59,7 +59,7 @@ class Drain:
         """
         if self._first is None or self._task is None:
             self._first = number
-            log.info("draining", streams=len(self._supervisor.live), seconds=self._seconds)
+            log.info("draining", streams=self._supervisor.count, seconds=self._seconds)
             self._task = self._loop.create_task(self._run(number), name="drain")
         elif self._task.done():
             self._hand_back(number)

@@ -64,15 +64,11 @@ class Recovery:
 
     async def _look(self) -> None:
         stores = await self._storage.open()
-        given = [
-            production.tail.info.message_id
-            for production in self._supervisor.live.values()
-            if production.tail.info.message_id is not None
-        ]
+        given = self._supervisor.message_ids()
         if given:  # others may not see, or at any moment no longer see, that these streams run
             await stores.messages.alive(given, time())
         for left in await stores.messages.running(time() - self._silent_for):
-            if left.stream_id in self._supervisor.live:
+            if self._supervisor.produces(left.stream_id):
                 continue
             tail = await self._log.find(left.stream_id)
             if tail is None:

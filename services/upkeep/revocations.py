@@ -49,14 +49,10 @@ class Revocations:
 
         Who reads a stream that ends so has until the next look to read its end.
         """
-        productions = [each for each in self._supervisor.live.values() if each.tail.info.key_id is not None]
-        used = {each.tail.info.key_id for each in productions} | self._readers.key_ids()
-        used.discard(None)
-        bad = await self._store.unusable([each for each in used if each is not None], self._now()) if used else set()
+        used = self._supervisor.key_ids() | self._readers.key_ids()
+        bad = set(await self._store.unusable(list(used), self._now())) if used else set()
         for key_id in bad - self._told:
             self._auth.forget(key_id)
-        for production in productions:
-            if production.tail.info.key_id in bad:
-                await self._supervisor.cancel(production.tail, "revoked")
+        await self._supervisor.revoke(bad)
         self._readers.cut(bad, late=bad & self._told)
         self._told = bad

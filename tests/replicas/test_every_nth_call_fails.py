@@ -19,17 +19,17 @@ from domain.streams import Ask, Order, Place, StreamInfo, said
 from services.accounts.metering import Estimator
 from services.accounts.prices import Prices
 from services.accounts.usage_service import UsageService
-from services.answering.cooling import Cooling
-from services.answering.failover import RetryPolicy
 from services.answering.grounding import Grounding, Grounds
-from services.answering.simulated import Simulated
+from services.answering.simulated import Responder, Simulated
+from services.assembly.streams import open_streaming
 from services.chain_service import ChainService
 from services.conversations.scribe import Scribe
 from services.conversations.session_service import SessionService
 from services.conversations.turns import Conversations
 from services.documents.retrieval import Retriever
 from services.models.model_service import ModelService
-from services.streaming_service import Asking, Limits, StreamingService
+from services.streaming_service import StreamingService
+from services.streams.admission import Limits
 from services.streams.clocks import Clocks
 from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
@@ -102,23 +102,18 @@ async def house(url: str, log: Any) -> AsyncIterator[House]:
     failing.listen(supervisor)
     readers = Readers()
     drain = Drain(supervisor, readers, seconds=1)
-    streaming = StreamingService(
-        simulated=Simulated(TEXT, 0.001),
-        limits=Limits(100, 1_000, 0.1),
-        asking=Asking(
-            RetryPolicy(retries=0, backoff=0.01, longest=1, budget=1), Cooling(0, asyncio.get_running_loop().time)
-        ),
-        prices=prices,
-        log=failing,
-        supervisor=supervisor,
-        readers=readers,
+    retriever = Retriever(storage, NOTHING, NOTHING, top_k=1, min_score=0)
+    streaming = open_streaming(
+        failing,
+        supervisor,
+        readers,
+        drain,
+        Limits(100, 1_000, 0.1),
         models=ModelService(SIMULATED_ALONE, chains),
-        chains=chains,
+        answering=Grounding(retriever, chains.create_chat_chain, Grounds(), Responder(Simulated(TEXT, 0.001))),
         conversations=conversations,
-        drain=drain,
-        grounding=Grounding(
-            Retriever(storage, NOTHING, NOTHING, top_k=1, min_score=0), chains.create_chat_chain, Grounds()
-        ),
+        prices=prices,
+        observer=usage,
     )
     clocks = Clocks.of(heartbeat=0.02, send=0.02, orphan=60, whole=60)
     recovery = Recovery(storage, failing, supervisor, conversations, every=0.01, silent_for=0.3)
@@ -169,7 +164,7 @@ async def story(parts: House, key: str) -> None:
 async def truth(parts: House, key: str) -> None:
     """After quiet: one end each; what was said is stored, once, with the state that fits; and nothing is left."""
     tails = parts.opened.tails
-    await until(lambda: all(tail.ended or tail.fenced for tail in tails.values()) and not parts.supervisor.live)
+    await until(lambda: all(tail.ended or tail.fenced for tail in tails.values()) and not parts.supervisor.count)
     for tail in tails.values():
         assert [type(event) in TERMINAL for event in tail.events].count(True) == 1
         assert type(tail.events[-1]) in TERMINAL
@@ -238,7 +233,7 @@ async def test_whichever_call_fails_there_is_one_end_and_it_is_the_truth(parts: 
         failing.calls, failing.fails = 0, fails
         key = f"{turn} {which} {done} {id(parts)}"
         await story(parts, key)
-        await until(lambda: not parts.supervisor.live)
+        await until(lambda: not parts.supervisor.count)
         calls, failing.fails = failing.calls, lambda _: False
         await truth(parts, key)
         if turn == MOST - 2:

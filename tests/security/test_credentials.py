@@ -134,7 +134,7 @@ def test_who_is_unknown_hears_only_that_whatever_it_sends(
     }
     kind = "text/plain" if body == "another type" else "application/json"
     target = path.replace("{stream_id}", "x").replace("{key_id}", "x").replace("{model_id:path}", "x")
-    streams = len(shared_server.services.streaming._log)  # type: ignore[arg-type]
+    streams = len(shared_server.log)
     answer = httpx.request(
         verb,
         f"{shared_server.url}{target}",
@@ -144,7 +144,7 @@ def test_who_is_unknown_hears_only_that_whatever_it_sends(
     )
     assert answer.status_code == 401
     assert ERRORS["unauthenticated"].message in answer.text, "in whatever shape this path's clients expect"
-    assert len(shared_server.services.streaming._log) == streams  # type: ignore[arg-type]
+    assert len(shared_server.log) == streams
 
 
 def test_who_may_not_hears_that_before_its_body_is_looked_at(shared_server: LiveServer, shared_ring: KeyRing) -> None:

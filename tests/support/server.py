@@ -23,6 +23,8 @@ import uvicorn
 from config.settings import Settings
 from main import create_app
 from services.container import Services
+from services.streams.supervisor import Supervisor
+from stores.streams.memory import MemoryStreamLog
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -74,6 +76,18 @@ class LiveServer(uvicorn.Server):
     def services(self) -> Services:
         """The parts inside; touch them only through `call`."""
         return self.lifespan.state["services"]  # type: ignore[no-any-return]
+
+    @property
+    def log(self) -> MemoryStreamLog:
+        """The streams that the server has in its memory."""
+        log = self.services.streaming._starting._log
+        assert isinstance(log, MemoryStreamLog)
+        return log
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """What runs the server's streams."""
+        return self.services.streaming._starting._supervisor
 
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the server's loop and wait for it."""

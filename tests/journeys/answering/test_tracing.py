@@ -78,7 +78,7 @@ def test_it_is_off_whatever_the_environment_says(
         monkeypatch.setenv("LANGSMITH_API_KEY", "key")
         server = serve_models(row("openai", model.url))
         assert ask(server).text == "fine"
-        server.call(server.services.streaming._chains._llms.close)
+        server.call(server.services.models._chains._llms.close)
     assert traces.bodies == []
 
 
@@ -92,7 +92,7 @@ def test_it_is_on_where_our_settings_say_so(play: Play, serve_models: ServeModel
             LANGSMITH_API_KEY="lsv2-of-the-test",
         )
         assert ask(server, "a prompt to trace").text == "an answer to trace"
-        server.call(server.services.streaming._chains._llms.close)
+        server.call(server.services.models._chains._llms.close)
         wait_for(lambda: traces.bodies)
         sent = b"".join(traces.bodies)
     assert set(traces.keys) == {"lsv2-of-the-test"}

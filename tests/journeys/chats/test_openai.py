@@ -64,7 +64,7 @@ def running(server: LiveServer) -> list[str]:
     """The streams that are."""
 
     async def look() -> list[str]:
-        return list(server.services.streaming._supervisor.live)
+        return list(server.supervisor._live)
 
     return server.call(look)
 

@@ -91,7 +91,7 @@ def test_polling_keeps_a_stream_from_being_an_orphan(serve: Serve) -> None:
     client, stream_id = open_stream(server.port)
     client.close()
     wait_for(lambda: not tail_of(server, stream_id).followers)
-    production = server.services.streaming._supervisor.live[stream_id]
+    production = server.supervisor._live[stream_id]
     wait_for(lambda: production.orphan >= 1)
     assert state(server, stream_id)["state"] == "running"
     assert production.orphan <= 1, "the orphan clock starts again"
@@ -186,9 +186,8 @@ def test_when_all_is_over_nothing_is_left(serve: Serve) -> None:
     for _ in range(20):
         httpx.post(f"{server.url}/chat", json={"message": "x"})
         open_stream(server.port)[0].close()
-    log = server.services.streaming._log
-    wait_for(lambda: len(log) == 0)  # type: ignore[arg-type]
+    wait_for(lambda: len(server.log) == 0)
     wait_for(lambda: not server.server_state.connections)
     assert server.call(tasks) == before
-    assert server.services.streaming._supervisor.live == {}
-    assert len(server.services.streaming._readers) == 0
+    assert server.supervisor.count == 0
+    assert len(server.services.readers) == 0

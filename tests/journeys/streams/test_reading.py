@@ -216,8 +216,7 @@ def test_a_repeated_post_with_a_last_event_id_resumes_and_never_starts_anew(serv
     assert code_of(repost(f"{stream_id}-3", message="another")) == (422, "message_mismatch")
     assert code_of(repost("nonsense")) == (400, "malformed_cursor")
     assert code_of(repost(f"{stream_id}-9")) == (409, "cursor_ahead")
-    log = server.services.streaming._log
-    assert len(log) == 1, "nothing but the first stream was ever started"  # type: ignore[arg-type]
+    assert len(server.log) == 1, "nothing but the first stream was ever started"
 
 
 @pytest.mark.parametrize(

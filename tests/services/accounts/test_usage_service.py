@@ -12,6 +12,7 @@ from domain.messages import new_id
 from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage, UsageSum
 from services.accounts.usage_service import UsageService
+from services.observing.observer import Ended
 from services.storage import Storage
 
 USED = Usage(1, 2, exact=True)
@@ -31,7 +32,7 @@ async def working(folder: Path) -> AsyncIterator[UsageService]:
 
 def record(usage: UsageService, used: Usage = USED, session_id: str | None = None) -> None:
     info = StreamInfo(new_stream_id(), "m", 1, "detach", digest("x"), LOCAL.id, session_id=session_id or new_id())
-    usage.record(info, Done("stop", "m", Spent(used, None)), deltas=1, request_id=None)
+    usage.ended(Ended(info, Done("stop", "m", Spent(used, None)), 1))
 
 
 async def sums(usage: UsageService) -> list[UsageSum]:
@@ -58,6 +59,6 @@ async def test_many_records_are_all_stored(tmp_path: Path) -> None:
 async def test_a_stream_of_nobody_leaves_nothing(tmp_path: Path) -> None:
     async with working(tmp_path) as usage:
         info = StreamInfo(new_stream_id(), "m", 1, "detach", digest("x"), LOCAL.id)
-        usage.record(info, Done("stop", "m", Spent(USED, None)), deltas=1, request_id=None)
+        usage.ended(Ended(info, Done("stop", "m", Spent(USED, None)), 1))
         await usage.flush(20)
     assert not (tmp_path / "data").exists()

@@ -14,9 +14,8 @@ from chains.core.llm_setup import LLMSetup
 from chains.core.local.server import LocalServer
 from chains.core.tracing import Tracing
 from domain.callers import LOCAL
-from domain.errors import StreamForgeError
 from domain.events import Delta, Done, Failed
-from domain.messages import new_id
+from domain.messages import Busy, new_id
 from domain.streams import Ask, Place, StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage
 from services.accounts.prices import Prices
@@ -49,13 +48,10 @@ class House:
             new_stream_id(), "test", 1, "detach", digest("x"), LOCAL.id, session_id=place.session_id or new_id(),
             message_id=new_id(),
         )  # fmt: skip
-        await self.conversations.begin(info, place, Ask("x"), [NAMED], self._stays)
+        await self.conversations.begin(info, place, Ask("x"), [NAMED])
         tail = Tail(info)
         tail.publish(Delta("word"))
         return tail
-
-    async def _stays(self, stream_id: str, *, stop: bool) -> bool:
-        return False
 
     def harm(self, *statements: str) -> None:
         """Do something to the database that no migration would."""
@@ -120,7 +116,7 @@ async def test_a_session_that_somebody_has_used_since_is_not_withdrawn(tmp_path:
 async def test_who_finds_a_session_busy_is_told_by_what(tmp_path: Path) -> None:
     async with house(tmp_path) as parts:
         tail = await parts.begun(Place(new=True))
-        with pytest.raises(StreamForgeError) as caught:
+        with pytest.raises(Busy) as caught:
             await parts.begun(Place(tail.info.session_id))
-        assert (caught.value.code, caught.value.stream_id) == ("session_busy", tail.info.id)
+        assert caught.value.stream_id == tail.info.id
         assert parts.rows("messages") == 2

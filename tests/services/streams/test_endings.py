@@ -16,7 +16,7 @@ from domain.usage import Spent, Usage
 from services.accounts.metering import Meter
 from services.accounts.prices import Prices
 from services.accounts.usage_service import UsageService
-from services.answering.failover import Source
+from services.answering.answerer import Source
 from services.storage import Storage
 from services.streams.clocks import Clocks
 from services.streams.readers import Readers
@@ -150,7 +150,7 @@ async def ended_by(source: Source, max_events: int = 1000, max_bytes: int = 1000
     run(owner, tail, source)
     await settled(tail)
     assert_one_honest_end(tail)
-    assert not owner.live
+    assert not owner.count
     assert tail.outcome is not None
     return tail.outcome
 
@@ -230,7 +230,7 @@ async def test_cancel_sweep_and_drain_may_race_with_completion(turns: list[int],
         if kind == "cancel":
             await owner.cancel(tail, "requested")
         elif kind == "sweep":
-            if production := owner.live.get(tail.info.id):
+            if production := owner._live.get(tail.info.id):
                 await owner.end(production, production.failed("stream_timeout"))
         else:
             await owner.end_all("server_draining")
@@ -239,7 +239,7 @@ async def test_cancel_sweep_and_drain_may_race_with_completion(turns: list[int],
     await asyncio.gather(*(end(*ender) for ender in enders))
     await settled(tail)
     assert_one_honest_end(tail)
-    assert not owner.live
+    assert not owner.count
 
 
 @pytest.mark.parametrize("fail_on", range(1, 9))
@@ -252,7 +252,7 @@ async def test_a_log_that_fails_once_at_any_call_still_leaves_one_end(fail_on: i
     await settled(tail)
     sweeper.cancel()
     assert_one_honest_end(tail)
-    assert not owner.live
+    assert not owner.count
 
 
 async def test_what_fails_where_nobody_waits_for_it_is_seen_and_done_later() -> None:
@@ -327,4 +327,4 @@ async def test_what_is_saved_is_what_is_told_whoever_ends_it(
     sweeper.cancel()
     assert_one_honest_end(tail)
     assert {(text, type(sealed)) for text, sealed in kept.answers} == {(said(tail.events), type(tail.outcome))}
-    assert not owner.live
+    assert not owner.count

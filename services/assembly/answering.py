@@ -1,0 +1,28 @@
+"""The container's part that says where words come from."""
+
+import asyncio
+
+from config.settings import Settings
+from services.accounts.prices import Prices
+from services.answering.cooling import Cooling
+from services.answering.failover import Failover, RetryPolicy
+from services.answering.grounding import Grounding, Grounds
+from services.answering.providers import ByProvider, Opener
+from services.answering.simulated import Responder, Simulated
+from services.chain_service import ChainService
+from services.documents.retrieval import Retriever
+
+
+def open_answering(settings: Settings, chains: ChainService, prices: Prices, retriever: Retriever) -> Grounding:
+    """Answers from documents, around whatever the request's model is."""
+    responder = Responder(Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY))
+    cooling = Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time)
+    policy = RetryPolicy(
+        retries=settings.MODEL_RETRIES,
+        backoff=settings.MODEL_RETRY_BACKOFF,
+        longest=settings.MODEL_RETRY_AFTER_MAX,
+        budget=settings.MODEL_BUDGET,
+    )
+    models = Failover(Opener(responder, chains).open, prices, cooling, policy)
+    grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
+    return Grounding(retriever, chains.create_chat_chain, grounds, ByProvider(responder, models))

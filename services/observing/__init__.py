@@ -1,0 +1,1 @@
+"""Who hears of streams: accounts, log lines, and later metrics and traces."""
