@@ -1,0 +1,1 @@
+"""The settings in groups, one module a room."""
