@@ -7,7 +7,7 @@ CHROMA := .venv-chroma
 BIN := $(VENV)/bin
 # Most tests wait rather than compute. A file's tests stay together, for what they share is made once in each process.
 TESTS ?= -n 3 --dist loadfile --no-loadscope-reorder --durations=25
-CODE := main.py config domain wires routers services chains parsing stores cli demo tests benchmarks
+CODE := main.py config domain wires routers services chains parsing stores cli scripts tests benchmarks
 
 .PHONY: run demo dev providers documents minilm chroma test lint check bench lock clean
 
@@ -17,7 +17,7 @@ run: $(VENV)/.runtime
 # Three models that need no key, two of them real: SmolLM2 in a server of its own, and embedded, on one thread each; and
 # answers from documents.
 demo: $(VENV)/.local $(VENV)/.documents
-	$(BIN)/python -m demo.run
+	$(BIN)/python -m scripts.demo.run
 
 dev: $(VENV)/.runtime
 	$(BIN)/uvicorn main:app --reload --host $${HOST:-127.0.0.1} --port $${PORT:-8001}
@@ -50,7 +50,7 @@ bench: $(BENCH)/.installed
 
 # Renew the lock files from pyproject.toml.
 lock: $(VENV)/.dev
-	$(BIN)/python tools/lock.py
+	$(BIN)/python scripts/lock.py
 
 clean:
 	rm -rf $(VENV) $(BENCH) $(LLM) $(CHROMA) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -102,7 +102,7 @@ $(BENCH)/.installed: requirements-bench.txt
 
 # npm comes with the Node.js wheel; the tests' clients come from the npm registry.
 tests/clients/node_modules/.installed: tests/clients/package-lock.json $(VENV)/.dev
-	$(BIN)/python tools/npm_ci.py || [ "$$CI" != true ]
+	$(BIN)/python scripts/npm_ci.py || [ "$$CI" != true ]
 	@[ ! -d $(@D) ] || touch $@
 
 # The command line tool `llm`, one of the tests' clients.

