@@ -1,4 +1,4 @@
-"""Chroma for the tests, from the venv that `make .venv-chroma/.installed` makes, and places to keep vectors in it."""
+"""Chroma for the tests, from the venv that `scripts/setup.py tests-chroma` makes, and places to keep vectors in it."""
 
 import contextlib
 import json
