@@ -111,7 +111,7 @@ ERRORS: dict[str, ErrorKind] = {
         500, False, "Reading the document broke off: it is damaged or takes too much memory. Save it in another format."
     ),
     "documents_not_installed": ErrorKind(
-        503, False, "This server cannot read such documents. Its operator runs `make documents`."
+        503, False, "This server cannot read such documents. Its operator must install requirements.txt."
     ),
     # The model
     "provider_not_configured": ErrorKind(

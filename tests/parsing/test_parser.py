@@ -300,7 +300,7 @@ async def test_what_a_child_says_is_writable_and_bounded(raw: Stub) -> None:
 async def test_a_package_that_is_missing_is_said_with_what_to_do(stub: Stub) -> None:
     error = await fails(stub("import no_such_package_of_documents"))
     assert error.code == "documents_not_installed"
-    assert "make documents" in error.detail
+    assert "requirements.txt" in error.detail
 
 
 async def test_who_stops_waiting_takes_the_child_along(stub: Stub, fifo: Path) -> None:

@@ -199,7 +199,7 @@ def _payload(kind: bytes, answer: bytes) -> bytes:
         return answer[1:]
     if answer == b"Emissing":
         raise StreamForgeError(
-            "provider_not_configured", "What documents need is not installed here. `make documents` installs it."
+            "provider_not_configured", "What documents need is not installed here; install requirements.txt."
         )
     log.error("the child process failed", kind=answer[:100].decode(errors="replace"))
     raise StreamForgeError("provider_error")

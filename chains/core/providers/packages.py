@@ -23,5 +23,5 @@ def require_package(entry: ModelEntry) -> None:
 
 def not_installed(provider: str) -> StreamForgeError:
     """What to do about it."""
-    detail = f"The provider {provider!r} needs a package that is not installed: pip install {_OF[provider]}"
+    detail = f"The provider {provider!r} needs {_OF[provider]}, which is not installed; install requirements.txt."
     return StreamForgeError("provider_not_configured", detail)

@@ -38,7 +38,7 @@ def test_the_proxy_of_the_settings_is_used(play: Play, serve_models: ServeModels
     assert proxy.seen.requests[0]["path"].startswith("http://nowhere.invalid/")
 
 
-def test_a_package_that_is_not_installed_is_told_with_the_command_and_passed_over(play: Play, tmp_path: Path) -> None:
+def test_a_package_that_is_not_installed_is_told_with_the_way_out_and_passed_over(play: Play, tmp_path: Path) -> None:
     model = play(lambda answer: answer.say("fine"))
     packages = {name: f"langchain_{name}" for name in ("anthropic", "cohere", "ollama")}
     file = write_catalogue(
@@ -53,6 +53,8 @@ def test_a_package_that_is_not_installed_is_told_with_the_command_and_passed_ove
         for name in packages:
             answer = ask(url, model=name)
             assert (answer.status, answer.code) == (503, "provider_not_configured")
-            assert answer.problem["detail"].endswith(f"pip install langchain-{name}")
+            assert answer.problem["detail"].endswith(
+                f"langchain-{name}, which is not installed; install requirements.txt."
+            )
         answer = ask(url, model="with-fallback")
         assert (answer.text, answer.told("model_switched")[0]["reason"]) == ("fine", "provider_not_configured")

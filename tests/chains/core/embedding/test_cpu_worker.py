@@ -77,7 +77,7 @@ async def test_a_frame_of_four_gigabytes_is_not_waited_for(worker: CpuWorker) ->
 
 
 async def test_a_missing_package_says_what_to_do(worker: CpuWorker) -> None:
-    with pytest.raises(StreamForgeError, match="make documents") as caught:
+    with pytest.raises(StreamForgeError, match=r"requirements\.txt") as caught:
         await worker.embed("any", ["missing"])
     assert caught.value.code == "provider_not_configured"
 
