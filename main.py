@@ -1,5 +1,6 @@
 """StreamForge: `create_app()`, `app` for `uvicorn main:app`, and `python main.py`: serves, or hands on to `cli`."""
 
+import errno
 import gc
 import os
 import signal
@@ -172,7 +173,10 @@ def _serve(settings: Settings) -> int:
     try:
         listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
     except OSError as error:
-        print(f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.", file=sys.stderr)
+        taken = error.errno == errno.EADDRINUSE
+        way_out = f" Choose another port: PORT={settings.PORT % 65_535 + 1} make run" if taken else ""
+        where = f"{settings.HOST}:{settings.PORT}"
+        print(f"StreamForge cannot listen on {where}: {error.strerror}.{way_out}", file=sys.stderr)
         return 1
     several = settings.WORKERS > 1
     config = uvicorn.Config(

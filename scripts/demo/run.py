@@ -1,18 +1,23 @@
 """Start a model's server beside StreamForge, say what to try, and serve."""
 
+import errno
 import json
 import os
 import secrets
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from chains.core.local.server import CHILD, local_models
+from config.settings import Settings
 from main import serve
 
-PORT = 8091
+CATALOGUE = Path(__file__).with_name("models.toml")
 TRY = """
-Three models: smollm2 (a llama.cpp server at port {port}), local (one inside StreamForge), simulated.
+Three models: smollm2 (a llama.cpp server at {model_url}), local (one inside StreamForge), simulated.
 
   curl -N {url}/chat?format=events -H 'Content-Type: application/json' \\
        -d '{{"message": "What is the capital of France?", "model": "smollm2"}}'
@@ -33,14 +38,60 @@ Upload a document (text, Markdown, HTML, PDF, DOCX, CSV, JSON), and ask about it
 
 
 def main() -> int:
-    """Until a signal comes. The model's server goes with this process."""
+    """Serve until a signal comes; returns the exit code. The model's server ends with this process."""
+    try:
+        settings = Settings()
+    except (ValueError, OSError):
+        return serve([])  # says what is wrong with them
+    address = f"[{settings.HOST}]:{settings.PORT}" if ":" in settings.HOST else f"{settings.HOST}:{settings.PORT}"
+    if is_taken(settings.HOST, settings.PORT):
+        other = settings.PORT % 65_535 + 1
+        problem = f"{os.strerror(errno.EADDRINUSE)}. Choose another port: PORT={other} make demo"
+        print(f"StreamForge cannot listen on {address}: {problem}", file=sys.stderr)
+        return 1
     path = local_models().get("smollm2")
     if path is None:
         print("The model is not installed on this platform. `make run` serves without one.", file=sys.stderr)
         return 1
     key = secrets.token_urlsafe(32)
-    child = subprocess.Popen(
-        [sys.executable, str(CHILD), str(path), "smollm2", str(PORT)],
+    child = start_model(path, key)
+    model_url = url_of(child)
+    if model_url is None:
+        print("The model's server did not start.", file=sys.stderr)
+        return 1
+    print(TRY.format(model_url=model_url, url=f"http://{address}", pid=child.pid), flush=True)
+    # uvicorn raises the signal again when it has stopped; as an exception it lets the folder be removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory(prefix="streamforge-demo-") as folder:
+        catalogue = Path(folder) / CATALOGUE.name
+        catalogue.write_text(CATALOGUE.read_text().replace("{model_url}", model_url))
+        given = {
+            "MODELS_FILE": str(catalogue),
+            "LLM_MODEL": os.environ.get("LLM_MODEL") or "smollm2",
+            "LLM_MAX_TOKENS": "200",
+            "LLM_TEMPERATURE": "0.2",
+            "PROVIDER_KEYS": json.dumps({"demo": key}),
+        }
+        os.environ.update(given)
+        return serve([])
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Whether another program listens there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def start_model(path: Path, key: str) -> subprocess.Popen[str]:
+    """Start the server of the model in `path`, on a free port."""
+    return subprocess.Popen(
+        [sys.executable, str(CHILD), str(path), "smollm2"],
         stdin=subprocess.PIPE,  # it ends when this pipe does
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -48,21 +99,12 @@ def main() -> int:
         text=True,
         start_new_session=True,
     )
+
+
+def url_of(child: subprocess.Popen[str]) -> str | None:
+    """Where the server listens, as soon as the model is loaded; None if it ends before."""
     assert child.stdout is not None
-    if not any(line.startswith("READY") for line in child.stdout):
-        print(f"The model's server did not start. Is port {PORT} taken?", file=sys.stderr)
-        return 1
-    given = {
-        "MODELS_FILE": str(Path(__file__).with_name("models.toml")),
-        "LLM_MODEL": "smollm2",
-        "LLM_MAX_TOKENS": "200",
-        "LLM_TEMPERATURE": "0.2",
-        "PROVIDER_KEYS": json.dumps({"demo": key}),
-    }
-    os.environ.update({**given, **{name: os.environ[name] for name in ("LLM_MODEL",) if os.environ.get(name)}})
-    url = f"http://{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8001')}"
-    print(TRY.format(port=PORT, url=url, pid=child.pid))
-    return serve([])
+    return next((line.split()[1] for line in child.stdout if line.startswith("READY ")), None)
 
 
 if __name__ == "__main__":

@@ -115,20 +115,22 @@ def test_a_file_of_settings_that_cannot_be_read_is_a_sentence(tmp_path: Path) ->
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "target"), [(["main.py"], "run"), (["-m", "scripts.demo.run"], "demo")])
+def test_a_port_that_is_taken_is_a_sentence_with_the_way_out(command: list[str], target: str) -> None:
     import socket
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port = str(taken.getsockname()[1])
+        port = taken.getsockname()[1]
         ended = subprocess.run(
-            [sys.executable, "main.py"], cwd=ROOT, env={"PORT": port}, capture_output=True, text=True, timeout=60,
+            [sys.executable, *command], cwd=ROOT, env={"PORT": str(port)}, capture_output=True, text=True, timeout=60,
             check=False,
         )  # fmt: skip
     assert ended.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert f"cannot listen on 127.0.0.1:{port}: " in ended.stderr
+    assert ended.stderr.endswith(f"Choose another port: PORT={port + 1} make {target}\n")
+    assert ended.stdout + ended.stderr.rstrip("\n") == ended.stderr.splitlines()[0]
 
 
 @pytest.mark.parametrize("several", [{"WORKERS": 2}, {"REDIS_URL": "redis://127.0.0.1"}])

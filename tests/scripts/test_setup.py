@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from scripts import setup
+from tests.conftest import missing
 from tests.support.server import ROOT
 
 HERE = Path(sys.executable).parent
@@ -82,6 +83,8 @@ def index(tmp_path: Path) -> Iterator[Index]:
 @pytest.fixture
 def project(tmp_path: Path, index: Index) -> Path:
     """A project of one package, `crumb`, with the script. Its uv is ours, in a package that only calls it."""
+    if REAL_UV is None:
+        missing("uv")
     root = tmp_path / "project"
     for folder in ("scripts", "requirements"):
         (root / folder).mkdir(parents=True)
@@ -109,7 +112,6 @@ def set_up(project: Path, index: Index, **more: str) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.skipif(REAL_UV is None and os.environ.get("CI") != "true", reason="uv is not installed here")
 def test_a_machine_that_has_only_pip_configured_is_set_up_from_its_index(project: Path, index: Index) -> None:
     lock = project / "requirements.txt"
     right = lock.read_text()

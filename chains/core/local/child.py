@@ -8,18 +8,15 @@ from pathlib import Path
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
 
-def main(path: str, name: str, port: int = 0) -> None:
-    """Serve the model in `path` as `name`; the key comes from the environment, out of sight of `ps`.
-
-    A `port` of 0 is a free one.
-    """
+def main(path: str, name: str) -> None:
+    """Serve the model in `path` as `name`; the key comes from the environment, out of sight of `ps`."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.model_alias = {name}
     params.hostnames = ["127.0.0.1"]
-    params.port = port
+    params.port = 0  # a free one
     params.api_keys = [os.environ.pop("STREAMFORGE_LOCAL_KEY")]
     params.n_parallel = 2
     params.n_ctx = 8192 * params.n_parallel
@@ -37,4 +34,4 @@ def main(path: str, name: str, port: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:4]))
+    main(sys.argv[1], sys.argv[2])
