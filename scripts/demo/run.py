@@ -68,6 +68,7 @@ def main() -> int:
         given = {
             "MODELS_FILE": str(catalogue),
             "LLM_MODEL": os.environ.get("LLM_MODEL") or "smollm2",
+            "LLM_BASE_URL": "",
             "LLM_MAX_TOKENS": "200",
             "LLM_TEMPERATURE": "0.2",
             "PROVIDER_KEYS": json.dumps({"demo": key}),

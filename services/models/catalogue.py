@@ -55,6 +55,8 @@ def load(path: Path | None, defaults: Defaults) -> Catalogue:
     default = defaults.model or (SIMULATED if SIMULATED in entries else file.rows[0].id)
     if default not in entries:
         entries[default] = _implicit(default, defaults)
+    if defaults.base_url is not None:
+        entries[default] = _at(defaults.base_url, entries[default])
     return Catalogue(entries, default)
 
 
@@ -133,7 +135,16 @@ def _implicit(name: str, defaults: Defaults) -> ModelEntry:
         provider=provider,
         model=model,
         clocks=defaults.clocks,
-        base_url=defaults.base_url if compatible else None,
         key="openai" if compatible else None,  # OPENAI_API_KEY is the endpoint's, and need not be there
     )
     return _with_defaults(entry, defaults)
+
+
+def _at(base_url: str, entry: ModelEntry) -> ModelEntry:
+    """LLM_MODEL's model at LLM_BASE_URL, unless the catalogue says where it is; `CatalogueError` for one without."""
+    if entry.provider in _ADDRESSLESS:
+        raise CatalogueError(
+            f"LLM_BASE_URL is set, but {entry.id!r} answers, which has no address. "
+            "Name the endpoint's model in LLM_MODEL, or unset LLM_BASE_URL."
+        )
+    return entry if entry.base_url else replace(entry, base_url=base_url)

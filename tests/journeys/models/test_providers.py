@@ -1,5 +1,7 @@
 """Every provider behind LangChain, over its own wire: the same request, the same answer, the same account."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -9,7 +11,7 @@ from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import ask
 from tests.support.catalogue import KEYS, PROVIDERS, row
 from tests.support.provider import Answer, Provider
-from tests.support.server import wait_for
+from tests.support.server import LiveServer, wait_for
 
 every_provider = pytest.mark.parametrize("provider", PROVIDERS)
 
@@ -34,6 +36,18 @@ def test_words_usage_and_reason_reach_the_client(play: Play, serve_models: Serve
     assert (name, done["finish_reason"], done["model"]) == ("done", "length", "m")
     known = {"cached_tokens": 5, "reasoning_tokens": 4} if provider not in ("cohere", "ollama") else {}
     assert done["usage"] == {"input_tokens": 20, "output_tokens": 9, "exact": True, **known}
+
+
+@every_provider
+def test_a_model_that_only_settings_name_is_asked_at_their_address(
+    play: Play, serve: Callable[..., LiveServer], provider: str
+) -> None:
+    model = play(lambda answer: answer.say("from here"))
+    keys = json.dumps({**KEYS, "openai": "sk-mine"})
+    base_url = row(provider, model.url)["base_url"]
+    server = serve(LLM_MODEL=f"{provider}:their-name", LLM_BASE_URL=base_url, PROVIDER_KEYS=keys)
+    assert ask(server).text == "from here"
+    assert body_of(model)["model"] == "their-name"
 
 
 WANTED: dict[str, Any] = {"temperature": 0.5, "max_tokens": 77, "top_p": 0.9, "stop": ["END"], "system": "Be brief."}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from domain.callers import LOCAL
-from domain.models import ModelClocks, Parameters
+from domain.models import PROVIDERS, ModelClocks, Parameters
 from services.models.catalogue import CatalogueError, Defaults, load
 from tests.support.server import ROOT, Process, running
 
@@ -74,7 +74,31 @@ def test_a_name_that_is_no_id_is_a_model_of_its_own(name: str, base_url: str | N
     catalogue = load(None, replace(DEFAULTS, model=name, base_url=base_url))
     entry = catalogue.find(None, LOCAL)
     assert (entry.id, entry.provider, entry.model) == (name, provider, model)
-    assert entry.base_url == ("http://x" if provider == "openai_compatible" else None)
+    assert entry.base_url == base_url
+
+
+@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"local", "simulated"}))
+def test_a_base_url_counts_for_every_provider_however_its_model_is_named(tmp_path: Path, provider: str) -> None:
+    own, elsewhere = "http://own", "http://elsewhere"
+    rows = [f'[[models]]\nid = "own"\nprovider = "{provider}"\nbase_url = "{own}"\n']
+    expected: dict[str | None, str] = {f"{provider}:m": elsewhere, f"{provider}:m:7b": elsewhere, "own": own, None: own}
+    if provider != "openai_compatible":  # its rows all have an address
+        rows.append(f'[[models]]\nid = "row"\nprovider = "{provider}"\n')
+        expected["row"] = elsewhere
+    file = written(tmp_path, "".join(rows))
+    for name, base_url in expected.items():
+        catalogue = load(file, replace(DEFAULTS, model=name, base_url=elsewhere))
+        entry = catalogue.find(None, LOCAL)
+        assert (entry.provider, entry.base_url) == (provider, base_url), name
+        others = [each for each in catalogue.entries.values() if each is not entry]
+        assert elsewhere not in [each.base_url for each in others], "only the model of LLM_MODEL is there"
+
+
+@pytest.mark.parametrize("name", ["local", "local:smollm2", "simulated", None])
+def test_a_base_url_for_a_model_without_an_address_is_refused(name: str | None) -> None:
+    with pytest.raises(CatalogueError, match=f"LLM_BASE_URL is set, but '{name or 'simulated'}' answers") as caught:
+        load(None, replace(DEFAULTS, model=name, base_url="http://x"))
+    assert "http://x" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
