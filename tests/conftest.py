@@ -29,6 +29,7 @@ def nothing_blocks() -> Iterator[None]:
     with blockbuster_ctx(
         scanned_modules=[
             "main",
+            "serving",
             "config",
             "domain",
             "wires",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chains.core.local.server import CHILD, local_models
 from config.settings import Settings
-from main import serve
+from main import main as serve
 
 CATALOGUE = Path(__file__).with_name("models.toml")
 TRY = """

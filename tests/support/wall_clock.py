@@ -22,6 +22,6 @@ def move(file: Path) -> None:
 
 if __name__ == "__main__":
     move(Path(sys.argv.pop(1)))
-    from main import serve
+    from main import main
 
-    sys.exit(serve(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

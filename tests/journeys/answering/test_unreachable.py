@@ -48,7 +48,7 @@ def test_a_package_that_is_not_installed_is_told_with_the_way_out_and_passed_ove
         row("openai", model.url, id="openai"),
     )
     absent = f"sys.modules.update(dict.fromkeys({list(packages.values())}))"  # importing them fails
-    command = [sys.executable, "-c", f"import sys; {absent}; import main; sys.exit(main.serve([]))"]
+    command = [sys.executable, "-c", f"import sys; {absent}; import main; sys.exit(main.main([]))"]
     with process_server(command, MODELS_FILE=file, PROVIDER_KEYS=json.dumps(KEYS)) as (_, url):
         for name in packages:
             answer = ask(url, model=name)

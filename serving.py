@@ -1,0 +1,162 @@
+"""Serving: the listening socket, the worker processes, and the exit code of whatever goes wrong before.
+
+`app_for_uvicorn` is for `uvicorn main:app`, `run` for `python main.py`. Both are handed what makes the application.
+"""
+
+import errno
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from fastapi import FastAPI
+
+from config.logging import configure_logging
+from config.settings import Settings, describe, get_settings
+from services.access.secret import SecretError
+from services.container import check_storage
+from services.models.catalogue import CatalogueError
+from services.storage import StorageError
+
+SEND_BUFFER_BYTES = 64 * 1024
+RELOAD_DRAIN_SECONDS = 1.0
+
+CreateApp = Callable[[Settings], FastAPI]
+
+
+def app_for_uvicorn(create_app: CreateApp) -> FastAPI:
+    """The application of a process that uvicorn's own command line started."""
+    # Exit code 3 is uvicorn's own for a failed start; after any other it would start a worker again for ever.
+    settings = _load_settings(exit_code=3)
+    if problem := _too_many(_workers_of_uvicorn(), settings):
+        _exit(problem, 3)
+    return _create_or_exit(create_app, settings, exit_code=3)
+
+
+def run(argv: list[str], create_app: CreateApp) -> int:
+    """Serve until a signal comes, or run the command in `argv`; returns the exit code."""
+    settings = _load_settings(exit_code=2)
+    if argv:
+        from cli.main import run as run_command
+
+        gc.enable()  # a command opens no application, which would do so
+        return run_command(argv, settings, lambda asked: serve(asked, create_app))
+    return serve(settings, create_app)
+
+
+def serve(settings: Settings, create_app: CreateApp) -> int:
+    """Serve until a signal comes; returns the exit code."""
+    if problem := _too_many(settings.WORKERS, settings):
+        print(problem, file=sys.stderr)
+        return 2
+    app = _create_or_exit(create_app, settings, exit_code=2)
+    import structlog
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    try:
+        listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
+    except OSError as error:
+        print(_not_listening(error, settings), file=sys.stderr)
+        return 1
+    several = settings.WORKERS > 1
+    config = uvicorn.Config(
+        "main:app" if several else app,  # each worker makes its own
+        workers=settings.WORKERS,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=1,  # the drain has ended every stream by then
+    )
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    structlog.get_logger("main").info("serving", url=url, docs=f"{url}/docs", version=settings.APP_VERSION)
+    try:
+        server = uvicorn.Server(config)
+        if several:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            server.run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn raises the signal again after its shutdown
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _load_settings(exit_code: int) -> Settings:
+    try:
+        settings = get_settings()
+    except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors; .env may be unreadable or not UTF-8
+        _exit(describe(error), exit_code)
+    if _reloading():  # the reloader waits for this process, and the developer for it
+        settings = settings.model_copy(update={"DRAIN_TIMEOUT": min(settings.DRAIN_TIMEOUT, RELOAD_DRAIN_SECONDS)})
+    configure_logging(settings.LOG_LEVEL)
+    return settings
+
+
+def _reloading() -> bool:
+    """Whether `uvicorn --reload` runs this process; it inherits the command line."""
+    return "--reload" in sys.argv or os.environ.get("UVICORN_RELOAD", "").lower() in ("1", "true", "yes", "on")
+
+
+def _workers_of_uvicorn() -> int:
+    """How many workers `uvicorn main:app` starts; they inherit the command line."""
+    count = os.environ.get("WEB_CONCURRENCY", "")
+    for number, word in enumerate(sys.argv):
+        if word.startswith("--workers="):
+            count = word.partition("=")[2]
+        elif word == "--workers" and number + 1 < len(sys.argv):
+            count = sys.argv[number + 1]
+    return int(count) if count.isdigit() else 1
+
+
+def _too_many(workers: int, settings: Settings) -> str | None:
+    """Why so many workers cannot serve, if they cannot."""
+    if workers <= 1 or settings.REDIS_URL is not None:
+        return None
+    return (
+        f"StreamForge cannot start {workers} workers: a stream in the memory of one cannot be read in another. "
+        "Set REDIS_URL, or start one. See docs/operations.md."
+    )
+
+
+def _create_or_exit(create_app: CreateApp, settings: Settings, exit_code: int) -> FastAPI:
+    try:
+        check_storage(settings)
+        return create_app(settings)
+    except CatalogueError as error:
+        _exit(f"StreamForge cannot start, its models are wrong: {error} See docs/models.md.", exit_code)
+    except StorageError as error:
+        _exit(f"StreamForge cannot start: {error} See docs/operations.md.", exit_code)
+    except SecretError as error:
+        _exit(f"StreamForge cannot start: {error} See docs/security.md.", exit_code)
+
+
+def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
+    """The listening socket. Connections inherit from it how much they buffer and how long they wait for an ack."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_seconds * 1000))
+    listener.bind((host, port))
+    listener.listen(2048)  # clients that come during the start wait, instead of being refused
+    return listener
+
+
+def _not_listening(error: OSError, settings: Settings) -> str:
+    taken = error.errno == errno.EADDRINUSE
+    way_out = f" Choose another port: PORT={settings.PORT % 65_535 + 1} make run" if taken else ""
+    return f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.{way_out}"
+
+
+def _exit(sentence: str, code: int) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(code)
