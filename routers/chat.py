@@ -11,9 +11,9 @@ from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.messages import is_id
 from domain.streams import Order, Snapshot, digest, parse_event_id, parse_stream_id
-from routers.deps import CallerDep, StreamingDep, services_of
+from routers.deps import CallerDep, StreamingDep, caller_of, services_of
 from routers.http.errors import PROVIDER_ERRORS, problems
-from routers.http.guard import REFUSALS, caller_of, guarded, refusals
+from routers.http.guard import REFUSALS, guarded, refusals
 from routers.http.request_headers import idempotency_key, invalid_parameter
 from routers.openapi.streams import (
     FORMAT,

@@ -14,9 +14,9 @@ from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
 from domain.errors import StreamForgeError
 from domain.messages import Page
 from domain.streams import parse_event_id
-from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, services_of
+from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, caller_of, services_of
 from routers.http.errors import escaped
-from routers.http.guard import caller_of, guarded, refusals
+from routers.http.guard import guarded, refusals
 from routers.http.uploads import download, filename_of, form_of
 from routers.schemas.base import ResponseModel, a_name, is_name
 from routers.schemas.messages import Cursor, Id, Limit, Moment, NextOut

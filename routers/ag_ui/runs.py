@@ -13,9 +13,9 @@ from fastapi.responses import StreamingResponse
 from domain.errors import StreamForgeError
 from domain.streams import OnDisconnect, Order, digest
 from routers.ag_ui.run_input import INPUT, ask_of, dialogue_of, lines_of, model_of, read_run
-from routers.deps import services_of
+from routers.deps import caller_of, services_of
 from routers.http.errors import is_json
-from routers.http.guard import caller_of, guarded
+from routers.http.guard import guarded
 from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
 from routers.openapi.plain_text import STARTING, text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER

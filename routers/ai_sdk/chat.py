@@ -14,8 +14,8 @@ from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask, Order, digest
-from routers.deps import CallerDep, ChatsDep, StreamingDep, services_of
-from routers.http.guard import REFUSALS, caller_of, guarded
+from routers.deps import CallerDep, ChatsDep, StreamingDep, caller_of, services_of
+from routers.http.guard import REFUSALS, guarded
 from routers.http.request_headers import idempotency_key
 from routers.openapi.plain_text import STARTING, text_refusals, text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER

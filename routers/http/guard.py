@@ -6,13 +6,14 @@ asks dependencies, and each costs a request as much as a word.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
-from domain.callers import LOCAL, Caller
+from domain.callers import LOCAL
+from routers.deps import services_of
 from routers.http.errors import problem, problems
 from services.access.rate_limits import Quota, RateLimits
 from services.container import Services
@@ -46,7 +47,7 @@ class GuardedRoute(APIRoute):
         needs = self.needs
 
         async def guarded(request: Request) -> Response:
-            services: Services = request.scope["state"]["services"]
+            services = services_of(request)
             if services.auth is None and services.limits is None:
                 request.scope["caller"] = LOCAL
                 return await handler(request)
@@ -63,7 +64,7 @@ class CountedRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def counted(request: Request) -> Response:
-            services: Services = request.scope["state"]["services"]
+            services = services_of(request)
             quota = await _of_address(request, services.limits) if services.limits is not None else None
             return await _within(quota, handler, request)
 
@@ -73,11 +74,6 @@ class CountedRoute(APIRoute):
 def guarded(changes: str) -> type[GuardedRoute]:
     """The class of a router's routes, where changing something takes this scope."""
     return type("GuardedRoute", (GuardedRoute,), {"changes": changes})
-
-
-def caller_of(request: Request) -> Caller:
-    """Whose request this is. A route that is not guarded has no caller: asking is a `KeyError`."""
-    return cast(Caller, request.scope["caller"])
 
 
 async def _admit(request: Request, services: Services, needs: str) -> Quota | None:

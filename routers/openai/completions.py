@@ -14,9 +14,9 @@ from domain.events import Cancelled, Done, Terminal
 from domain.models import ModelEntry
 from domain.streams import Order, digest, ended_badly
 from domain.usage import spent_any
-from routers.deps import CallerDep, ModelsDep, services_of
+from routers.deps import CallerDep, ModelsDep, caller_of, services_of
 from routers.http.errors import PROVIDER_ERRORS
-from routers.http.guard import REFUSALS, caller_of, guarded
+from routers.http.guard import REFUSALS, guarded
 from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
 from routers.openai.completion_request import CompletionRequest
 from routers.openai.openapi import CONTENT, refused

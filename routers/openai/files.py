@@ -7,8 +7,8 @@ from starlette.datastructures import UploadFile
 
 from domain.documents import Document
 from domain.errors import StreamForgeError
-from routers.deps import CallerDep, DocumentsDep, services_of
-from routers.http.guard import REFUSALS, caller_of, guarded
+from routers.deps import CallerDep, DocumentsDep, caller_of, services_of
+from routers.http.guard import REFUSALS, guarded
 from routers.http.uploads import MAX_FIELDS, download, filename_of, form_of
 from routers.openai.objects import After, Deleted, FileId, FileOut, Files, Lists, Order, Purpose
 from routers.openai.openapi import refused

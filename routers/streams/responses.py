@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
+from routers.deps import services_of
 from routers.streams.connections import Connection, StreamReader
 from services.streaming_service import StreamingService
-from services.streams.readers import Readers
 from stores.streams.base import Tail
 from wires.table import Wire
 
@@ -129,7 +129,7 @@ class StreamingApp(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        readers: Readers = scope["state"]["services"].readers
+        readers = services_of(scope).readers
         connection = Connection(send)
         handed: list[StreamResponse | LaterStreamResponse] = []
         readers.enter(connection)
