@@ -5,29 +5,33 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import FormData, UploadFile
 
 from domain.callers import Caller
-from domain.documents import MAX_COLLECTIONS, MAX_NAME, Document, DocumentState
+from domain.documents import MAX_COLLECTIONS
 from domain.errors import StreamForgeError
-from domain.messages import Page
 from domain.streams import parse_event_id
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, caller_of, services_of
 from routers.http.errors import escaped
 from routers.http.guard import guarded, refusals
 from routers.http.uploads import download, filename_of, form_of
-from routers.schemas.base import ResponseModel, a_name, is_name
-from routers.schemas.messages import Cursor, Id, Limit, Moment, NextOut
+from routers.schemas.base import Limit, PageCursor, fault_of_name
+from routers.schemas.documents import (
+    MAX_COLLECTION_NAME,
+    MAX_FILES,
+    CollectionList,
+    DocumentOut,
+    DocumentPage,
+    TextIn,
+    Uploaded,
+)
 from routers.streams.responses import LaterStreamResponse, StaticStreamResponse, StreamResponse
-from services.documents.document_service import DocumentService, Received
+from services.documents.document_service import DocumentService
 from services.upkeep.drain import Drain
 from stores.streams.base import Tail
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 from wires.table import Wire
-
-MAX_FILES = 20
 
 
 class _DocumentConvertor(StringConvertor):
@@ -45,94 +49,7 @@ _ADDED = (
     "too_many_documents", "documents_not_installed", "storage_full",
 )  # fmt: skip
 
-
-Collection = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(a_name)]
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
-
-
-class DocumentOut(ResponseModel):
-    """A document. What is not known yet is absent."""
-
-    id: Id
-    name: str = Field(max_length=MAX_NAME)
-    state: DocumentState
-    size: int = Field(ge=0, le=2**40, description="Bytes")
-    created: Moment
-    updated: Moment
-    collections: list[Collection] = Field(max_length=MAX_COLLECTIONS)
-    media_type: str | None = Field(None, max_length=200, description="What the content is, whatever it is called")
-    title: str | None = Field(None, max_length=1_000)
-    pages: int | None = Field(None, ge=0, le=2**31)
-    chunks: int | None = Field(None, ge=0, le=2**31, description="Pieces in the index")
-    code: str | None = Field(None, max_length=100, description="Why it failed")
-    error: str | None = Field(None, max_length=1_000, description="The same in a sentence")
-    known: bool | None = Field(None, description="In answer to an upload: you had sent the same bytes before")
-
-    @classmethod
-    def of(cls, document: Document, *, known: bool | None = None) -> "DocumentOut":
-        """The document as it is shown."""
-        return cls(
-            id=document.id,
-            name=document.name,
-            state=document.state,
-            size=document.size,
-            created=document.created,
-            updated=document.updated,
-            collections=list(document.collections),
-            media_type=document.media_type,
-            title=document.title,
-            pages=document.pages,
-            chunks=document.chunks,
-            code=document.code,
-            error=document.error,
-            known=known,
-        )
-
-
-class DocumentPage(ResponseModel):
-    """Documents, newest first."""
-
-    items: list[DocumentOut] = Field(max_length=200)
-    next: NextOut = None
-
-    @classmethod
-    def of(cls, page: Page[Document]) -> "DocumentPage":
-        """The page as it is shown."""
-        return cls(items=[DocumentOut.of(document) for document in page.items], next=page.next)
-
-
-class Uploaded(ResponseModel):
-    """What was received, in the order of the files."""
-
-    items: list[DocumentOut] = Field(max_length=MAX_FILES)
-
-    @classmethod
-    def of(cls, received: list[Received]) -> "Uploaded":
-        """What was received, as it is shown."""
-        return cls(items=[DocumentOut.of(each.document, known=each.known) for each in received])
-
-
-class TextIn(BaseModel):
-    """A document that is written right here."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: str = Field(min_length=1, max_length=10_000_000)
-    name: str = Field("text.txt", min_length=1, max_length=MAX_NAME)
-    collections: list[Collection] = Field([], max_length=MAX_COLLECTIONS)
-
-
-class CollectionOut(ResponseModel):
-    """A collection, and how many documents are in it."""
-
-    name: str = Field(max_length=100)
-    documents: int = Field(ge=0, le=2**53)
-
-
-class Collections(ResponseModel):
-    """Your collections by name."""
-
-    items: list[CollectionOut] = Field(max_length=1_000)
 
 
 _FORM: dict[str, Any] = {
@@ -179,9 +96,8 @@ async def upload(request: Request) -> Uploaded:
     documents.require()
     async with form_of(request, files=MAX_FILES) as form:
         files, collections = _files(form), _collections(form.getlist("collection"))
-        return Uploaded.of(
-            [await documents.add(caller, filename_of(each), await each.read(), collections) for each in files]
-        )
+        received = [await documents.add(caller, filename_of(each), await each.read(), collections) for each in files]
+        return Uploaded(items=[DocumentOut.received(each) for each in received])
 
 
 @router.post(
@@ -195,7 +111,7 @@ async def add_text(given: TextIn, documents: DocumentsDep, caller: CallerDep) ->
     """Takes a text as a document."""
     content = given.text.encode("utf-8", "replace")
     received = await documents.add(caller, given.name, content, list(dict.fromkeys(given.collections)))
-    return DocumentOut.of(received.document, known=received.known)
+    return DocumentOut.received(received)
 
 
 @router.get(
@@ -208,18 +124,18 @@ async def list_documents(
     documents: DocumentsDep,
     caller: CallerDep,
     collection: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
-    after: Cursor = None,
+    after: PageCursor = None,
     limit: Limit = 50,
 ) -> DocumentPage:
     """Yours, newest first."""
-    return DocumentPage.of(await documents.page(caller, collection, after, limit))
+    return DocumentPage.model_validate(await documents.page(caller, collection, after, limit))
 
 
 @router.get("/collections", summary="Which collections are there?", responses=refusals())
-async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> Collections:
+async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> CollectionList:
     """Yours, by name, and how many documents are in each."""
     found = await shelves.page(caller, None, 1_000)
-    return Collections(items=[CollectionOut(name=each.name, documents=each.documents) for each in found.items])
+    return CollectionList.model_validate(found)
 
 
 @router.get(
@@ -230,7 +146,7 @@ async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> Collection
 )
 async def get_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
     """Its state, what is known of it, and why it failed if it did."""
-    return DocumentOut.of(await documents.get(caller, document_id))
+    return DocumentOut.model_validate(await documents.get(caller, document_id))
 
 
 @router.get(
@@ -316,7 +232,9 @@ def _files(form: FormData) -> list[UploadFile]:
 
 
 def _collections(given: list[UploadFile | str]) -> list[str]:
-    names = [name for name in given if isinstance(name, str) and len(name) <= 100 and is_name(name)]
+    names = [
+        name for name in given if isinstance(name, str) and len(name) <= MAX_COLLECTION_NAME and not fault_of_name(name)
+    ]
     if len(names) < len(given) or len(names) > MAX_COLLECTIONS:
         detail = f"A collection has a name of 1 to 100 characters; a document is in at most {MAX_COLLECTIONS}."
         raise StreamForgeError("invalid_request", detail, pointer="#/collection")

@@ -3,39 +3,28 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from domain.callers import DEFAULT_SCOPES, ApiKey, valid_scopes
-from domain.events import UNWRITABLE
+from domain.callers import DEFAULT_SCOPES, valid_scopes
 from routers.deps import CallerDep, KeysDep, services_of
 from routers.http.guard import guarded, refusals
-from routers.schemas.base import ResponseModel
+from routers.schemas.base import IsWritable, Moment, RequestModel, ResponseModel
 
 router = APIRouter(prefix="/keys", tags=["keys"], route_class=guarded("keys"))
 
-Name = Annotated[str, Field(max_length=100)]
+KeyName = Annotated[str, Field(max_length=100)]
 Scope = Annotated[str, Field(min_length=1, max_length=50)]
-Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 KeyId = Annotated[str, Path(json_schema_extra={"maxLength": 50}, description="The `id` of `GET /keys`")]
 
 
-class NewKey(BaseModel):
+class NewKey(RequestModel):
     """What a new key is to be. Whose it is, is no question."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    name: Name = Field("", description="For people")
+    name: Annotated[KeyName, IsWritable] = Field("", description="For people")
     scopes: list[Scope] = Field(sorted(DEFAULT_SCOPES), max_length=50, description="No more than the asking key has")
     expires_in: int | None = Field(
         None, ge=1, le=10 * 366 * 86_400, description="Seconds; unset, and at the latest, when the asking key does"
     )
-
-    @field_validator("name")
-    @classmethod
-    def _writable(cls, name: str) -> str:
-        if UNWRITABLE.search(name):
-            raise ValueError("may not hold NUL or half of a surrogate pair")
-        return name
 
     @field_validator("scopes")
     @classmethod
@@ -47,9 +36,9 @@ class KeyOut(ResponseModel):
     """A key, without what would let anybody use it. Moments are in seconds since the Unix epoch."""
 
     id: str = Field(max_length=50)
-    name: Name
+    name: KeyName
     prefix: str = Field(max_length=50, description="What the key begins with")
-    scopes: list[Scope] = Field(max_length=1_000)
+    scopes: Annotated[list[Scope], BeforeValidator(sorted)] = Field(max_length=1_000)
     created: Moment
     expires: Moment | None
     revoked: Moment | None
@@ -72,7 +61,7 @@ class KeyList(ResponseModel):
 @router.get("", summary="Which keys do I have?", responses=refusals())
 async def list_keys(caller: CallerDep, keys: KeysDep) -> KeyList:
     """One's own keys, those that are revoked or expired as well."""
-    return KeyList(items=[KeyOut(**_shown(key)) for key in (await keys.list(caller))[:1_000]])
+    return KeyList(items=[KeyOut.model_validate(key) for key in (await keys.list(caller))[:1_000]])
 
 
 @router.post(
@@ -88,7 +77,7 @@ async def create_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Re
     """A key of one's own, shown this once."""
     made = await keys.create(caller, name=new.name, scopes=frozenset(new.scopes), seconds=new.expires_in)
     response.headers["cache-control"] = "no-store"
-    return MadeKeyOut(**_shown(made.key), key=made.text)
+    return MadeKeyOut(**KeyOut.model_validate(made.key).model_dump(), key=made.text)
 
 
 @router.delete(
@@ -103,8 +92,3 @@ async def revoke_key(key_id: KeyId, caller: CallerDep, keys: KeysDep, request: R
     auth = services_of(request).auth
     if auth is not None:
         auth.forget(key_id)
-
-
-def _shown(key: ApiKey) -> dict[str, object]:
-    names = ("id", "name", "prefix", "created", "expires", "revoked", "last_used")
-    return {**{name: getattr(key, name) for name in names}, "scopes": sorted(key.scopes)}

@@ -1,6 +1,6 @@
 """The models that requests may name."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import Field
@@ -14,32 +14,32 @@ from services.models.model_service import ModelService
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=guarded("admin"))
 
-Id = Annotated[str, Field(max_length=200)]
-Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
-Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+ModelId = Annotated[str, Field(max_length=200)]
+TokenLimit = Annotated[int, Field(ge=1, le=100_000_000)]
+Money = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class PriceOut(ResponseModel):
     """Money for a million tokens, where the catalogue sets it."""
 
-    input: Amount
-    output: Amount
-    cached: Amount | None
+    input: Money
+    output: Money
+    cached: Money | None
     currency: str = Field(min_length=3, max_length=3)
 
 
 class ModelOut(ResponseModel):
     """A model. What is not known is `null`."""
 
-    id: Id
+    id: ModelId
     provider: Provider
     default: bool = Field(description="Whether it answers requests that name no model")
-    context_window: Tokens | None = Field(description="Tokens of question and answer together")
-    max_output_tokens: Tokens | None
+    context_window: TokenLimit | None = Field(description="Tokens of question and answer together")
+    max_output_tokens: TokenLimit | None
     capabilities: list[Capability] = Field(max_length=20)
     parameters: list[Parameter] = Field(max_length=20, description="What it can be asked with; the rest is refused")
     price: PriceOut | None
-    fallbacks: list[Id] = Field(max_length=20, description="Who is asked instead, in this order")
+    fallbacks: list[ModelId] = Field(max_length=20, description="Who is asked instead, in this order")
 
 
 class ModelList(ResponseModel):
@@ -64,9 +64,6 @@ async def get_model(
 
 
 def _shown(entry: ModelEntry, models: ModelService, caller: Caller) -> ModelOut:
-    price: dict[str, Any] | None = None
-    if entry.price is not None:
-        price = {name: getattr(entry.price, name) for name in PriceOut.model_fields}
     return ModelOut(
         id=entry.id,
         provider=entry.provider,
@@ -75,6 +72,6 @@ def _shown(entry: ModelEntry, models: ModelService, caller: Caller) -> ModelOut:
         max_output_tokens=entry.max_output_tokens,
         capabilities=sorted(entry.capabilities),
         parameters=entry.parameters,
-        price=PriceOut(**price) if price else None,
+        price=entry.price and PriceOut.model_validate(entry.price),
         fallbacks=models.fallbacks(entry, caller),
     )

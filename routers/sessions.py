@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator
 
-from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Message, Session, known_session_id
+from domain.messages import Message, Session, known_session_id
 from routers.deps import CallerDep, SessionsDep
 from routers.http.guard import guarded, refusals
-from routers.schemas.base import ResponseModel, a_name
-from routers.schemas.messages import Cursor, FoundOut, FoundPage, Id, Limit, MessageOut, MessagePage, Moment, NextOut
+from routers.schemas.base import Limit, PageCursor
+from routers.schemas.messages import FoundOut, FoundPage, MessageOut, MessagePage
+from routers.schemas.sessions import BranchIn, SessionChange, SessionIn, SessionOut, SessionPage
 
 router = APIRouter(tags=["sessions"], route_class=guarded("chat"))
 
@@ -24,67 +25,10 @@ _FOUND = ("session_not_found", "storage_full")
 _BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
 
 
-Title = Annotated[str, Field(min_length=1, max_length=MAX_TITLE), AfterValidator(a_name)]
-ClientId = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID), AfterValidator(a_name)]
-
-
-class SessionIn(BaseModel):
-    """A session to open."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: Title | None = None
-    client_id: ClientId | None = Field(None, description="Your own id for it; the same one again opens nothing")
-
-
-class SessionChange(BaseModel):
-    """What can be changed."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: Title
-
-
-class Branch(BaseModel):
-    """A message whose branch is to be the active one."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    message_id: Id
-
-
-class SessionOut(ResponseModel):
-    """A session."""
-
-    id: Id
-    title: str | None = Field(None, max_length=MAX_TITLE, description="From its first exchange, unless you set one")
-    created: Moment
-    updated: Moment
-    client_id: str | None = Field(None, max_length=MAX_CLIENT_ID)
-
-    @classmethod
-    def of(cls, session: Session) -> "SessionOut":
-        """The session as it is shown."""
-        return cls(
-            id=session.id,
-            title=session.title,
-            created=session.created,
-            updated=session.updated,
-            client_id=session.client_id,
-        )
-
-
-class SessionPage(ResponseModel):
-    """Sessions, the ones that were used last first."""
-
-    items: list[SessionOut] = Field(max_length=200)
-    next: NextOut = None
-
-
 @router.post("/sessions", summary="Open a session", status_code=201, responses=refusals(*_BODY, "storage_full"))
 async def create_session(sessions: SessionsDep, caller: CallerDep, asked: SessionIn) -> SessionOut:
     """Opens an empty one, as `POST /chat` with `new_session` does; one with that `client_id` is opened once."""
-    return SessionOut.of(await sessions.create(caller, title=asked.title, client_id=asked.client_id))
+    return SessionOut.model_validate(await sessions.create(caller, title=asked.title, client_id=asked.client_id))
 
 
 @router.get(
@@ -94,11 +38,11 @@ async def create_session(sessions: SessionsDep, caller: CallerDep, asked: Sessio
     responses=refusals("malformed_page", "invalid_request", "storage_full"),
 )
 async def list_sessions(
-    sessions: SessionsDep, caller: CallerDep, cursor: Cursor = None, limit: Limit = 50
+    sessions: SessionsDep, caller: CallerDep, cursor: PageCursor = None, limit: Limit = 50
 ) -> SessionPage:
     """Yours, in pages; the one that was used last comes first."""
     page = await sessions.page(caller, cursor, limit)
-    return SessionPage(items=[SessionOut.of(session) for session in page.items], next=page.next)
+    return SessionPage.model_validate(page)
 
 
 @router.delete(
@@ -126,7 +70,7 @@ async def search_messages(
     sessions: SessionsDep,
     caller: CallerDep,
     q: Annotated[str, Query(min_length=1, max_length=200, description="Words that all stand in the message")],
-    cursor: Cursor = None,
+    cursor: PageCursor = None,
     limit: Limit = 20,
 ) -> FoundPage:
     """Messages of yours in which all these words stand, newest first."""
@@ -137,7 +81,7 @@ async def search_messages(
 @router.get("/sessions/{session_id}", summary="One session", responses=refusals(*_FOUND))
 async def get_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
     """Its title and when it was used."""
-    return SessionOut.of(await sessions.get(caller, session_id))
+    return SessionOut.model_validate(await sessions.get(caller, session_id))
 
 
 @router.patch("/sessions/{session_id}", summary="Rename a session", responses=refusals(*_FOUND, *_BODY))
@@ -145,7 +89,7 @@ async def rename_session(
     session_id: SessionId, change: SessionChange, sessions: SessionsDep, caller: CallerDep
 ) -> SessionOut:
     """Sets the title, which is yours from then on."""
-    return SessionOut.of(await sessions.rename(caller, session_id, change.title))
+    return SessionOut.model_validate(await sessions.rename(caller, session_id, change.title))
 
 
 @router.delete("/sessions/{session_id}", summary="Delete a session", status_code=204, responses=refusals(*_FOUND))
@@ -160,9 +104,11 @@ async def delete_session(session_id: SessionId, sessions: SessionsDep, caller: C
     summary="Switch to another version",
     responses=refusals(*_FOUND, *_BODY, "message_not_found"),
 )
-async def switch_branch(session_id: SessionId, branch: Branch, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
+async def switch_branch(
+    session_id: SessionId, branch: BranchIn, sessions: SessionsDep, caller: CallerDep
+) -> SessionOut:
     """Makes the branch with this message the active one, which the model is told and the history shows."""
-    return SessionOut.of(await sessions.activate(caller, session_id, branch.message_id))
+    return SessionOut.model_validate(await sessions.activate(caller, session_id, branch.message_id))
 
 
 @router.get(
@@ -208,7 +154,7 @@ async def get_history(
     session_id: SessionId,
     sessions: SessionsDep,
     caller: CallerDep,
-    cursor: Cursor = None,
+    cursor: PageCursor = None,
     limit: Limit = 50,
     all_branches: Annotated[bool, Query(alias="all", description="Every message, not the active branch alone")] = False,
 ) -> MessagePage:
@@ -225,7 +171,11 @@ async def clear_history(session_id: SessionId, sessions: SessionsDep, caller: Ca
 
 
 async def _as_json(session: Session, pages: AsyncIterator[list[Message]]) -> AsyncIterator[bytes]:
-    yield b'{"session":' + SessionOut.of(session).model_dump_json(exclude_none=True).encode() + b',"messages":['
+    yield (
+        b'{"session":'
+        + SessionOut.model_validate(session).model_dump_json(exclude_none=True).encode()
+        + b',"messages":['
+    )
     first = True
     async for page in pages:
         items = [MessageOut.of(message).model_dump_json(exclude_none=True).encode() for message in page]

@@ -11,39 +11,39 @@ from routers.schemas.base import ResponseModel
 
 public = APIRouter(tags=["system"], responses=problems("foreign_host"))
 
-Text = Annotated[str, Field(max_length=200)]
+ShortText = Annotated[str, Field(max_length=200)]
 
 
 class Endpoints(ResponseModel):
     """Where to go from here."""
 
-    chat: Text = "/chat"
-    health: Text = "/chat/health"
-    docs: Text = "/docs"
-    openapi: Text = "/openapi.json"
+    chat: ShortText = "/chat"
+    health: ShortText = "/chat/health"
+    docs: ShortText = "/docs"
+    openapi: ShortText = "/openapi.json"
 
 
 class ApiInfo(ResponseModel):
     """The answer of `GET /`."""
 
-    name: Text
-    version: Text
-    status: Text = "running"
+    name: ShortText
+    version: ShortText
+    status: ShortText = "running"
     endpoints: Endpoints = Endpoints()
 
 
 class Health(ResponseModel):
     """The answer of `GET /health`."""
 
-    status: Text = "healthy"
-    service: Text
-    version: Text
+    status: ShortText = "healthy"
+    service: ShortText
+    version: ShortText
 
 
 class Readiness(ResponseModel):
     """The answer of `GET /ready`: `ready`, or `draining` with status 503."""
 
-    status: Text
+    status: ShortText
 
 
 @public.get("/", summary="What this is, and where to go")

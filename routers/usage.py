@@ -5,16 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from domain.usage import By, UsageSum
+from domain.usage import By
 from routers.deps import CallerDep, UsageDep
 from routers.http.guard import guarded, refusals
-from routers.schemas.base import ResponseModel
-from routers.schemas.messages import Id
+from routers.schemas.base import Count, Id, ResponseModel
 
 router = APIRouter(tags=["usage"], route_class=guarded("chat"))
 
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", max_length=10, description="As 2026-01-31, in UTC")]
-Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class UsageRow(ResponseModel):
@@ -32,24 +30,6 @@ class UsageRow(ResponseModel):
     exact: bool = Field(description="Whether models counted all of it")
     cost: float | None = Field(None, ge=0, le=1e12, allow_inf_nan=False, description="Absent where no price was known")
     currency: str | None = Field(None, max_length=8)
-
-    @classmethod
-    def of(cls, row: UsageSum) -> "UsageRow":
-        """The sum as it is shown."""
-        return cls(
-            day=row.day,
-            model=row.model,
-            session_id=row.session_id,
-            owner=row.owner,
-            streams=row.streams,
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
-            cached_tokens=row.cached_tokens,
-            reasoning_tokens=row.reasoning_tokens,
-            exact=row.exact,
-            cost=None if row.cost is None else float(row.cost),
-            currency=row.currency,
-        )
 
 
 class UsagePage(ResponseModel):
@@ -75,4 +55,4 @@ async def get_usage(
 ) -> UsagePage:
     """Tokens and money, summed by day, model and session, the newest day first; a thousand sums at most."""
     rows = await usage.total(caller, since=since, until=until, by=frozenset(by), everybody=everybody)
-    return UsagePage(items=[UsageRow.of(row) for row in rows])
+    return UsagePage(items=[UsageRow.model_validate(row) for row in rows])

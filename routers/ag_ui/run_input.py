@@ -17,7 +17,7 @@ from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask
 from routers.openai.completion_request import CompletionRequest
-from routers.schemas.base import NOT_A_NAME, is_name
+from routers.schemas.base import fault_of_name
 
 if TYPE_CHECKING:
     from ag_ui.core import RunAgentInput
@@ -66,8 +66,8 @@ def _bound(given: Any) -> None:
         value = given.get(name)
         if not isinstance(value, str) or not 0 < len(value) <= MAX_CLIENT_ID:
             raise _invalid(name, f"{name} is a text of 1 to {MAX_CLIENT_ID} characters.")
-        if not is_name(value):
-            raise _invalid(name, f"{name} {NOT_A_NAME}")
+        if fault := fault_of_name(value):
+            raise _invalid(name, f"{name} {fault}")
     for name, value in given.items():
         if isinstance(value, list) and len(value) > MAX_ITEMS:
             raise _invalid(name, f"{name[:100]} may have at most {MAX_ITEMS} items.")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, ConfigDict, FailFast, Field
+from pydantic import FailFast, Field
 
 from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
@@ -19,7 +19,7 @@ from routers.http.guard import REFUSALS, guarded
 from routers.http.request_headers import idempotency_key
 from routers.openapi.plain_text import STARTING, text_refusals, text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
-from routers.schemas.base import Bounded, a_name
+from routers.schemas.base import ClientId, LenientModel
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import Wanted
 from wires.table import WIRES
@@ -29,24 +29,17 @@ MAX_PARTS = 500
 
 router = APIRouter(prefix="/api/chat", tags=["AI SDK"], route_class=guarded("chat"))
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID), AfterValidator(a_name)]
 ChatId = Annotated[str, Path(description="The client's own id of the chat")]
 
 
-class _Told(Bounded):
-    """What a client tells; more than is asked for is no mistake, but has an end."""
-
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": Bounded.max_fields})
-
-
-class UiPart(_Told):
+class UiPart(LenientModel):
     """A part of a message. Those of type `text` are read, all others ignored."""
 
     type: str = Field(min_length=1, max_length=200)
     text: str | None = Field(None, max_length=10_000_000)
 
 
-class UiMessage(_Told):
+class UiMessage(LenientModel):
     """A `UIMessage`."""
 
     id: str = Field("", max_length=MAX_CLIENT_ID)
@@ -58,10 +51,10 @@ class UiMessage(_Told):
         return writable("\n".join(part.text for part in self.parts if part.type == "text" and part.text))
 
 
-class UiChat(_Told):
+class UiChat(LenientModel):
     """What the transport posts: the whole of a chat, or its newest `message` alone."""
 
-    id: Name = Field(description="The client's own id of the chat")
+    id: ClientId = Field(description="The client's own id of the chat")
     messages: Annotated[list[UiMessage], FailFast()] = Field([], max_length=MAX_MESSAGES)
     message: UiMessage | None = None
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"

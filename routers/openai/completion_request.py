@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, ToolCall, writable
+from domain.events import ToolCall, writable
 from domain.models import Effort, Parameters, ResponseFormat, Tool, ToolChoice
 from domain.streams import Ask, Image, Turn
-from routers.schemas.base import Bounded
+from routers.schemas.base import LenientModel, StopText, writable_text
 
 MAX_FIELDS = 100
 MAX_MESSAGES = 2_000
@@ -29,7 +29,6 @@ _KINDS = ("none", "auto", "required")
 
 Text = Annotated[str, Field(max_length=10_000_000)]
 CallId = Annotated[str, Field(min_length=1, max_length=200)]
-StopText = Annotated[str, Field(min_length=1, max_length=100)]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]+$", min_length=1, max_length=64)]
 
 
@@ -44,8 +43,8 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
                 below += each.values()
             elif isinstance(each, list):
                 below += each
-            elif isinstance(each, str) and UNWRITABLE.search(each):
-                raise ValueError("This may not hold NUL or half of a surrogate pair.")
+            elif isinstance(each, str):
+                writable_text(each)
             elif isinstance(each, float) and not math.isfinite(each):
                 raise ValueError("This may not hold numbers that JSON does not have.")
         if not below:
@@ -57,15 +56,13 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], Field(max_length=1_000), AfterValidator(_plain)]
 
 
-class Lenient(Bounded):
-    """Takes fields that it does not know, and not too many of them."""
-
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"maxProperties": MAX_FIELDS})
+class OpenAIModelIn(LenientModel):
+    """A part of a request of OpenAI's clients."""
 
     max_fields = MAX_FIELDS
 
 
-class ImageIn(Lenient):
+class ImageIn(OpenAIModelIn):
     """A picture, in the request itself: this server fetches nothing for anybody."""
 
     url: str = Field(min_length=1, max_length=50_000_000, description="A data URL: `data:image/png;base64,...`")
@@ -83,7 +80,7 @@ class ImageIn(Lenient):
         return self
 
 
-class PartIn(Lenient):
+class PartIn(OpenAIModelIn):
     """A part of a message's content."""
 
     type: Literal["text", "image_url", "refusal"]
@@ -98,14 +95,14 @@ class PartIn(Lenient):
         return self
 
 
-class CalledIn(Lenient):
+class CalledIn(OpenAIModelIn):
     """What was called."""
 
     name: str = Field(min_length=1, max_length=200)
     arguments: Text
 
 
-class CallIn(Lenient):
+class CallIn(OpenAIModelIn):
     """A call that the assistant has made."""
 
     id: CallId
@@ -124,7 +121,7 @@ Parts = Annotated[
 ]
 
 
-class MessageIn(Lenient):
+class MessageIn(OpenAIModelIn):
     """What was said, by whom."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
@@ -148,7 +145,7 @@ class MessageIn(Lenient):
         return Turn(role, text, tuple(images), calls, self.tool_call_id if role == "tool" else None)
 
 
-class FunctionIn(Lenient):
+class FunctionIn(OpenAIModelIn):
     """A function, and what it takes."""
 
     name: FunctionName
@@ -157,20 +154,20 @@ class FunctionIn(Lenient):
     strict: bool | None = None
 
 
-class ToolIn(Lenient):
+class ToolIn(OpenAIModelIn):
     """A tool that the client offers to run."""
 
     type: Literal["function"]
     function: FunctionIn
 
 
-class NameIn(Lenient):
+class NameIn(OpenAIModelIn):
     """One of the functions."""
 
     name: FunctionName
 
 
-class ChoiceIn(Lenient):
+class ChoiceIn(OpenAIModelIn):
     """The one function that the model must call."""
 
     type: Literal["none", "auto", "required", "function"]
@@ -187,7 +184,7 @@ def _as_choice(choice: Any) -> Any:
     return {"type": choice} if isinstance(choice, str) and choice in _KINDS else choice
 
 
-class SchemaIn(Lenient):
+class SchemaIn(OpenAIModelIn):
     """What the answer must look like."""
 
     name: FunctionName
@@ -196,7 +193,7 @@ class SchemaIn(Lenient):
     strict: bool | None = None
 
 
-class FormatIn(Lenient):
+class FormatIn(OpenAIModelIn):
     """Whether the answer is text, or JSON."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -209,7 +206,7 @@ class FormatIn(Lenient):
         return self
 
 
-class StreamOptionsIn(Lenient):
+class StreamOptionsIn(OpenAIModelIn):
     """What a stream tells besides the answer."""
 
     include_usage: bool | None = Field(None, description="A last chunk tells the tokens")
@@ -219,19 +216,17 @@ def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop or None
 
 
-Stop = Annotated[
+StopTexts = Annotated[
     list[StopText] | None,
     BeforeValidator(_as_list, json_schema_input_type=StopText | Annotated[list[StopText], Field(max_length=4)] | None),
 ]
 
 
-class CompletionRequest(Lenient):
+class CompletionRequest(OpenAIModelIn):
     """A conversation to go on with."""
 
     model_config = ConfigDict(
-        extra="ignore",
         json_schema_extra={
-            "maxProperties": MAX_FIELDS,
             "examples": [{"model": "simulated", "messages": [{"role": "user", "content": "Tell me about streaming"}]}],
         },
     )
@@ -245,7 +240,7 @@ class CompletionRequest(Lenient):
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     max_completion_tokens: int | None = Field(None, ge=1, le=100_000_000)
     max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The older name of the same")
-    stop: Stop = Field(None, max_length=4)
+    stop: StopTexts = Field(None, max_length=4)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     tools: list[ToolIn] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: Annotated[

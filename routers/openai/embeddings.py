@@ -17,23 +17,22 @@ from domain.usage import pieces
 from routers.deps import EmbeddingDep
 from routers.http.errors import PROVIDER_ERRORS
 from routers.http.guard import REFUSALS, guarded
-from routers.openai.completion_request import Lenient
+from routers.openai.completion_request import OpenAIModelIn
 from routers.openai.openapi import refused
-from routers.schemas.base import ResponseModel
-from routers.schemas.stream_state import Tokens
+from routers.schemas.base import Count, ResponseModel
 
 MAX_TEXTS = 2_048
 _AT_ONCE = 64
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("documents"))
 
-Text = Annotated[str, Field(min_length=1, max_length=100_000)]
+InputText = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
-class EmbeddingsIn(Lenient):
+class EmbeddingsIn(OpenAIModelIn):
     """Texts, and the model that they are for. Lists of tokens are refused: they are another model's."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+    input: InputText | Annotated[list[InputText], Field(min_length=1, max_length=MAX_TEXTS)]
     model: str = Field(min_length=1, max_length=250, description="The server's own, like `local:wordllama`")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1, le=100_000, description="As long as the model's vectors are, or nothing")
@@ -50,8 +49,8 @@ class EmbeddingOut(ResponseModel):
 class EmbeddingUsage(ResponseModel):
     """Tokens, estimated."""
 
-    prompt_tokens: Tokens
-    total_tokens: Tokens
+    prompt_tokens: Count
+    total_tokens: Count
 
 
 class Embeddings(ResponseModel):

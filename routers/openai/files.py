@@ -10,7 +10,7 @@ from domain.errors import StreamForgeError
 from routers.deps import CallerDep, DocumentsDep, caller_of, services_of
 from routers.http.guard import REFUSALS, guarded
 from routers.http.uploads import MAX_FIELDS, download, filename_of, form_of
-from routers.openai.objects import After, Deleted, FileId, FileOut, Files, Lists, Order, Purpose
+from routers.openai.objects import After, Deleted, FileId, FileOut, Files, Lists, NewestFirst, Purpose
 from routers.openai.openapi import refused
 
 router = APIRouter(prefix="/v1/files", tags=["openai"], route_class=guarded("documents"))
@@ -71,7 +71,7 @@ async def list_files(
     caller: CallerDep,
     after: After = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="A page has a thousand at most")] = 1_000,
-    _order: Order = "desc",
+    _order: NewestFirst = "desc",
     purpose: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Files:
     """The newest first."""

@@ -14,28 +14,25 @@ from pydantic import Field
 
 from domain.documents import MAX_NAME, Collection, Document, Passage
 from domain.errors import ERRORS, StreamForgeError
-from routers.documents import Collection as CollectionName
-from routers.openai.completion_request import Lenient
-from routers.schemas.base import ResponseModel, is_name
-from routers.schemas.messages import Id
+from routers.openai.completion_request import OpenAIModelIn
+from routers.schemas.base import Count, Id, ResponseModel, fault_of_name
+from routers.schemas.documents import MAX_COLLECTION_NAME, CollectionName
 
-MAX_STORE_NAME = 100
 MAX_FOUND = 50
 MAX_QUERIES = 8
 _PREFIX = "vs_"
 _STORE_ID = r"^vs_[A-Za-z0-9_-]{2,536}$"
 
 Purpose = Literal["assistants", "user_data"]
-Seconds = Annotated[int, Field(ge=0, le=2**53)]
-Count = Annotated[int, Field(ge=0, le=2**53)]
+UnixSeconds = Annotated[int, Field(ge=0, le=2**53)]
 Bytes = Annotated[int, Field(ge=0, le=2**53)]
 StoreIdOut = Annotated[str, Field(pattern=_STORE_ID, max_length=540)]
-Name = Annotated[str, Field(max_length=MAX_STORE_NAME)]
+StoreName = Annotated[str, Field(max_length=MAX_COLLECTION_NAME)]
 
 FileId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 StoreId = Annotated[str, Path(json_schema_extra={"pattern": _STORE_ID}, description="From the list of vector stores")]
 After = Annotated[str | None, Query(max_length=600, description="The id of the last one on the page before")]
-Order = Annotated[Literal["desc"], Query(alias="order", description="The newest first; there is no other order")]
+NewestFirst = Annotated[Literal["desc"], Query(alias="order", description="The newest first; there is no other order")]
 
 
 async def refuse_what_lists_lack(request: Request) -> None:
@@ -60,7 +57,7 @@ def name_of(store_id: str) -> str:
         name = base64.b64decode(given + "=" * (-len(given) % 4), b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
         name = ""
-    if not is_name(name) or len(name) > MAX_STORE_NAME or id_of(name) != store_id:
+    if fault_of_name(name) or len(name) > MAX_COLLECTION_NAME or id_of(name) != store_id:
         raise StreamForgeError("not_found", "No such vector store. GET /v1/vector_stores lists yours.")
     return name
 
@@ -81,7 +78,7 @@ class FileOut(ResponseModel):
     id: Id
     object: Literal["file"] = "file"
     bytes: Bytes
-    created_at: Seconds
+    created_at: UnixSeconds
     filename: str = Field(max_length=MAX_NAME)
     purpose: Purpose = "assistants"
     status: Literal["uploaded", "processed", "error"] = Field(description="`uploaded` while it is being read")
@@ -141,12 +138,12 @@ class StoreOut(ResponseModel):
 
     id: StoreIdOut
     object: Literal["vector_store"] = "vector_store"
-    created_at: Seconds
-    name: Name
+    created_at: UnixSeconds
+    name: StoreName
     usage_bytes: Bytes
     file_counts: FileCounts
     status: Literal["in_progress", "completed"]
-    last_active_at: Seconds | None = None
+    last_active_at: UnixSeconds | None = None
 
     @classmethod
     def of(cls, collection: Collection) -> "StoreOut":
@@ -173,7 +170,7 @@ class StoreList(ResponseModel):
     last_id: StoreIdOut | None = None
 
 
-class StoreIn(Lenient):
+class StoreIn(OpenAIModelIn):
     """A vector store that is wanted. Only its name is kept, by what is put into it."""
 
     name: CollectionName | None = None
@@ -181,7 +178,7 @@ class StoreIn(Lenient):
     expires_after: dict[str, str | int] | None = Field(None, max_length=10, description="Refused: nothing expires here")
 
 
-class StoreFileIn(Lenient):
+class StoreFileIn(OpenAIModelIn):
     """A document that is to be put into a vector store."""
 
     file_id: Id
@@ -199,7 +196,7 @@ class StoreFileOut(ResponseModel):
 
     id: Id
     object: Literal["vector_store.file"] = "vector_store.file"
-    created_at: Seconds
+    created_at: UnixSeconds
     vector_store_id: StoreIdOut
     usage_bytes: Bytes
     status: Literal["in_progress", "completed", "failed"]
@@ -229,19 +226,19 @@ class StoreFiles(ResponseModel):
     last_id: Id | None = None
 
 
-class Ranking(Lenient):
+class Ranking(OpenAIModelIn):
     """How good a passage must be. There is one ranker."""
 
     score_threshold: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="The least cosine")
 
 
-Query_ = Annotated[str, Field(min_length=1, max_length=10_000)]
+QueryText = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class SearchIn(Lenient):
+class SearchIn(OpenAIModelIn):
     """What to look for."""
 
-    query: Query_ | Annotated[list[Query_], Field(min_length=1, max_length=MAX_QUERIES)]
+    query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=MAX_QUERIES)]
     max_num_results: int = Field(10, ge=1, le=MAX_FOUND)
     ranking_options: Ranking | None = None
     filters: dict[str, object] | None = Field(
@@ -256,7 +253,7 @@ class ContentOut(ResponseModel):
     text: str = Field(max_length=2**20)
 
 
-class FoundOut(ResponseModel):
+class SearchResult(ResponseModel):
     """A passage. `score` is a cosine."""
 
     file_id: Id
@@ -266,7 +263,7 @@ class FoundOut(ResponseModel):
     content: list[ContentOut] = Field(max_length=1)
 
     @classmethod
-    def of(cls, passage: Passage) -> "FoundOut":
+    def of(cls, passage: Passage) -> "SearchResult":
         """The passage as it is shown."""
         return cls(
             file_id=passage.key.document_id,
@@ -276,12 +273,12 @@ class FoundOut(ResponseModel):
         )
 
 
-class FoundPage(ResponseModel):
+class SearchResults(ResponseModel):
     """The nearest passages, best first."""
 
     object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
     search_query: list[str] = Field(max_length=MAX_QUERIES)
-    data: list[FoundOut] = Field(max_length=MAX_FOUND)
+    data: list[SearchResult] = Field(max_length=MAX_FOUND)
     has_more: Literal[False] = False
     next_page: None = None
 

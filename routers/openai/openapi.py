@@ -12,8 +12,7 @@ from pydantic import ConfigDict, Field
 from domain.errors import ERRORS
 from domain.events import Delta, Done, Event, FinishReason, Started
 from domain.usage import NOTHING_USED, Spent
-from routers.schemas.base import ResponseModel
-from routers.schemas.stream_state import Tokens
+from routers.schemas.base import Count, ResponseModel
 from wires.openai import OpenAIEncoder, failure
 
 
@@ -71,21 +70,21 @@ class ChoiceOut(ResponseModel):
 class CachedOut(ResponseModel):
     """Of the prompt."""
 
-    cached_tokens: Tokens
+    cached_tokens: Count
 
 
 class ReasonedOut(ResponseModel):
     """Of the answer."""
 
-    reasoning_tokens: Tokens
+    reasoning_tokens: Count
 
 
 class CompletionUsage(ResponseModel):
     """Tokens. The last two only where the model told them."""
 
-    prompt_tokens: Tokens
-    completion_tokens: Tokens
-    total_tokens: Tokens
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
     prompt_tokens_details: CachedOut | None = None
     completion_tokens_details: ReasonedOut | None = None
 

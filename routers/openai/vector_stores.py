@@ -13,11 +13,11 @@ from routers.openai.objects import (
     After,
     Deleted,
     FileId,
-    FoundOut,
-    FoundPage,
     Lists,
-    Order,
+    NewestFirst,
     SearchIn,
+    SearchResult,
+    SearchResults,
     StoreFileIn,
     StoreFileOut,
     StoreFiles,
@@ -35,7 +35,7 @@ looking = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=gua
 
 _BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
 _CHANGES = (*REFUSALS, "not_found", "document_not_found", "storage_full")
-Limit = Annotated[int, Query(ge=1, le=100)]
+StoreLimit = Annotated[int, Query(ge=1, le=100)]
 
 
 @router.post("", summary="Name a vector store", responses=refused(*_CHANGES, *_BODY, "unsupported_parameter"))
@@ -56,7 +56,7 @@ async def create_store(wanted: StoreIn, shelves: ShelvesDep, caller: CallerDep) 
     dependencies=[Lists],
     responses=refused(*REFUSALS, "not_found", "invalid_request", "unsupported_parameter"),
 )
-async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: Limit = 20) -> StoreList:
+async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: StoreLimit = 20) -> StoreList:
     """Those with a file in them, by name."""
     page = await shelves.page(caller, None if after is None else name_of(after), limit)
     data = [StoreOut.of(collection) for collection in page.items]
@@ -100,8 +100,8 @@ async def list_store_files(
     documents: DocumentsDep,
     caller: CallerDep,
     after: After = None,
-    limit: Limit = 20,
-    _order: Order = "desc",
+    limit: StoreLimit = 20,
+    _order: NewestFirst = "desc",
 ) -> StoreFiles:
     """The newest first."""
     name = name_of(vector_store_id)
@@ -151,7 +151,9 @@ async def delete_store_file(
         "provider_timeout",
     ),
 )
-async def search_store(vector_store_id: StoreId, wanted: SearchIn, shelves: ShelvesDep, caller: CallerDep) -> FoundPage:
+async def search_store(
+    vector_store_id: StoreId, wanted: SearchIn, shelves: ShelvesDep, caller: CallerDep
+) -> SearchResults:
     """The passages that are nearest to the query, by meaning and by words."""
     if wanted.filters is not None:
         detail = "Files have no attributes here, so there is nothing to filter by. Leave `filters` out."
@@ -160,4 +162,4 @@ async def search_store(vector_store_id: StoreId, wanted: SearchIn, shelves: Shel
     least = wanted.ranking_options.score_threshold if wanted.ranking_options else 0.0
     name = name_of(vector_store_id)
     found = await shelves.search(caller, name, queries, limit=wanted.max_num_results, min_score=least)
-    return FoundPage(search_query=queries, data=[FoundOut.of(passage) for passage in found])
+    return SearchResults(search_query=queries, data=[SearchResult.of(passage) for passage in found])

@@ -1,25 +1,25 @@
-"""What the bodies of requests and answers are made of."""
+"""What the bodies of requests and responses are made of: one base for each, and the types of fields they share."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from domain.events import UNWRITABLE
+from domain.messages import MAX_CLIENT_ID
 
-NOT_A_NAME = "is blank, or holds NUL or half of a surrogate pair."
+MAX_PAGE = 200
 
 
-class ResponseModel(BaseModel):
-    """What is answered. Its serializer is built when it is first needed, which takes a few milliseconds then.
+class RequestModel(BaseModel):
+    """A part of a request. Unknown fields are refused.
 
-    Built at the start, all of them together would weigh a megabyte, and most servers need few of them.
+    It has a limited number of fields: each wrong one is an error to describe, and a million of them take seconds.
     """
 
-    model_config = ConfigDict(defer_build=True)
-
-
-class Bounded(BaseModel):
-    """What is asked, in not too many fields: each that is wrong is an error to tell, and a million take seconds."""
+    model_config = ConfigDict(extra="forbid")
 
     max_fields: ClassVar[int] = 50
 
@@ -31,13 +31,62 @@ class Bounded(BaseModel):
         return data
 
 
-def is_name(text: str) -> bool:
-    """Whether people would see something of it, and every database can keep it."""
-    return bool(text.strip()) and not UNWRITABLE.search(text)
+class LenientModel(RequestModel):
+    """A part of a request in a protocol that is not ours. Unknown fields are ignored, as clients send many."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema, which also says how many fields there may be."""
+        described = handler(schema)
+        handler.resolve_ref_schema(described)["maxProperties"] = cls.max_fields
+        return described
 
 
-def a_name(text: str) -> str:
-    """The text, for a validator of models; a `ValueError` where it is no name."""
-    if not is_name(text):
-        raise ValueError(f"This {NOT_A_NAME}")
+class ResponseModel(BaseModel):
+    """A part of a response; `model_validate` makes it of any object with attributes of the same names.
+
+    Its validator is built on first use, which takes a few milliseconds: together they would weigh a megabyte at the
+    start, and most servers need few of them.
+    """
+
+    model_config = ConfigDict(defer_build=True, from_attributes=True)
+
+
+def fault_of_name(text: str) -> str | None:
+    """Why people would see nothing of the text, or some database not store it; `None` for a good name."""
+    if not text.strip():
+        return "is blank."
+    return "may not hold NUL or half of a surrogate pair." if UNWRITABLE.search(text) else None
+
+
+def _a_name(text: str) -> str:
+    if fault := fault_of_name(text):
+        raise ValueError(f"This {fault}")
     return text
+
+
+def writable_text(text: str) -> str:
+    """The text; a `ValueError` if some database or JSON parser would refuse it."""
+    if UNWRITABLE.search(text):
+        raise ValueError("This may not hold NUL or half of a surrogate pair.")
+    return text
+
+
+# Requests
+IsName = AfterValidator(_a_name)
+IsWritable = AfterValidator(writable_text)
+ClientId = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_ID), IsName]
+StopText = Annotated[str, Field(min_length=1, max_length=100)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items on a page")]
+PageCursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
+
+# Requests and responses
+Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", max_length=32)]
+
+# Responses
+Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since the Unix epoch")]
+Milliseconds = Annotated[int, Field(ge=0, le=10**9)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+NextCursor = Annotated[str | None, Field(max_length=200, description="The cursor of the next page, if there is one")]

@@ -2,26 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from domain.documents import MAX_COLLECTIONS, Retrieval
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, writable
-from domain.messages import MAX_CLIENT_ID
+from domain.events import writable
 from domain.models import Parameters
 from domain.streams import Ask, OnBusy, OnDisconnect, Place
-from routers.schemas.base import Bounded
-from routers.schemas.messages import Id
+from routers.schemas.base import ClientId, Id, RequestModel, StopText
 
 _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy", "documents"}
 
-StopText = Annotated[str, Field(min_length=1, max_length=100)]
 
-
-class RetrievalIn(BaseModel):
+class RetrievalIn(RequestModel):
     """Where the answer is looked for."""
-
-    model_config = ConfigDict(extra="forbid")
 
     collections: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
         None, max_length=MAX_COLLECTIONS, description="In these collections of yours; by default in all documents"
@@ -39,10 +33,10 @@ class RetrievalIn(BaseModel):
         return Retrieval(collections, ids, self.top_k, self.min_score)
 
 
-class ChatRequest(Bounded):
+class ChatRequest(RequestModel):
     """A message to answer."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"message": "Tell me about streaming"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"message": "Tell me about streaming"}]})
 
     message: str | None = Field(
         None,
@@ -68,9 +62,7 @@ class ChatRequest(Bounded):
     regenerate: Id | None = Field(
         None, description="An answer in the session that is to be given anew, or the message that it answers"
     )
-    client_id: str | None = Field(
-        None, min_length=1, max_length=MAX_CLIENT_ID, description="Your own id for this message, in the session"
-    )
+    client_id: ClientId | None = Field(None, description="Your own id for this message, in the session")
     on_busy: OnBusy = Field(
         "reject", description="Where an answer is running in the session: `reject` is 409, `cancel_previous` stops it"
     )
@@ -79,18 +71,11 @@ class ChatRequest(Bounded):
         description="When the last reader leaves: `detach` lets the answer go on, to be resumed; `cancel` stops it",
     )
 
-    @field_validator("message", "client_id")
+    @field_validator("message")
     @classmethod
     def _not_blank(cls, text: str | None) -> str | None:
         if text is not None and not text.strip():
             raise ValueError("This is blank. Write something.")
-        return text
-
-    @field_validator("client_id")
-    @classmethod
-    def _writable(cls, text: str | None) -> str | None:
-        if text is not None and UNWRITABLE.search(text):
-            raise ValueError("This may not hold NUL or half of a surrogate pair.")
         return text
 
     def ask(self) -> Ask:

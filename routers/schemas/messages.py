@@ -1,23 +1,12 @@
 """Messages as JSON, one by one and in pages."""
 
-from typing import Annotated
-
-from fastapi import Query
 from pydantic import Field
 
 from domain.messages import MAX_CLIENT_ID, MAX_TITLE, Found, Message, MessageState, Role
-from routers.schemas.base import ResponseModel
+from routers.schemas.base import MAX_PAGE, Id, Milliseconds, Moment, NextCursor, ResponseModel
 from routers.schemas.stream_state import AttemptOut, CostOut, UsageOut
 
-MAX_PAGE = 200
 MAX_SIBLINGS = 1_000
-
-Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="Seconds since the Unix epoch")]
-Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", max_length=32)]
-Milliseconds = Annotated[int, Field(ge=0, le=10**9)]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items on a page")]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
-NextOut = Annotated[str | None, Field(max_length=200, description="The cursor of the next page, if there is one")]
 
 
 class SourceOut(ResponseModel):
@@ -92,7 +81,7 @@ class MessagePage(ResponseModel):
     """Messages, oldest first."""
 
     items: list[MessageOut] = Field(max_length=MAX_PAGE)
-    next: NextOut = None
+    next: NextCursor = None
 
 
 class FoundOut(ResponseModel):
@@ -123,4 +112,4 @@ class FoundPage(ResponseModel):
     """Messages that were found, newest first."""
 
     items: list[FoundOut] = Field(max_length=MAX_PAGE)
-    next: NextOut = None
+    next: NextCursor = None

@@ -1,6 +1,6 @@
 """A stream's state as JSON, for clients that poll."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from pydantic import Field
@@ -9,19 +9,17 @@ from domain.errors import ERRORS
 from domain.events import Cancelled, Done, Failed
 from domain.streams import Snapshot, StreamState
 from domain.usage import account
-from routers.schemas.base import ResponseModel
-
-Tokens = Annotated[int, Field(ge=0, le=2**53)]
+from routers.schemas.base import Count, ResponseModel
 
 
 class UsageOut(ResponseModel):
-    """Tokens; `exact` when the model counted them. The last two only where it told them."""
+    """Count; `exact` when the model counted them. The last two only where it told them."""
 
-    input_tokens: Tokens
-    output_tokens: Tokens
+    input_tokens: Count
+    output_tokens: Count
     exact: bool
-    cached_tokens: Tokens | None = None
-    reasoning_tokens: Tokens | None = None
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
 
 
 class CostOut(ResponseModel):
