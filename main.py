@@ -17,7 +17,7 @@ import serving
 from config.settings import Settings, get_settings
 from domain.models import Catalogue
 from routers.api import routers
-from routers.deps import State
+from routers.deps import AppState
 from routers.http.errors import add_error_handlers
 from routers.http.middleware import add_middleware
 from routers.openapi.streams import add_docs
@@ -57,7 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI, settings: Settings, catalogue: Catalogue, secret: bytes | None) -> AsyncIterator[State]:
+async def _lifespan(
+    _: FastAPI, settings: Settings, catalogue: Catalogue, secret: bytes | None
+) -> AsyncIterator[AppState]:
     async with open_services(settings, catalogue, secret) as services:
         # What start-up made stays: collected once, then left out of every later collection. A collection that walks
         # everything costs each of thousands of streams more than its words do.

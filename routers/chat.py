@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import WithJsonSchema
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
@@ -14,12 +13,11 @@ from domain.streams import Order, Snapshot, digest, parse_event_id, parse_stream
 from routers.deps import CallerDep, StreamingDep, caller_of, services_of
 from routers.http.errors import PROVIDER_ERRORS, problems
 from routers.http.guard import REFUSALS, guarded, refusals
-from routers.http.request_headers import idempotency_key, invalid_parameter
+from routers.http.request_headers import LastEventId, LastEventIdQuery, idempotency_key, invalid_parameter
 from routers.openapi.streams import (
     FORMAT,
     FORMAT_PARAMETER,
     IDEMPOTENCY_KEY_PARAMETER,
-    LAST_EVENT_ID,
     LAST_EVENT_ID_PARAMETER,
     SESSION_ID_PARAMETER,
     stream_responses,
@@ -37,9 +35,6 @@ router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
 public = APIRouter(prefix="/chat", tags=["chat"])
 
 FormatQuery = Annotated[Format, Query(description=FORMAT)]
-# Told, but not enforced: a cursor that is too long is as malformed as any other, and answered as such.
-Cursor = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
-LastEventId = Annotated[Cursor | None, Header(alias="Last-Event-ID", description=LAST_EVENT_ID)]
 StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Stream-Id`")]
 
 
@@ -113,7 +108,7 @@ async def follow_stream(
     streams: StreamingDep,
     format: FormatQuery = "events",
     after: Annotated[int, Query(ge=0, le=999_999_999, description="Events read; blocks with `format=text`")] = 0,
-    last_event_id_query: Annotated[Cursor | None, Query(alias="last_event_id", description="As the header")] = None,
+    last_event_id_query: LastEventIdQuery = None,
     last_event_id: LastEventId = None,
     accept: Annotated[str, Header(max_length=1_000, include_in_schema=False)] = "",
 ) -> Response:

@@ -24,7 +24,7 @@ from services.upkeep.drain import Drain
 from services.upkeep.probes import Probes
 
 
-class State(TypedDict):
+class AppState(TypedDict):
     """The lifespan's state, found on every request."""
 
     services: Services

@@ -9,9 +9,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
@@ -19,7 +19,8 @@ from domain.streams import parse_event_id
 from routers.deps import ProbesDep
 from routers.http.errors import problems
 from routers.http.guard import CountedRoute
-from routers.openapi.streams import EXAMPLE_ID, LAST_EVENT_ID, STREAM_HEADERS
+from routers.http.request_headers import LastEventId, LastEventIdQuery
+from routers.openapi.streams import EXAMPLE_ID, STREAM_HEADERS
 from routers.schemas.base import ResponseModel
 from routers.streams.responses import HEADERS, keep_alive
 from services.upkeep.probes import Probes, State
@@ -61,12 +62,9 @@ _STREAM: dict[str, Any] = {
     "headers": {name: STREAM_HEADERS[name] for name in ("X-Stream-Id", "X-Request-Id")},
 }
 
-# Told, but not enforced, as for real streams: a cursor that is too long is as malformed as any other.
-Cursor = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
-
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ProbePlan:
     """What a probe says, and after which frame; whether it is silent behind the first. Seconds."""
 
     probe_id: str
@@ -86,16 +84,16 @@ class ProbeState(ResponseModel):
 class ProbeResponse(Response):
     """Sends the frames, each at its time, until the client leaves."""
 
-    def __init__(self, probes: Probes, script: Script, received: list[str]) -> None:
+    def __init__(self, probes: Probes, plan: ProbePlan, received: list[str]) -> None:
         self.status_code = 200
         self.background = None
-        self.raw_headers = [*HEADERS, (b"x-stream-id", script.probe_id.encode())]
+        self.raw_headers = [*HEADERS, (b"x-stream-id", plan.probe_id.encode())]
         self._probes = probes
-        self._script = script
+        self._plan = plan
         self._received = received
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        probe = self._probes.begin(self._script.probe_id)  # refused here it is still a status
+        probe = self._probes.begin(self._plan.probe_id)  # refused here it is still a status
         pump = asyncio.create_task(self._pump(scope, send), name="probe")
         leaving = asyncio.create_task(_leaving(receive), name="probe's client")
         complete = False
@@ -112,29 +110,29 @@ class ProbeResponse(Response):
     async def _pump(self, scope: Scope, send: Send) -> None:
         keep_alive(scope, self.raw_headers)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        script, loop = self._script, asyncio.get_running_loop()
+        plan, loop = self._plan, asyncio.get_running_loop()
         begun = due = loop.time()
         await self._send(send, self._start(scope))
-        for number in range(script.after + 1, script.frames + 1):
+        for number in range(plan.after + 1, plan.frames + 1):
             await asyncio.sleep(due - loop.time())
             data = {"number": number, "at": round(loop.time() - begun, 4)}
-            await self._send(send, frame("frame", data, f"{script.probe_id}-{number}"))
-            if number == 1 and script.silent:
+            await self._send(send, frame("frame", data, f"{plan.probe_id}-{number}"))
+            if number == 1 and plan.silent:
                 await asyncio.sleep(self._probes.silence)
                 await self._send(send, HEARTBEAT)
                 due = loop.time()
-            due += script.interval
-        await self._send(send, frame("done", {"frames": script.frames}), last=True)
+            due += plan.interval
+        await self._send(send, frame("done", {"frames": plan.frames}), last=True)
 
     async def _send(self, send: Send, body: bytes, *, last: bool = False) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": not last})
 
     def _start(self, scope: Scope) -> bytes:
-        script = self._script
+        plan = self._plan
         data = {
-            "probe": script.probe_id,
-            "frames": script.frames,
-            "interval": script.interval,
+            "probe": plan.probe_id,
+            "frames": plan.frames,
+            "interval": plan.interval,
             "heartbeat": self._probes.heartbeat,
             "silence": self._probes.silence,
             "http_version": scope["http_version"],
@@ -165,8 +163,8 @@ async def probe_the_way(
     silent: Annotated[
         bool, Query(description="Say nothing behind the first frame for a little longer than `STREAM_HEARTBEAT`")
     ] = False,
-    last_event_id_query: Annotated[Cursor | None, Query(alias="last_event_id", description="As the header")] = None,
-    last_event_id: Annotated[Cursor | None, Header(alias="Last-Event-ID", description=LAST_EVENT_ID)] = None,
+    last_event_id_query: LastEventIdQuery = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """What `python main.py doctor` reads to see what becomes of a stream on its way. No model is asked.
 
@@ -178,9 +176,9 @@ async def probe_the_way(
         raise StreamForgeError("cursor_ahead")
     if after == frames:
         return Response(status_code=204)
-    script = Script(probe_id, frames, interval, silent and not after, after)
+    plan = ProbePlan(probe_id, frames, interval, silent and not after, after)
     names = {name for name, _ in request.scope["headers"]}
-    return ProbeResponse(probes, script, [name.decode() for name in _ASKED_FOR if name in names])
+    return ProbeResponse(probes, plan, [name.decode() for name in _ASKED_FOR if name in names])
 
 
 @public.get(

@@ -1,9 +1,11 @@
 """What requests bring beside their body, on every route that starts a stream."""
 
 import re
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Header, Query, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import WithJsonSchema
 
 DETACH_PARAMETER = {
     "name": "X-Stream-Detach",
@@ -12,6 +14,11 @@ DETACH_PARAMETER = {
     "description": "`true`: the answer goes on when its last reader leaves, to be resumed by its `X-Stream-Id`",
     "schema": {"type": "string", "enum": ["true", "false"]},
 }
+LAST_EVENT_ID = "The id of the last event that was read, as in the `id:` lines"
+# Documented, but not enforced: a cursor that is too long is as malformed as any other, and refused as such.
+_EventId = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
+LastEventId = Annotated[_EventId | None, Header(alias="Last-Event-ID", description=LAST_EVENT_ID)]
+LastEventIdQuery = Annotated[_EventId | None, Query(alias="last_event_id", description="As the header")]
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from routers.http.errors import Problem, problems
 from routers.http.guard import GuardedRoute
+from routers.http.request_headers import LAST_EVENT_ID
 from routers.openai.openapi import Completion, OpenAIError
 from wires.table import WIRES
 
@@ -82,7 +83,6 @@ FORMAT = (
     "`text`: plain `data:` blocks; `events`: everything, with ids; `openai`, `ai_sdk`, `ag_ui`: as clients of OpenAI, "
     "of the AI SDK and of AG-UI read it"
 )
-LAST_EVENT_ID = "The id of the last event that was read, as in the `id:` lines"
 FORMAT_PARAMETER = {
     "name": "format",
     "in": "query",

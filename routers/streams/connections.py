@@ -18,7 +18,7 @@ _BATCH_BYTES = 64 * 1024
 _BATCHES_BEFORE_OTHERS = 16
 
 
-class Connection:
+class ClientConnection:
     """One client that is being answered, on the send clock: it is dropped when it takes no bytes for that long."""
 
     __slots__ = ("_owner", "_send", "_stuck", "_unsent", "_waiter")
@@ -71,7 +71,7 @@ class Connection:
         return 0 if transport is None or transport.is_closing() else transport.get_write_buffer_size()
 
 
-class StreamReader(Connection):
+class StreamReader(ClientConnection):
     """One connection's way through one log. Its pump is the only writer of the connection."""
 
     __slots__ = (

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from domain.errors import StreamForgeError
 from routers.deps import services_of
-from routers.streams.connections import Connection, StreamReader
+from routers.streams.connections import ClientConnection, StreamReader
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
 from wires.table import Wire
@@ -28,7 +28,7 @@ HEADERS = [
 _LOOK_SECONDS = 0.5
 _LOOKS_A_BEAT = 10
 
-Look = Callable[[], Awaitable[Tail | bytes | None]]
+FindLog = Callable[[], Awaitable[Tail | bytes | None]]
 
 
 class StreamResponse(Response):
@@ -70,7 +70,7 @@ class LaterStreamResponse(Response):
     """
 
     def __init__(
-        self, streams: StreamingService, wire: Wire, head: bytes, name: str, look: Look, seconds: float = 20.0
+        self, streams: StreamingService, wire: Wire, head: bytes, name: str, look: FindLog, seconds: float = 20.0
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -130,7 +130,7 @@ class StreamingApp(FastAPI):
             await super().__call__(scope, receive, send)
             return
         readers = services_of(scope).readers
-        connection = Connection(send)
+        connection = ClientConnection(send)
         handed: list[StreamResponse | LaterStreamResponse] = []
         readers.enter(connection)
         try:
