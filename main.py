@@ -16,7 +16,7 @@ from fastapi import FastAPI
 import serving
 from config.settings import Settings, get_settings
 from domain.models import Catalogue
-from routers.api import routers
+from routers.api import add_routes, dialects
 from routers.deps import AppState
 from routers.http.errors import add_error_handlers
 from routers.http.middleware import add_middleware
@@ -40,19 +40,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    served = dialects(api_keys=settings.AUTH_MODE == "api_key")
     add_middleware(
         app,
         origins=settings.CORS_ORIGINS,
         max_body_bytes=settings.MAX_BODY_BYTES,
-        uploads=dict.fromkeys(("/documents/upload", "/v1/files"), settings.MAX_UPLOAD_BYTES),
+        uploads={path: settings.MAX_UPLOAD_BYTES for dialect in served for path in dialect.uploads},
         loopback_only=settings.AUTH_MODE == "none" and not settings.ALLOW_UNAUTHENTICATED,
         hosts=settings.ALLOWED_HOSTS,
         proxies=settings.FORWARDED_ALLOW_IPS,
     )
-    add_error_handlers(app)
-    for router in routers(api_keys=settings.AUTH_MODE == "api_key"):
-        app.include_router(router)
-    add_docs(app, authenticated=settings.AUTH_MODE != "none")
+    add_error_handlers(app, served)
+    add_routes(app, served)
+    add_docs(app, served, authenticated=settings.AUTH_MODE != "none")
     return app
 
 

@@ -1,36 +1,50 @@
-"""The table of contents: every router of the API."""
+"""The table of contents: every dialect, and every router of our own API."""
 
-from fastapi import APIRouter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastapi import FastAPI
 
 from routers import chat, doctor, documents, models, sessions, system, usage
-from routers.ag_ui import runs as ag_ui
-from routers.ai_sdk import chat as ai_sdk
-from routers.openai import completions, embeddings, files, vector_stores
+from routers.ag_ui import dialect as ag_ui
+from routers.ai_sdk import dialect as ai_sdk
+from routers.http.dialects import Dialect
+from routers.http.error_shapes import PROBLEM
+from routers.http.errors import Problem
+from routers.openai import dialect as openai
 
-# The busiest first: routes are tried in this order.
-_ROUTERS = [
-    chat.router,
-    completions.router,
-    ai_sdk.router,
-    ag_ui.router,
-    sessions.router,
-    documents.router,
-    embeddings.router,
-    files.router,
-    vector_stores.looking,
-    vector_stores.router,
-    models.router,
-    usage.router,
-    chat.public,
-    doctor.public,
-    system.public,
-]
+NATIVE = Dialect(
+    "",
+    [
+        chat.router,
+        sessions.router,
+        documents.router,
+        models.router,
+        usage.router,
+        chat.public,
+        doctor.public,
+        system.public,
+    ],
+    PROBLEM,
+    components=[Problem],
+    uploads=["/documents/upload"],
+)
 
 
-def routers(*, api_keys: bool) -> list[APIRouter]:
-    """The routers of an application; those of keys only where callers have API keys."""
-    if not api_keys:
-        return _ROUTERS
-    from routers import keys
+def dialects(*, api_keys: bool) -> Sequence[Dialect]:
+    """All that are served. The routes of keys are there only if callers have API keys."""
+    native = NATIVE
+    if api_keys:
+        from routers import keys
 
-    return [*_ROUTERS, keys.router]
+        native = replace(NATIVE, routers=[*NATIVE.routers, keys.router])
+    return [native, openai.DIALECT, ai_sdk.DIALECT, ag_ui.DIALECT]
+
+
+def add_routes(app: FastAPI, dialects: Sequence[Dialect]) -> None:
+    """Route requests to the dialects. Routers are tried in this order, so each one's busiest comes first."""
+    for dialect in dialects:
+        app.include_router(dialect.routers[0])
+    for dialect in dialects:
+        for router in dialect.routers[1:]:
+            app.include_router(router)

@@ -11,9 +11,18 @@ from domain.errors import StreamForgeError
 from domain.messages import is_id
 from domain.streams import Order, Snapshot, digest, parse_event_id, parse_stream_id
 from routers.deps import CallerDep, StreamingDep, caller_of, services_of
-from routers.http.errors import PROVIDER_ERRORS, problems
-from routers.http.guard import REFUSALS, guarded, refusals
+from routers.http.guard import guarded
 from routers.http.request_headers import LastEventId, LastEventIdQuery, idempotency_key, invalid_parameter
+from routers.openapi.codes import (
+    ANSWERS_IN_A_SESSION,
+    FINDS_A_STREAM,
+    GUARDED,
+    MAY_HAVE_A_BODY,
+    PUBLIC,
+    READS_FROM_A_CURSOR,
+    STARTS_A_STREAM,
+    responses,
+)
 from routers.openapi.streams import (
     FORMAT,
     FORMAT_PARAMETER,
@@ -57,12 +66,8 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
         "parameters": [FORMAT_PARAMETER, SESSION_ID_PARAMETER, LAST_EVENT_ID_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]
     },
     responses=stream_responses(
-        *REFUSALS, "malformed_request", "malformed_cursor", "request_timeout", "cursor_ahead", "body_too_large",
-        "unsupported_media_type", "invalid_request", "unsupported_parameter", "message_too_long", "message_mismatch",
-        "context_overflow", "model_not_found", "too_many_streams", "too_many_readers", "server_draining",
-        "internal_error", "log_limit", "stream_timeout", "session_not_found", "message_not_found", "session_busy",
-        "client_id_taken", "idempotency_mismatch", "log_unavailable", "storage_unavailable", "storage_full",
-        *PROVIDER_ERRORS,
+        *GUARDED, *STARTS_A_STREAM, *ANSWERS_IN_A_SESSION, *READS_FROM_A_CURSOR, "client_id_taken",
+        "document_not_found", "message_mismatch",
     ),
 )  # fmt: skip
 async def start_stream(chat: ChatRequest, request: Request) -> Response:
@@ -84,7 +89,7 @@ async def start_stream(chat: ChatRequest, request: Request) -> Response:
     return StreamResponse(streams, opened.tail, wire, replayed=opened.replayed)
 
 
-@public.get("/health", summary="Is chat working?", responses=problems("foreign_host"))
+@public.get("/health", summary="Is chat working?", responses=responses(*PUBLIC))
 async def chat_health() -> ChatHealth:
     """Whether streaming is enabled."""
     return ChatHealth()
@@ -96,8 +101,7 @@ async def chat_health() -> ChatHealth:
     response_class=StreamingResponse,
     responses={
         **stream_responses(
-            *REFUSALS, "malformed_stream_id", "malformed_cursor", "stream_not_found", "cursor_ahead",
-            "invalid_request", "too_many_readers", extra=_STATE,
+            *GUARDED, *FINDS_A_STREAM, *READS_FROM_A_CURSOR, "invalid_request", extra=_STATE,
         ),
         204: {"description": "The stream has ended, and its last event was already read"},
     },
@@ -130,7 +134,7 @@ async def follow_stream(
     "/streams/{stream_id}/cancel",
     summary="Stop a stream",
     status_code=202,
-    responses=refusals("malformed_stream_id", "stream_not_found", "request_timeout", "body_too_large"),
+    responses=responses(*GUARDED, *FINDS_A_STREAM, *MAY_HAVE_A_BODY),
     response_model=StreamOut,
 )
 async def cancel_stream(stream_id: StreamId, streams: StreamingDep, caller: CallerDep) -> Response:

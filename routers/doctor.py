@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
 from routers.deps import ProbesDep
-from routers.http.errors import problems
 from routers.http.guard import CountedRoute
 from routers.http.request_headers import LastEventId, LastEventIdQuery
+from routers.openapi.codes import PUBLIC, responses
 from routers.openapi.streams import EXAMPLE_ID, STREAM_HEADERS
 from routers.schemas.base import ResponseModel
 from routers.streams.responses import HEADERS, keep_alive
@@ -35,6 +35,7 @@ _ASKED_FOR = (b"authorization", b"idempotency-key", b"last-event-id")  # which o
 
 public = APIRouter(prefix="/chat/doctor", tags=["system"], route_class=CountedRoute)
 
+_COUNTED = (*PUBLIC, "rate_limited")
 _PATTERN = "^[0-9a-f]{32}$"
 _EXAMPLE = (
     f'event: start\ndata: {{"probe":"{EXAMPLE_ID}","frames":2,"interval":0.1,"heartbeat":15.0,"silence":16.5,'
@@ -148,12 +149,11 @@ class ProbeResponse(Response):
     responses={
         200: _STREAM,
         204: {"description": "The last frame was already read"},
-        **problems(
-            "foreign_host", "malformed_cursor", "cursor_ahead", "invalid_request", "rate_limited", "too_many_probes",
-            "server_draining",
+        **responses(
+            *_COUNTED, "malformed_cursor", "cursor_ahead", "invalid_request", "too_many_probes", "server_draining"
         ),
     },
-)  # fmt: skip
+)
 async def probe_the_way(
     request: Request,
     probes: ProbesDep,
@@ -184,7 +184,7 @@ async def probe_the_way(
 @public.get(
     "/{probe}",
     summary="Has the server seen a probe's client hang up?",
-    responses=problems("foreign_host", "invalid_request", "probe_not_found", "rate_limited"),
+    responses=responses(*_COUNTED, "invalid_request", "probe_not_found"),
 )
 async def look_after_a_probe(
     probe: Annotated[str, Path(pattern=_PATTERN, max_length=32)], probes: ProbesDep, response: Response

@@ -14,8 +14,18 @@ from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, caller_of, services_of
 from routers.http.errors import escaped
-from routers.http.guard import guarded, refusals
+from routers.http.guard import guarded
 from routers.http.uploads import download, filename_of, form_of
+from routers.openapi.codes import (
+    FINDS_A_DOCUMENT,
+    GUARDED,
+    LISTS_PAGES,
+    MAY_HAVE_A_BODY,
+    READS_FROM_A_CURSOR,
+    TAKES_DOCUMENTS,
+    USES_THE_DATABASE,
+    responses,
+)
 from routers.schemas.base import Limit, PageCursor, fault_of_name
 from routers.schemas.documents import (
     MAX_COLLECTION_NAME,
@@ -43,11 +53,6 @@ class _DocumentConvertor(StringConvertor):
 register_url_convertor("document", _DocumentConvertor())
 
 router = APIRouter(tags=["documents"], route_class=guarded("documents"))
-
-_ADDED = (
-    "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request",
-    "too_many_documents", "documents_not_installed", "storage_full",
-)  # fmt: skip
 
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 
@@ -85,7 +90,7 @@ _FORM: dict[str, Any] = {
     response_model=Uploaded,
     response_model_exclude_none=True,
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
-    responses=refusals(*_ADDED),
+    responses=responses(*GUARDED, *TAKES_DOCUMENTS),
 )
 async def upload(request: Request) -> Uploaded:
     """Takes files, and answers at once with their ids. `GET /documents/{id}/events` tells how they are read.
@@ -105,7 +110,7 @@ async def upload(request: Request) -> Uploaded:
     summary="Add a text",
     status_code=202,
     response_model_exclude_none=True,
-    responses=refusals(*_ADDED),
+    responses=responses(*GUARDED, *TAKES_DOCUMENTS),
 )
 async def add_text(given: TextIn, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
     """Takes a text as a document."""
@@ -118,7 +123,7 @@ async def add_text(given: TextIn, documents: DocumentsDep, caller: CallerDep) ->
     "/documents",
     summary="Which documents are there?",
     response_model_exclude_none=True,
-    responses=refusals("malformed_page", "invalid_request"),
+    responses=responses(*GUARDED, *LISTS_PAGES),
 )
 async def list_documents(
     documents: DocumentsDep,
@@ -131,7 +136,7 @@ async def list_documents(
     return DocumentPage.model_validate(await documents.page(caller, collection, after, limit))
 
 
-@router.get("/collections", summary="Which collections are there?", responses=refusals())
+@router.get("/collections", summary="Which collections are there?", responses=responses(*GUARDED, *USES_THE_DATABASE))
 async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> CollectionList:
     """Yours, by name, and how many documents are in each."""
     found = await shelves.page(caller, None, 1_000)
@@ -142,7 +147,7 @@ async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> Collection
     "/documents/{document_id:document}",
     summary="What became of a document?",
     response_model_exclude_none=True,
-    responses=refusals("document_not_found"),
+    responses=responses(*GUARDED, *FINDS_A_DOCUMENT),
 )
 async def get_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
     """Its state, what is known of it, and why it failed if it did."""
@@ -154,7 +159,7 @@ async def get_document(document_id: DocumentId, documents: DocumentsDep, caller:
     summary="Watch a document being read",
     response_class=StreamingResponse,
     responses={
-        **refusals("document_not_found", "malformed_cursor", "cursor_ahead", "too_many_readers", "log_unavailable"),
+        **responses(*GUARDED, *FINDS_A_DOCUMENT, *READS_FROM_A_CURSOR, "log_unavailable"),
         200: {"description": "`received`, `parsing`, `splitting`, `embedding`, then `ready` or `failed`"},
     },
 )
@@ -187,7 +192,7 @@ async def follow_document(
     summary="Get a document back",
     response_class=Response,
     responses={
-        **refusals("document_not_found"),
+        **responses(*GUARDED, *FINDS_A_DOCUMENT),
         200: {"description": "The bytes as they were sent", "content": {"application/octet-stream": {}}},
     },
 )
@@ -200,7 +205,7 @@ async def get_content(document_id: DocumentId, documents: DocumentsDep, caller: 
     "/documents/{document_id:document}",
     summary="Forget a document",
     status_code=204,
-    responses=refusals("document_not_found", "request_timeout", "body_too_large", "storage_full"),
+    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY),
 )
 async def delete_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
     """Forgets its bytes, its pieces and all that was made of them."""

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from domain.callers import DEFAULT_SCOPES, valid_scopes
 from routers.deps import CallerDep, KeysDep, services_of
-from routers.http.guard import guarded, refusals
+from routers.http.guard import guarded
+from routers.openapi.codes import GUARDED, MAY_HAVE_A_BODY, READS_A_BODY, USES_THE_DATABASE, responses
 from routers.schemas.base import IsWritable, Moment, RequestModel, ResponseModel
 
 router = APIRouter(prefix="/keys", tags=["keys"], route_class=guarded("keys"))
@@ -58,7 +59,7 @@ class KeyList(ResponseModel):
     next: None = None
 
 
-@router.get("", summary="Which keys do I have?", responses=refusals())
+@router.get("", summary="Which keys do I have?", responses=responses(*GUARDED, *USES_THE_DATABASE))
 async def list_keys(caller: CallerDep, keys: KeysDep) -> KeyList:
     """One's own keys, those that are revoked or expired as well."""
     return KeyList(items=[KeyOut.model_validate(key) for key in (await keys.list(caller))[:1_000]])
@@ -68,11 +69,8 @@ async def list_keys(caller: CallerDep, keys: KeysDep) -> KeyList:
     "",
     summary="Make a key",
     status_code=201,
-    responses=refusals(
-        "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request",
-        "storage_full",
-    ),
-)  # fmt: skip
+    responses=responses(*GUARDED, *READS_A_BODY, *USES_THE_DATABASE),
+)
 async def create_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Response) -> MadeKeyOut:
     """A key of one's own, shown this once."""
     made = await keys.create(caller, name=new.name, scopes=frozenset(new.scopes), seconds=new.expires_in)
@@ -84,7 +82,7 @@ async def create_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Re
     "/{key_id}",
     summary="Revoke a key",
     status_code=204,
-    responses=refusals("key_not_found", "request_timeout", "body_too_large"),
+    responses=responses(*GUARDED, "key_not_found", *MAY_HAVE_A_BODY, *USES_THE_DATABASE),
 )
 async def revoke_key(key_id: KeyId, caller: CallerDep, keys: KeysDep, request: Request) -> None:
     """From now on it opens nothing; what runs under it ends within ten seconds. One's own key is no exception."""

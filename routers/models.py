@@ -8,7 +8,8 @@ from pydantic import Field
 from domain.callers import Caller
 from domain.models import Capability, ModelEntry, Parameter, Provider
 from routers.deps import CallerDep, ModelsDep
-from routers.http.guard import guarded, refusals
+from routers.http.guard import guarded
+from routers.openapi.codes import GUARDED, responses
 from routers.schemas.base import ResponseModel
 from services.models.model_service import ModelService
 
@@ -49,13 +50,13 @@ class ModelList(ResponseModel):
     next: None = None
 
 
-@router.get("", summary="Which models are there?", responses=refusals())
+@router.get("", summary="Which models are there?", responses=responses(*GUARDED))
 async def list_models(caller: CallerDep, models: ModelsDep) -> ModelList:
     """Every model of the catalogue that the caller may use, without keys and addresses."""
     return ModelList(items=[_shown(entry, models, caller) for entry in models.all(caller)])
 
 
-@router.get("/{model_id:path}", summary="What can this model do?", responses=refusals("model_not_found"))
+@router.get("/{model_id:path}", summary="What can this model do?", responses=responses(*GUARDED, "model_not_found"))
 async def get_model(
     model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], caller: CallerDep, models: ModelsDep
 ) -> ModelOut:

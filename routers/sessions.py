@@ -9,7 +9,16 @@ from pydantic import AfterValidator
 
 from domain.messages import Message, Session, known_session_id
 from routers.deps import CallerDep, SessionsDep
-from routers.http.guard import guarded, refusals
+from routers.http.guard import guarded
+from routers.openapi.codes import (
+    FINDS_A_SESSION,
+    GUARDED,
+    LISTS_PAGES,
+    MAY_HAVE_A_BODY,
+    READS_A_BODY,
+    USES_THE_DATABASE,
+    responses,
+)
 from routers.schemas.base import Limit, PageCursor
 from routers.schemas.messages import FoundOut, FoundPage, MessageOut, MessagePage
 from routers.schemas.sessions import BranchIn, SessionChange, SessionIn, SessionOut, SessionPage
@@ -21,11 +30,14 @@ SessionId = Annotated[
     Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Session-Id`"),
     AfterValidator(known_session_id),
 ]
-_FOUND = ("session_not_found", "storage_full")
-_BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
 
 
-@router.post("/sessions", summary="Open a session", status_code=201, responses=refusals(*_BODY, "storage_full"))
+@router.post(
+    "/sessions",
+    summary="Open a session",
+    status_code=201,
+    responses=responses(*GUARDED, *READS_A_BODY, *USES_THE_DATABASE),
+)
 async def create_session(sessions: SessionsDep, caller: CallerDep, asked: SessionIn) -> SessionOut:
     """Opens an empty one, as `POST /chat` with `new_session` does; one with that `client_id` is opened once."""
     return SessionOut.model_validate(await sessions.create(caller, title=asked.title, client_id=asked.client_id))
@@ -35,7 +47,7 @@ async def create_session(sessions: SessionsDep, caller: CallerDep, asked: Sessio
     "/sessions",
     summary="Which sessions do I have?",
     response_model_exclude_none=True,
-    responses=refusals("malformed_page", "invalid_request", "storage_full"),
+    responses=responses(*GUARDED, *LISTS_PAGES),
 )
 async def list_sessions(
     sessions: SessionsDep, caller: CallerDep, cursor: PageCursor = None, limit: Limit = 50
@@ -49,7 +61,7 @@ async def list_sessions(
     "/sessions",
     summary="Forget everything",
     status_code=204,
-    responses=refusals("invalid_request", "storage_full"),
+    responses=responses(*GUARDED, *MAY_HAVE_A_BODY, "invalid_request", *USES_THE_DATABASE),
 )
 async def forget_everything(
     sessions: SessionsDep,
@@ -64,7 +76,7 @@ async def forget_everything(
 @router.get(
     "/search",
     summary="Where was that said?",
-    responses=refusals("malformed_page", "invalid_request", "storage_full"),
+    responses=responses(*GUARDED, *LISTS_PAGES),
 )
 async def search_messages(
     sessions: SessionsDep,
@@ -78,13 +90,15 @@ async def search_messages(
     return FoundPage(items=[FoundOut.of(found) for found in page.items], next=page.next)
 
 
-@router.get("/sessions/{session_id}", summary="One session", responses=refusals(*_FOUND))
+@router.get("/sessions/{session_id}", summary="One session", responses=responses(*GUARDED, *FINDS_A_SESSION))
 async def get_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
     """Its title and when it was used."""
     return SessionOut.model_validate(await sessions.get(caller, session_id))
 
 
-@router.patch("/sessions/{session_id}", summary="Rename a session", responses=refusals(*_FOUND, *_BODY))
+@router.patch(
+    "/sessions/{session_id}", summary="Rename a session", responses=responses(*GUARDED, *FINDS_A_SESSION, *READS_A_BODY)
+)
 async def rename_session(
     session_id: SessionId, change: SessionChange, sessions: SessionsDep, caller: CallerDep
 ) -> SessionOut:
@@ -92,7 +106,12 @@ async def rename_session(
     return SessionOut.model_validate(await sessions.rename(caller, session_id, change.title))
 
 
-@router.delete("/sessions/{session_id}", summary="Delete a session", status_code=204, responses=refusals(*_FOUND))
+@router.delete(
+    "/sessions/{session_id}",
+    summary="Delete a session",
+    status_code=204,
+    responses=responses(*GUARDED, *FINDS_A_SESSION, *MAY_HAVE_A_BODY),
+)
 async def delete_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
     """Deletes it with all its messages, and stops what still answers in it."""
     await sessions.delete(caller, session_id)
@@ -102,7 +121,7 @@ async def delete_session(session_id: SessionId, sessions: SessionsDep, caller: C
 @router.put(
     "/sessions/{session_id}/branch",
     summary="Switch to another version",
-    responses=refusals(*_FOUND, *_BODY, "message_not_found"),
+    responses=responses(*GUARDED, *FINDS_A_SESSION, *READS_A_BODY, "message_not_found"),
 )
 async def switch_branch(
     session_id: SessionId, branch: BranchIn, sessions: SessionsDep, caller: CallerDep
@@ -123,7 +142,7 @@ async def switch_branch(
                 "text/markdown": {"schema": {"type": "string"}},
             },
         },
-        **refusals(*_FOUND, "invalid_request"),
+        **responses(*GUARDED, *FINDS_A_SESSION, "invalid_request"),
     },
 )
 async def export_session(
@@ -148,7 +167,7 @@ async def export_session(
     "/chat/history/{session_id}",
     summary="What was said?",
     response_model_exclude_none=True,
-    responses=refusals(*_FOUND, "malformed_page", "invalid_request"),
+    responses=responses(*GUARDED, *FINDS_A_SESSION, *LISTS_PAGES),
 )
 async def get_history(
     session_id: SessionId,
@@ -163,7 +182,12 @@ async def get_history(
     return MessagePage(items=[MessageOut.of(message) for message in page.items], next=page.next)
 
 
-@router.delete("/chat/history/{session_id}", summary="Empty a session", status_code=204, responses=refusals(*_FOUND))
+@router.delete(
+    "/chat/history/{session_id}",
+    summary="Empty a session",
+    status_code=204,
+    responses=responses(*GUARDED, *FINDS_A_SESSION, *MAY_HAVE_A_BODY),
+)
 async def clear_history(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
     """Deletes its messages and keeps the session."""
     await sessions.clear(caller, session_id)

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from routers.deps import DrainDep
-from routers.http.errors import problems
+from routers.openapi.codes import PUBLIC, responses
 from routers.schemas.base import ResponseModel
 
-public = APIRouter(tags=["system"], responses=problems("foreign_host"))
+public = APIRouter(tags=["system"], responses=responses(*PUBLIC))
 
 ShortText = Annotated[str, Field(max_length=200)]
 

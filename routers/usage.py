@@ -7,7 +7,8 @@ from pydantic import Field
 
 from domain.usage import By
 from routers.deps import CallerDep, UsageDep
-from routers.http.guard import guarded, refusals
+from routers.http.guard import guarded
+from routers.openapi.codes import GUARDED, USES_THE_DATABASE, responses
 from routers.schemas.base import Count, Id, ResponseModel
 
 router = APIRouter(tags=["usage"], route_class=guarded("chat"))
@@ -43,7 +44,7 @@ class UsagePage(ResponseModel):
     "/usage",
     summary="What was used?",
     response_model_exclude_none=True,
-    responses=refusals("invalid_request"),
+    responses=responses(*GUARDED, "invalid_request", *USES_THE_DATABASE),
 )
 async def get_usage(
     usage: UsageDep,

@@ -17,7 +17,8 @@ from routers.deps import caller_of, services_of
 from routers.http.errors import is_json
 from routers.http.guard import guarded
 from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
-from routers.openapi.plain_text import STARTING, text_stream
+from routers.openapi.codes import ANSWERS_IN_A_SESSION, GUARDED, STARTS_A_STREAM
+from routers.openapi.plain_text import text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import Wanted
@@ -35,7 +36,7 @@ router = APIRouter(tags=["AG-UI"], route_class=guarded("chat"))
         "parameters": [IDEMPOTENCY_KEY_PARAMETER, DETACH_PARAMETER],
         "requestBody": {"required": True, "content": {"application/json": {"schema": INPUT}}},
     },
-    responses=text_stream(*STARTING),
+    responses=text_stream(*GUARDED, *STARTS_A_STREAM, *ANSWERS_IN_A_SESSION),
 )
 async def run_agent(request: Request) -> Response:
     """Answers the last message of the thread, as a run.

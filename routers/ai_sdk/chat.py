@@ -15,9 +15,19 @@ from domain.messages import MAX_CLIENT_ID, Line
 from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask, Order, digest
 from routers.deps import CallerDep, ChatsDep, StreamingDep, caller_of, services_of
-from routers.http.guard import REFUSALS, guarded
+from routers.http.error_shapes import PLAIN_TEXT
+from routers.http.guard import guarded
 from routers.http.request_headers import idempotency_key
-from routers.openapi.plain_text import STARTING, text_refusals, text_stream
+from routers.openapi.codes import (
+    ANSWERS_IN_A_SESSION,
+    FINDS_A_SESSION,
+    GUARDED,
+    MAY_HAVE_A_BODY,
+    STARTS_A_STREAM,
+    USES_THE_DATABASE,
+    responses,
+)
+from routers.openapi.plain_text import text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.schemas.base import ClientId, LenientModel
 from routers.streams.responses import StreamResponse
@@ -80,7 +90,7 @@ class UiChat(LenientModel):
     summary="Answer in a chat of the AI SDK",
     response_class=StreamingResponse,
     openapi_extra={"parameters": [IDEMPOTENCY_KEY_PARAMETER]},
-    responses=text_stream(*STARTING),
+    responses=text_stream(*GUARDED, *STARTS_A_STREAM, *ANSWERS_IN_A_SESSION),
 )
 async def post_chat(chat: UiChat, request: Request) -> Response:
     """Answers the chat's last message in the parts of a UI message stream.
@@ -102,7 +112,7 @@ async def post_chat(chat: UiChat, request: Request) -> Response:
     summary="Come back to a chat of the AI SDK",
     response_class=StreamingResponse,
     responses={
-        **text_stream(*REFUSALS, "not_found", "too_many_readers", "log_unavailable"),
+        **text_stream(*GUARDED, *USES_THE_DATABASE, "not_found", "too_many_readers", "log_unavailable"),
         204: {"description": "Nothing is answered in it, and nothing was a short while ago"},
     },
 )
@@ -116,9 +126,7 @@ async def resume_chat(chat_id: ChatId, chats: ChatsDep, streams: StreamingDep, c
     "/{chat_id:path}/stop",
     summary="Stop the answer in a chat of the AI SDK",
     status_code=204,
-    responses=text_refusals(
-        *REFUSALS, "session_not_found", "request_timeout", "body_too_large", "log_unavailable", "storage_full"
-    ),
+    responses=responses(*GUARDED, *MAY_HAVE_A_BODY, *FINDS_A_SESSION, "log_unavailable", shape=PLAIN_TEXT),
 )
 async def stop_chat(chat_id: ChatId, chats: ChatsDep, caller: CallerDep) -> Response:
     """Stops the model; what it has said is kept. Where nothing is answered, nothing happens."""

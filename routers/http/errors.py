@@ -1,8 +1,6 @@
-"""Every refusal as an RFC 9457 problem: `type`, `title`, `status`, `detail`, and our stable `code`."""
+"""Every refusal as a response in the shape of its dialect, and the JSON of our own: RFC 9457 problem details."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,10 +12,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import ERRORS, StreamForgeError
-from routers.http.error_shapes import Refusal, body_of, shape_of
+from routers.http.dialects import Dialect, error_shape
+from routers.http.error_shapes import Refusal
 from routers.schemas.base import ResponseModel
 
-PROVIDER_ERRORS = [code for code in ERRORS if code.startswith("provider_")]
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
 
 
@@ -45,7 +43,7 @@ class Problem(ResponseModel):
 
 
 class ProblemResponse(Response):
-    """A refusal, in the shape that the client of the path expects."""
+    """A refusal, in the shape that clients of the path expect."""
 
     def __init__(self, refusal: Refusal, headers: Mapping[str, str]) -> None:
         super().__init__()
@@ -53,11 +51,15 @@ class ProblemResponse(Response):
         self._extra = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        shaped = shape_of(scope["path"].removeprefix(scope.get("root_path", "")))(self._refusal)
+        shape = error_shape(_path(scope), scope["app"].state.dialects if "app" in scope else ())
+        shaped = shape.render(self._refusal)
         wait = self._refusal.retry_after
         headers = {**self._extra, **shaped.headers, **({"retry-after": str(wait)} if wait is not None else {})}
-        answer = Response(shaped.body, shaped.status, headers, shaped.media_type)
-        await answer(scope, receive, send)
+        await Response(shaped.bytes(), shaped.status, headers, shape.media_type)(scope, receive, send)
+
+
+def _path(scope: Scope) -> str:
+    return str(scope["path"].removeprefix(scope.get("root_path", "")))
 
 
 def problem(
@@ -77,31 +79,9 @@ def problem(
     )
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` for these codes."""
-    by_status: dict[int | str, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(ERRORS[code].status, []).append(code)
-    return {status: _described(int(status), *names) for status, names in by_status.items()}
-
-
-@cache  # shared by routes: many answer the same
-def _described(status: int, *codes: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    examples = {code: _example(code, status) for code in codes}
-    return {
-        "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
-        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
-    }
-
-
-@cache
-def _example(code: str, status: int) -> dict[str, Any]:
-    return {"value": body_of(code, status, ERRORS[code].message)}
-
-
-def add_error_handlers(app: FastAPI) -> None:
-    """Answer every exception that reaches the routing with a problem."""
+def add_error_handlers(app: FastAPI, dialects: Sequence[Dialect]) -> None:
+    """Turn every exception that reaches the routing into a refusal, in the shape of the dialect of its path."""
+    app.state.dialects = dialects
     app.add_exception_handler(StreamForgeError, _on_streamforge_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -133,7 +113,7 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
 
 def _allowed(request: Request) -> str:
     """The methods that the path takes: each of its routes knows but its own."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    path = _path(request.scope)
     methods: set[str] = set()
     for context in iter_route_contexts(request.app.routes):
         regex = getattr(context, "path_regex", None)

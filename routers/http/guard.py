@@ -14,21 +14,11 @@ from starlette.responses import Response
 
 from domain.callers import LOCAL
 from routers.deps import services_of
-from routers.http.errors import problem, problems
+from routers.http.errors import problem
 from services.access.rate_limits import Quota, RateLimits
 from services.container import Services
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-REFUSALS = (
-    "foreign_host", "unauthenticated", "insufficient_scope", "rate_limited", "storage_unavailable", "auth_unavailable",
-)  # fmt: skip
-"""What every guarded route may answer before it does anything."""
-
-
-def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a guarded route that may also answer these codes."""
-    return problems(*REFUSALS, *codes)
 
 
 class GuardedRoute(APIRoute):

@@ -15,11 +15,12 @@ from domain.models import ModelEntry
 from domain.streams import Order, digest, ended_badly
 from domain.usage import spent_any
 from routers.deps import CallerDep, ModelsDep, caller_of, services_of
-from routers.http.errors import PROVIDER_ERRORS
-from routers.http.guard import REFUSALS, guarded
+from routers.http.guard import guarded
 from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
 from routers.openai.completion_request import CompletionRequest
-from routers.openai.openapi import CONTENT, refused
+from routers.openai.completion_response import CONTENT
+from routers.openai.errors import OPENAI_ERROR
+from routers.openapi.codes import GUARDED, STARTS_A_STREAM, responses
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
 from routers.schemas.base import ResponseModel
 from routers.streams.responses import StreamResponse
@@ -59,15 +60,9 @@ class OpenAIModels(ResponseModel):
     openapi_extra={"parameters": [DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]},
     responses={
         200: {"description": "The answer", "content": CONTENT, "headers": STREAM_HEADERS},
-        **refused(
-            *REFUSALS, "malformed_request", "request_timeout", "stream_cancelled", "body_too_large",
-            "unsupported_media_type", "invalid_request", "unsupported_parameter", "message_too_long",
-            "context_overflow", "idempotency_mismatch", "model_not_found", "too_many_streams", "too_many_readers",
-            "server_draining", "internal_error", "log_limit", "stream_timeout", "producer_lost", "log_unavailable",
-            *PROVIDER_ERRORS,
-        ),
+        **responses(*GUARDED, *STARTS_A_STREAM, "stream_cancelled", shape=OPENAI_ERROR),
     },
-)  # fmt: skip
+)
 async def create_completion(wanted: CompletionRequest, request: Request) -> Response:
     """Goes on with a conversation, of which this server keeps nothing; streams with `stream`, else waits for the end.
 
@@ -87,13 +82,17 @@ async def create_completion(wanted: CompletionRequest, request: Request) -> Resp
     return await _whole(streams, opened, request)
 
 
-@router.get("/models", summary="Which models are there?", responses=refused(*REFUSALS))
+@router.get("/models", summary="Which models are there?", responses=responses(*GUARDED, shape=OPENAI_ERROR))
 async def list_models(caller: CallerDep, models: ModelsDep) -> OpenAIModels:
     """Every model that the caller may use."""
     return OpenAIModels(data=[_shown(entry) for entry in models.all(caller)])
 
 
-@router.get("/models/{model_id:path}", summary="Is there this model?", responses=refused(*REFUSALS, "model_not_found"))
+@router.get(
+    "/models/{model_id:path}",
+    summary="Is there this model?",
+    responses=responses(*GUARDED, "model_not_found", shape=OPENAI_ERROR),
+)
 async def get_model(
     model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], caller: CallerDep, models: ModelsDep
 ) -> OpenAIModel:

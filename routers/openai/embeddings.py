@@ -15,10 +15,10 @@ from domain.errors import StreamForgeError
 from domain.events import writable
 from domain.usage import pieces
 from routers.deps import EmbeddingDep
-from routers.http.errors import PROVIDER_ERRORS
-from routers.http.guard import REFUSALS, guarded
+from routers.http.guard import guarded
 from routers.openai.completion_request import OpenAIModelIn
-from routers.openai.openapi import refused
+from routers.openai.errors import OPENAI_ERROR
+from routers.openapi.codes import ASKS_A_MODEL, GUARDED, READS_A_BODY, responses
 from routers.schemas.base import Count, ResponseModel
 
 MAX_TEXTS = 2_048
@@ -68,9 +68,9 @@ class Embeddings(ResponseModel):
     response_class=Response,
     responses={
         200: {"model": Embeddings, "description": "The vectors"},
-        **refused(
-            *REFUSALS, "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type",
-            "invalid_request", "unsupported_parameter", "model_not_found", *PROVIDER_ERRORS,
+        **responses(
+            *GUARDED, *READS_A_BODY, *ASKS_A_MODEL, "unsupported_parameter", "model_not_found",
+            "documents_not_installed", shape=OPENAI_ERROR,
         ),
     },
 )  # fmt: skip

@@ -8,10 +8,11 @@ from starlette.datastructures import UploadFile
 from domain.documents import Document
 from domain.errors import StreamForgeError
 from routers.deps import CallerDep, DocumentsDep, caller_of, services_of
-from routers.http.guard import REFUSALS, guarded
+from routers.http.guard import guarded
 from routers.http.uploads import MAX_FIELDS, download, filename_of, form_of
+from routers.openai.errors import OPENAI_ERROR
 from routers.openai.objects import After, Deleted, FileId, FileOut, Files, Lists, NewestFirst, Purpose
-from routers.openai.openapi import refused
+from routers.openapi.codes import FINDS_A_DOCUMENT, GUARDED, LISTS_PAGES, MAY_HAVE_A_BODY, TAKES_DOCUMENTS, responses
 
 router = APIRouter(prefix="/v1/files", tags=["openai"], route_class=guarded("documents"))
 
@@ -29,17 +30,13 @@ _FORM = {
         "purpose": {"type": "string", "enum": list(get_args(Purpose))},
     },
 }
-_UPLOAD_REFUSALS = (
-    "malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request",
-    "unsupported_parameter", "too_many_documents", "documents_not_installed", "provider_not_configured", "storage_full",
-)  # fmt: skip
 
 
 @router.post(
     "",
     summary="Upload a file",
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
-    responses=refused(*REFUSALS, *_UPLOAD_REFUSALS),
+    responses=responses(*GUARDED, *TAKES_DOCUMENTS, "unsupported_parameter", shape=OPENAI_ERROR),
     response_model=FileOut,
 )
 async def create_file(request: Request) -> FileOut:
@@ -64,7 +61,7 @@ async def create_file(request: Request) -> FileOut:
     "",
     summary="Which files are there?",
     dependencies=[Lists],
-    responses=refused(*REFUSALS, "document_not_found", "malformed_page", "invalid_request", "unsupported_parameter"),
+    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *LISTS_PAGES, "unsupported_parameter", shape=OPENAI_ERROR),
 )
 async def list_files(
     documents: DocumentsDep,
@@ -82,7 +79,9 @@ async def list_files(
     return Files.of(page.items, more=page.next is not None)
 
 
-@router.get("/{file_id}", summary="What became of a file?", responses=refused(*REFUSALS, "document_not_found"))
+@router.get(
+    "/{file_id}", summary="What became of a file?", responses=responses(*GUARDED, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR)
+)
 async def get_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> FileOut:
     """It is `processed` when it can be asked about."""
     return FileOut.of(await documents.get(caller, file_id))
@@ -93,7 +92,7 @@ async def get_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) 
     summary="Get a file back",
     response_class=Response,
     responses={
-        **refused(*REFUSALS, "document_not_found"),
+        **responses(*GUARDED, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
         200: {"description": "The bytes as they were sent", "content": {"application/octet-stream": {}}},
     },
 )
@@ -105,7 +104,7 @@ async def get_file_content(file_id: FileId, documents: DocumentsDep, caller: Cal
 @router.delete(
     "/{file_id}",
     summary="Forget a file",
-    responses=refused(*REFUSALS, "document_not_found", "request_timeout", "body_too_large", "storage_full"),
+    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
 async def delete_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Deleted:
     """Forgets the document, with all that was made of it, in every vector store."""

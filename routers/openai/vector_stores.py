@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query
 from domain.errors import StreamForgeError
 from domain.messages import new_id
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep
-from routers.http.guard import REFUSALS, guarded
+from routers.http.guard import guarded
+from routers.openai.errors import OPENAI_ERROR
 from routers.openai.files import cursor_of
 from routers.openai.objects import (
     After,
@@ -28,17 +29,28 @@ from routers.openai.objects import (
     ends,
     name_of,
 )
-from routers.openai.openapi import refused
+from routers.openapi.codes import (
+    ASKS_A_MODEL,
+    FINDS_A_DOCUMENT,
+    GUARDED,
+    MAY_HAVE_A_BODY,
+    READS_A_BODY,
+    USES_THE_DATABASE,
+    responses,
+)
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("documents"))
-looking = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("read"))
+read_router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("read"))
 
-_BODY = ("malformed_request", "request_timeout", "body_too_large", "unsupported_media_type", "invalid_request")
-_CHANGES = (*REFUSALS, "not_found", "document_not_found", "storage_full")
+_FINDS_A_STORE = ("not_found", *USES_THE_DATABASE)
 StoreLimit = Annotated[int, Query(ge=1, le=100)]
 
 
-@router.post("", summary="Name a vector store", responses=refused(*_CHANGES, *_BODY, "unsupported_parameter"))
+@router.post(
+    "",
+    summary="Name a vector store",
+    responses=responses(*GUARDED, *READS_A_BODY, *FINDS_A_DOCUMENT, "unsupported_parameter", shape=OPENAI_ERROR),
+)
 async def create_store(wanted: StoreIn, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
     """Answers the collection of that name. It is kept, and listed, as long as a file is in it."""
     if wanted.expires_after is not None:
@@ -54,7 +66,7 @@ async def create_store(wanted: StoreIn, shelves: ShelvesDep, caller: CallerDep) 
     "",
     summary="Which vector stores are there?",
     dependencies=[Lists],
-    responses=refused(*REFUSALS, "not_found", "invalid_request", "unsupported_parameter"),
+    responses=responses(*GUARDED, *_FINDS_A_STORE, "invalid_request", "unsupported_parameter", shape=OPENAI_ERROR),
 )
 async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: StoreLimit = 20) -> StoreList:
     """Those with a file in them, by name."""
@@ -64,7 +76,11 @@ async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = Non
     return StoreList(data=data, has_more=page.next is not None, first_id=first, last_id=last)
 
 
-@router.get("/{vector_store_id}", summary="What is in a vector store?", responses=refused(*REFUSALS, "not_found"))
+@router.get(
+    "/{vector_store_id}",
+    summary="What is in a vector store?",
+    responses=responses(*GUARDED, *_FINDS_A_STORE, shape=OPENAI_ERROR),
+)
 async def get_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
     """A collection; of a name that was never used, one with nothing in it."""
     return StoreOut.of(await shelves.get(caller, name_of(vector_store_id)))
@@ -73,7 +89,7 @@ async def get_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: Calle
 @router.delete(
     "/{vector_store_id}",
     summary="Empty a vector store",
-    responses=refused(*REFUSALS, "not_found", "request_timeout", "body_too_large", "storage_full"),
+    responses=responses(*GUARDED, *_FINDS_A_STORE, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
 async def delete_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> Deleted:
     """Takes all files out, so that it is not there any more. The files stay."""
@@ -81,7 +97,11 @@ async def delete_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: Ca
     return Deleted(id=vector_store_id, object="vector_store.deleted")
 
 
-@router.post("/{vector_store_id}/files", summary="Put a file into a vector store", responses=refused(*_CHANGES, *_BODY))
+@router.post(
+    "/{vector_store_id}/files",
+    summary="Put a file into a vector store",
+    responses=responses(*GUARDED, *READS_A_BODY, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
+)
 async def add_store_file(
     vector_store_id: StoreId, given: StoreFileIn, shelves: ShelvesDep, caller: CallerDep
 ) -> StoreFileOut:
@@ -93,7 +113,14 @@ async def add_store_file(
     "/{vector_store_id}/files",
     summary="Which files are in a vector store?",
     dependencies=[Lists],
-    responses=refused(*REFUSALS, "not_found", "document_not_found", "invalid_request", "unsupported_parameter"),
+    responses=responses(
+        *GUARDED,
+        *_FINDS_A_STORE,
+        *FINDS_A_DOCUMENT,
+        "invalid_request",
+        "unsupported_parameter",
+        shape=OPENAI_ERROR,
+    ),
 )
 async def list_store_files(
     vector_store_id: StoreId,
@@ -115,7 +142,7 @@ async def list_store_files(
 @router.get(
     "/{vector_store_id}/files/{file_id}",
     summary="What became of a file in a vector store?",
-    responses=refused(*REFUSALS, "not_found", "document_not_found"),
+    responses=responses(*GUARDED, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
 )
 async def get_store_file(
     vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
@@ -127,7 +154,7 @@ async def get_store_file(
 @router.delete(
     "/{vector_store_id}/files/{file_id}",
     summary="Take a file out of a vector store",
-    responses=refused(*REFUSALS, "not_found", "document_not_found", "request_timeout", "body_too_large"),
+    responses=responses(*GUARDED, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
 async def delete_store_file(
     vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
@@ -137,20 +164,14 @@ async def delete_store_file(
     return Deleted(id=file_id, object="vector_store.file.deleted")
 
 
-@looking.post(
+@read_router.post(
     "/{vector_store_id}/search",
     summary="Search a vector store",
-    responses=refused(
-        *REFUSALS,
-        *_BODY,
-        "not_found",
-        "unsupported_parameter",
-        "index_mismatch",
-        "provider_not_configured",
-        "provider_unreachable",
-        "provider_timeout",
+    responses=responses(
+        *GUARDED, *READS_A_BODY, *_FINDS_A_STORE, *ASKS_A_MODEL, "unsupported_parameter", "index_mismatch",
+        "documents_not_installed", shape=OPENAI_ERROR,
     ),
-)
+)  # fmt: skip
 async def search_store(
     vector_store_id: StoreId, wanted: SearchIn, shelves: ShelvesDep, caller: CallerDep
 ) -> SearchResults:

@@ -1,6 +1,7 @@
 """What /openapi.json says of event streams, and the page that shows it without the internet."""
 
 import mimetypes
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse
 
-from routers.http.errors import Problem, problems
+from routers.http.dialects import Dialect
 from routers.http.guard import GuardedRoute
 from routers.http.request_headers import LAST_EVENT_ID
-from routers.openai.openapi import Completion, OpenAIError
+from routers.openapi.codes import responses
 from wires.table import WIRES
 
 _ASSETS = "/docs/assets"
@@ -118,11 +119,11 @@ def stream_responses(*codes: str, extra: dict[str, Any] | None = None) -> dict[i
     content = {"text/event-stream": {"itemSchema": _ITEM, "examples": _EXAMPLES}, **(extra or {})}
     return {
         200: {"description": "The answer, event by event", "content": content, "headers": STREAM_HEADERS},
-        **problems(*codes),
+        **responses(*codes),
     }
 
 
-def add_docs(app: FastAPI, *, authenticated: bool) -> None:
+def add_docs(app: FastAPI, dialects: Sequence[Dialect], *, authenticated: bool) -> None:
     """Serve /docs from an installed package, and put what is described by hand among the schema's components.
 
     Where callers are `authenticated` the schema says which routes take a credential.
@@ -151,7 +152,7 @@ def add_docs(app: FastAPI, *, authenticated: bool) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = generate()
-            for described in (Problem, OpenAIError, Completion):
+            for described in (component for dialect in dialects for component in dialect.components):
                 parts = described.model_json_schema(ref_template="#/components/schemas/{model}")
                 nested = parts.pop("$defs")
                 components = schema.setdefault("components", {}).setdefault("schemas", {})
@@ -160,9 +161,9 @@ def add_docs(app: FastAPI, *, authenticated: bool) -> None:
                 schema["components"]["schemas"].pop(unused, None)
             if authenticated:
                 _say_what_is_guarded(app, schema)
-            for path, operation in [(path, each) for path, of in schema["paths"].items() for each in of.values()]:
-                if path.startswith("/v1/"):
-                    operation["responses"].pop("422", None)  # FastAPI's own: there it is 400
+            for operation in [each for methods in schema["paths"].values() for each in methods.values()]:
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]  # FastAPI's own; ours are documented by their codes
                 operation["responses"] = dict(sorted(operation["responses"].items()))
         return app.openapi_schema or generate()
 

@@ -1,36 +1,13 @@
-"""What /openapi.json says of answers and refusals on the paths of /v1.
+"""What /openapi.json says of a chat completion; `wires/openai.py` writes it."""
 
-`wires/openai.py` and `routers/http/error_shapes.py` make them.
-"""
-
-from functools import cache
-from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from domain.errors import ERRORS
 from domain.events import Delta, Done, Event, FinishReason, Started
 from domain.usage import NOTHING_USED, Spent
 from routers.schemas.base import Count, ResponseModel
-from wires.openai import OpenAIEncoder, failure
-
-
-class ErrorDetails(ResponseModel):
-    """What is wrong. `param` is the field to blame, if one is."""
-
-    message: str = Field(max_length=2_000)
-    type: str = Field(max_length=100)
-    param: str | None = Field(max_length=1_000, examples=["messages[0].content"])
-    code: str = Field(max_length=100, description="Stable: made for programs")
-
-
-class OpenAIError(ResponseModel):
-    """An error as OpenAI's API has it."""
-
-    model_config = ConfigDict(title="OpenAIError")
-
-    error: ErrorDetails
+from wires.openai import OpenAIEncoder
 
 
 class FunctionOut(ResponseModel):
@@ -124,27 +101,3 @@ CONTENT: dict[str, Any] = {
     },
 }
 """What a chat completion is answered with: whole, or streamed."""
-
-
-def refused(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a route for these codes; what is invalid is 400 here."""
-    by_status: dict[int, list[str]] = {}
-    for code in codes:
-        status = ERRORS[code].status
-        by_status.setdefault(400 if status == 422 else status, []).append(code)
-    return {status: _described(status, *names) for status, names in by_status.items()}
-
-
-@cache  # shared by routes: many answer the same
-def _described(status: int, *codes: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/OpenAIError"}
-    examples = {code: _refusal(code, status) for code in codes}
-    return {
-        "description": f"{HTTPStatus(status).phrase}: " + ", ".join(f"`{code}`" for code in codes),
-        "content": {"application/json": {"schema": schema, "examples": examples}},
-    }
-
-
-@cache
-def _refusal(code: str, status: int) -> dict[str, Any]:
-    return {"value": {"error": failure(code, status=status)}}
