@@ -18,6 +18,7 @@ from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
 from routers.deps import ProbesDep
 from routers.http.guard import CountedRoute
+from routers.http.leaving import ClientLeft, unless_left
 from routers.http.request_headers import LastEventId, LastEventIdQuery
 from routers.openapi.codes import PUBLIC, responses
 from routers.openapi.streams import EXAMPLE_ID, STREAM_HEADERS
@@ -95,18 +96,14 @@ class ProbeResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         probe = self._probes.begin(self._plan.probe_id)  # refused here it is still a status
-        pump = asyncio.create_task(self._pump(scope, send), name="probe")
-        leaving = asyncio.create_task(_leaving(receive), name="probe's client")
-        complete = False
+        left = True
         try:
-            await asyncio.wait((pump, leaving), return_when=asyncio.FIRST_COMPLETED)
-            complete = pump.done()
-            if complete:
-                pump.result()
+            await unless_left(receive, self._pump(scope, send))
+            left = False
+        except ClientLeft:
+            pass
         finally:
-            self._probes.end(probe, left=not complete)
-            pump.cancel()
-            leaving.cancel()
+            self._probes.end(probe, left=left)
 
     async def _pump(self, scope: Scope, send: Send) -> None:
         keep_alive(scope, self.raw_headers)
@@ -192,11 +189,6 @@ async def look_after_a_probe(
     """Answered by the process that has sent the probe alone, for a minute or two: with several, ask until it is it."""
     response.headers["cache-control"] = "no-store"
     return ProbeState(probe=probe, state=probes.state(probe))
-
-
-async def _leaving(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _resumed(probe: str | None, cursor: str) -> tuple[str, int]:

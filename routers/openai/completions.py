@@ -1,6 +1,5 @@
 """OpenAI's API: chat completions, streamed or whole, and the models. Whatever speaks it works by its base URL alone."""
 
-import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
@@ -16,6 +15,7 @@ from domain.streams import Order, digest, ended_badly
 from domain.usage import spent_any
 from routers.deps import CallerDep, ModelsDep, caller_of, services_of
 from routers.http.guard import guarded
+from routers.http.leaving import ClientLeft, unless_left
 from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
 from routers.openai.completion_request import CompletionRequest
 from routers.openai.completion_response import CONTENT
@@ -122,23 +122,17 @@ def _wire(wanted: CompletionRequest) -> Wire:
 
 
 async def _whole(streams: StreamingService, opened: Opened, request: Request) -> Response:
-    """The whole answer, once it has ended. Who waits for it is a reader, and leaves like one."""
+    """The whole answer, once it has ended. A client that waits for it counts as a reader, and leaves like one."""
     tail = opened.tail
-    ending = asyncio.create_task(streams.outcome(tail), name="outcome")
-    leaving = asyncio.create_task(_disconnected(request), name="leaving")
     try:
-        await asyncio.wait((ending, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not ending.done():
-            return Response(status_code=_LEFT)
-        headers = {"cache-control": "no-store", "x-stream-id": tail.info.id}
-        if opened.replayed:
-            headers["idempotent-replayed"] = "true"
-        body = completion(tail.info, tail.events, _done(tail.info.id, ending.result()))
-        return Response(body, 200, headers, "application/json")
-    finally:
-        ending.cancel()
-        leaving.cancel()
-        await asyncio.gather(ending, leaving, return_exceptions=True)
+        end = await unless_left(request.receive, streams.outcome(tail))
+    except ClientLeft:
+        return Response(status_code=_LEFT)
+    headers = {"cache-control": "no-store", "x-stream-id": tail.info.id}
+    if opened.replayed:
+        headers["idempotent-replayed"] = "true"
+    body = completion(tail.info, tail.events, _done(tail.info.id, end))
+    return Response(body, 200, headers, "application/json")
 
 
 def _done(stream_id: str, end: Terminal) -> Done:
@@ -148,8 +142,3 @@ def _done(stream_id: str, end: Terminal) -> Done:
     if isinstance(end, Cancelled):
         raise StreamForgeError("stream_cancelled", stream_id=stream_id, spent=spent_any(end.spent))
     raise ended_badly(stream_id, end)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

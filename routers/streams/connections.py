@@ -6,6 +6,7 @@ import structlog
 from starlette.types import Receive, Send
 
 from domain.events import Event
+from routers.http.leaving import disconnected
 from services.streaming_service import StreamingService
 from services.streams.clocks import Clocks
 from stores.streams.base import Tail
@@ -121,8 +122,7 @@ class StreamReader(ClientConnection):
         self._streams.join(self.tail, self)
         pump = asyncio.create_task(self._pump(), name="pump")
         try:
-            while (await receive())["type"] != "http.disconnect":
-                pass  # the server says so as well when the response is complete
+            await disconnected(receive)
             if pump.done():
                 await self.linger()
         finally:
