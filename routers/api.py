@@ -18,6 +18,7 @@ NATIVE = Dialect(
     [
         chat.router,
         sessions.router,
+        documents.upload_router,
         documents.router,
         models.router,
         usage.router,

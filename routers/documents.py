@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import FormData, UploadFile
 
 from domain.callers import Caller
@@ -14,7 +13,7 @@ from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, caller_of, services_of
 from routers.http.errors import escaped
-from routers.http.guard import guarded
+from routers.http.guard import OwnPathRoute, guarded
 from routers.http.uploads import download, filename_of, form_of
 from routers.openapi.codes import (
     FINDS_A_DOCUMENT,
@@ -43,16 +42,9 @@ from stores.streams.base import Tail
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 from wires.table import Wire
 
-
-class _DocumentConvertor(StringConvertor):
-    """Whatever may name a document, which is not the name of another path."""
-
-    regex = "(?!(?:upload|text)(?:/|$))[^/]+"
-
-
-register_url_convertor("document", _DocumentConvertor())
-
 router = APIRouter(tags=["documents"], route_class=guarded("documents"))
+upload_router = APIRouter(tags=["documents"], route_class=guarded("documents", OwnPathRoute))
+"""Goes before `router`, whose paths would take these for the ids of documents."""
 
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 
@@ -83,7 +75,7 @@ _FORM: dict[str, Any] = {
 }
 
 
-@router.post(
+@upload_router.post(
     "/documents/upload",
     summary="Upload documents",
     status_code=202,
@@ -105,7 +97,7 @@ async def upload(request: Request) -> Uploaded:
         return Uploaded(items=[DocumentOut.received(each) for each in received])
 
 
-@router.post(
+@upload_router.post(
     "/documents/text",
     summary="Add a text",
     status_code=202,
@@ -144,7 +136,7 @@ async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> Collection
 
 
 @router.get(
-    "/documents/{document_id:document}",
+    "/documents/{document_id}",
     summary="What became of a document?",
     response_model_exclude_none=True,
     responses=responses(*GUARDED, *FINDS_A_DOCUMENT),
@@ -155,7 +147,7 @@ async def get_document(document_id: DocumentId, documents: DocumentsDep, caller:
 
 
 @router.get(
-    "/documents/{document_id:document}/events",
+    "/documents/{document_id}/events",
     summary="Watch a document being read",
     response_class=StreamingResponse,
     responses={
@@ -188,7 +180,7 @@ async def follow_document(
 
 
 @router.get(
-    "/documents/{document_id:document}/content",
+    "/documents/{document_id}/content",
     summary="Get a document back",
     response_class=Response,
     responses={
@@ -202,7 +194,7 @@ async def get_content(document_id: DocumentId, documents: DocumentsDep, caller: 
 
 
 @router.delete(
-    "/documents/{document_id:document}",
+    "/documents/{document_id}",
     summary="Forget a document",
     status_code=204,
     responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY),

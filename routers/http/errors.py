@@ -112,7 +112,10 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
 
 
 def _allowed(request: Request) -> str:
-    """The methods that the path takes: each of its routes knows but its own."""
+    """The methods that the path takes: each of its routes knows only its own."""
+    route: Any = request.scope.get("route")
+    if getattr(route, "owns_path", False):
+        return ", ".join(sorted(route.methods))
     path = _path(request.scope)
     methods: set[str] = set()
     for context in iter_route_contexts(request.app.routes):

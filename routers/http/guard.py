@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from domain.callers import LOCAL
 from routers.deps import services_of
@@ -61,9 +63,23 @@ class CountedRoute(APIRoute):
         return counted
 
 
-def guarded(changes: str) -> type[GuardedRoute]:
+class OwnPathRoute(GuardedRoute):
+    """A route that takes every method of its path, to refuse all but its own.
+
+    Without it `GET /documents/upload` would be the document `upload`, whose route comes later.
+    """
+
+    owns_path = True
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """A match of the path alone counts as a whole one."""
+        match, child_scope = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), child_scope
+
+
+def guarded(changes: str, base: type[GuardedRoute] = GuardedRoute) -> type[GuardedRoute]:
     """The class of a router's routes, where changing something takes this scope."""
-    return type("GuardedRoute", (GuardedRoute,), {"changes": changes})
+    return type(base.__name__, (base,), {"changes": changes})
 
 
 async def _admit(request: Request, services: Services, needs: str) -> Quota | None:
