@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.conversations import database
 from domain.callers import LOCAL
-from domain.messages import Append, Ending, Question, new_id
+from domain.messages import Append, Beginning, Ending, Question, new_id
 from domain.usage import Spent, Usage, room
 from services.storage import Storage
 
@@ -21,16 +21,9 @@ async def main(folder: Path, messages: int) -> None:
     session = await stores.sessions.create(LOCAL.id, client_id=None, title="Long", now=time.time())
     for _ in range(messages // 2):
         answer_id = new_id()
+        question = Question(new_id(), _TEXT, room(_TEXT))
         await stores.messages.begin(
-            LOCAL.id,
-            session.id,
-            question=Question(new_id(), _TEXT, room(_TEXT)),
-            parent=Append(),
-            answer_id=answer_id,
-            stream_id=new_id(),
-            model="bench",
-            idempotency_key=None,
-            now=time.time(),
+            Beginning(LOCAL.id, session.id, question, Append(), answer_id, new_id(), "bench", time.time())
         )
         await stores.messages.finish(answer_id, _ENDING, time.time())
     await storage.close()

@@ -19,7 +19,6 @@ from domain.usage import Spent
 
 Role = Literal["user", "assistant"]
 MessageState = Literal["running", "complete", "failed", "cancelled", "interrupted"]
-OnBusy = Literal["reject", "cancel_previous"]
 
 MAX_TITLE = 200
 MAX_CLIENT_ID = 200
@@ -147,6 +146,27 @@ class Regenerate:
 
 
 ParentSpec = Append | Edit | Regenerate
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """An answer to begin in a session. `question` is `None` only with a `Regenerate`.
+
+    `title` is for a session that has none yet. With an `opening` the session is made, and the question is the first
+    one in it.
+    """
+
+    owner: str
+    session_id: str
+    question: Question | None
+    parent: ParentSpec
+    answer_id: str
+    stream_id: str
+    model: str
+    now: float
+    idempotency_key: str | None = None
+    title: str | None = None
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)

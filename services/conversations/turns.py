@@ -16,7 +16,7 @@ from domain.errors import StreamForgeError
 from domain.events import Cancelled, Done, Failed, Terminal
 from domain.messages import (
     Append,
-    Begun,
+    Beginning,
     Edit,
     Ending,
     Message,
@@ -72,7 +72,7 @@ class Conversations:
         stores = await self._storage.open()
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
         try:
-            question = (await self._take(stores, info, place, new)).question
+            question = (await stores.messages.begin(_beginning(info, place, new))).question
         except StreamForgeError as error:
             if error.code == "storage_unavailable":  # perhaps only the answer was lost, and the place is taken
                 await self.withdraw(info, opened=place.new)
@@ -151,22 +151,6 @@ class Conversations:
             self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens, asked.first))
         return sealed
 
-    async def _take(self, stores: Stores, info: StreamInfo, place: Place, question: Question | None) -> Begun:
-        session_id, answer_id = _in_session(info)
-        return await stores.messages.begin(
-            info.owner,
-            session_id,
-            question=question,
-            parent=_parent(place),
-            answer_id=answer_id,
-            stream_id=info.id,
-            model=info.model,
-            idempotency_key=info.idempotency_key,
-            now=time(),
-            title=_title(place, question),
-            opening=Opening(place.name, place.earlier) if place.new else None,
-        )
-
 
 async def _standing(stores: Stores, info: StreamInfo, sealed: Terminal) -> Terminal:
     """What to tell of an answer that had ended before: mostly the same, for it was saved twice.
@@ -190,6 +174,23 @@ def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: i
         first_word_ms=first_word_ms,
         total_ms=total_ms,
         sources=sources(tail.events),
+    )
+
+
+def _beginning(info: StreamInfo, place: Place, question: Question | None) -> Beginning:
+    session_id, answer_id = _in_session(info)
+    return Beginning(
+        owner=info.owner,
+        session_id=session_id,
+        question=question,
+        parent=_parent(place),
+        answer_id=answer_id,
+        stream_id=info.id,
+        model=info.model,
+        now=time(),
+        idempotency_key=info.idempotency_key,
+        title=_title(place, question),
+        opening=Opening(place.name, place.earlier) if place.new else None,
     )
 
 

@@ -4,37 +4,14 @@ Whether a session is free, and an idempotency key or client id unused, is what u
 put in: a look beforehand would be out of date. The session's row is changed first, and so locked.
 """
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, String, bindparam, case, func, insert, select, update
 
 from domain.errors import StreamForgeError
-from domain.messages import Append, Begun, Busy, KeyInUse, Message, Opening, ParentSpec, Question, Session
+from domain.messages import Append, Beginning, Begun, Busy, KeyInUse, Message, Opening, Question, Session
 from stores.sql.conversations import branches, import_history
 from stores.sql.conversations.branches import Change
 from stores.sql.rows import SESSION, AnyRow, message, new_row, row_of, session
 from stores.sql.tables import messages, sessions
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What is asked for. There is a question, except for a `Regenerate`.
-
-    `title` is for a session that has none; `opening` says that there is no session of this id yet.
-    """
-
-    owner: str
-    session_id: str
-    question: Question | None
-    parent: ParentSpec
-    answer_id: str
-    stream_id: str
-    model: str
-    idempotency_key: str | None
-    now: float
-    title: str | None = None
-    opening: Opening | None = None
-
 
 _OPEN = insert(sessions)
 _UNTITLED = sessions.c.auto_title & sessions.c.title.is_(None)

@@ -11,15 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from domain.errors import StreamForgeError
 from domain.messages import (
+    Beginning,
     Begun,
     Ending,
     Found,
     LastAnswer,
     Message,
-    Opening,
     Page,
-    ParentSpec,
-    Question,
     Running,
     Session,
     Summary,
@@ -27,7 +25,7 @@ from domain.messages import (
 )
 from domain.usage import account, room
 from stores.sql.conversations import history, lookup, search
-from stores.sql.conversations.begin import Beginning, begin, explain
+from stores.sql.conversations.begin import begin, explain
 from stores.sql.conversations.withdraw import withdraw
 from stores.sql.engine.database import Database
 from stores.sql.tables import messages
@@ -70,32 +68,12 @@ class MessageStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(
-        self,
-        owner: str,
-        session_id: str,
-        *,
-        question: Question | None,
-        parent: ParentSpec,
-        answer_id: str,
-        stream_id: str,
-        model: str,
-        idempotency_key: str | None,
-        now: float,
-        title: str | None = None,
-        opening: Opening | None = None,
-    ) -> Begun:
+    async def begin(self, asked: Beginning) -> Begun:
         """Put a question and its running answer into the session, on its active branch.
 
-        `title` is for a session that has none yet. With an `opening` the session is made; the question is the first
-        that is asked in it.
-
-        `Busy` where an answer is running in it, `KeyInUse` where one is for the same key; `session_not_found`,
-        `message_not_found`, `client_id_taken`.
+        Raises `Busy` if an answer is running in it, `KeyInUse` if one is running for the same idempotency key, and
+        `session_not_found`, `message_not_found` or `client_id_taken`.
         """
-        asked = Beginning(
-            owner, session_id, question, parent, answer_id, stream_id, model, idempotency_key, now, title, opening
-        )
         for _ in range(_TRIES):
             try:
                 return await self._database.write(partial(begin, asked=asked))

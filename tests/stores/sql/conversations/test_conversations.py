@@ -17,7 +17,19 @@ from hypothesis.stateful import (
 )
 
 from domain.errors import StreamForgeError
-from domain.messages import Append, Busy, Edit, Message, Page, ParentSpec, Question, Regenerate, Summary, new_id
+from domain.messages import (
+    Append,
+    Beginning,
+    Busy,
+    Edit,
+    Message,
+    Page,
+    ParentSpec,
+    Question,
+    Regenerate,
+    Summary,
+    new_id,
+)
 from stores.sql.conversations.messages import MessageStore
 from stores.sql.conversations.sessions import SessionStore
 from stores.sql.engine.database import open_database
@@ -65,10 +77,8 @@ class Stories(RuleBasedStateMachine):
     def begin(self, conversation: Conversation, parent: ParentSpec, under: str | None, *, asks: bool) -> None:
         question = Question(new_id(), "asked", 7) if asks else None
         answer_id, stream_id, now = new_id(), new_id(), self.now
-        work = self.messages.begin(
-            self.owner, conversation.id, question=question, parent=parent, answer_id=answer_id, stream_id=stream_id,
-            model="m", idempotency_key=None, now=now,
-        )  # fmt: skip
+        asked_for = Beginning(self.owner, conversation.id, question, parent, answer_id, stream_id, "m", now)
+        work = self.messages.begin(asked_for)
         if running := conversation.running():
             with pytest.raises(Busy) as caught:
                 self.do(work)

@@ -6,11 +6,11 @@ import pytest
 import pytest_asyncio
 
 from domain.errors import StreamForgeError
-from domain.messages import Append, Begun, Earlier, Message, Opening, Question, Regenerate, new_id
+from domain.messages import Begun, Earlier, Message, Opening, Question, Regenerate, new_id
 from stores.sql.conversations.messages import MessageStore
 from stores.sql.conversations.sessions import SessionStore
 from stores.sql.engine.database import Database
-from tests.stores.sql.support import ask, ending
+from tests.stores.sql.support import ask, beginning, ending
 
 
 @pytest.fixture
@@ -40,10 +40,8 @@ def exchange(number: int) -> list[Earlier]:
 async def open_(
     messages: MessageStore, *earlier: Earlier, name: str | None = None, owner: str = "ann", client_id: str | None = None
 ) -> Begun:
-    return await messages.begin(
-        owner, new_id(), question=Question(new_id(), "and now?", 5, client_id), parent=Append(), answer_id=new_id(),
-        stream_id=new_id(), model="m", idempotency_key=None, now=3.0, opening=Opening(name, earlier),
-    )  # fmt: skip
+    question = Question(new_id(), "and now?", 5, client_id)
+    return await messages.begin(beginning(owner, new_id(), question, now=3.0, opening=Opening(name, earlier)))
 
 
 async def kept(messages: MessageStore, begun: Begun, *, whole: bool = False, owner: str = "ann") -> list[Message]:
@@ -126,10 +124,7 @@ async def test_one_goes_on_with_it_as_with_all_that_was_said(messages: MessageSt
     session = begun.session.id
 
     async def again(message_id: str) -> Begun:
-        return await messages.begin(
-            "ann", session, question=None, parent=Regenerate(message_id), answer_id=new_id(), stream_id=new_id(),
-            model="m", idempotency_key=None, now=5.0,
-        )  # fmt: skip
+        return await messages.begin(beginning("ann", session, None, parent=Regenerate(message_id), now=5.0))
 
     with pytest.raises(StreamForgeError, match="answers no question"):
         await again(greeting.id)

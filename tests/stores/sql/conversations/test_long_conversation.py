@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from domain.messages import Append, Question, new_id
+from domain.messages import Append, Beginning, Question, new_id
 from stores.sql.conversations import history
-from stores.sql.conversations.begin import Beginning, begin
+from stores.sql.conversations.begin import begin
 from stores.sql.engine.database import Database
 from stores.sql.tables import messages, sessions
 
@@ -65,7 +65,7 @@ async def test_what_is_read_does_not_depend_on_what_there_is(database: Database,
     def cost(connection: Connection, count: int) -> int:
         session_id, leaf, near = fill(connection, count)
         page = {"owner": "ann", "session_id": session_id, "limit": PAGE}
-        asked = Beginning("ann", session_id, Question(new_id(), "why", 1), Append(), new_id(), new_id(), "m", None, 2.0)
+        asked = Beginning("ann", session_id, Question(new_id(), "why", 1), Append(), new_id(), new_id(), "m", 2.0)
         work: dict[str, Callable[[Connection], object]] = {
             "window": partial(
                 history.window, owner="ann", session_id=session_id, leaf_id=leaf, max_messages=12, max_tokens=1_000

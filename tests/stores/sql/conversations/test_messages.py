@@ -13,7 +13,7 @@ from domain.usage import Attempt, Cost, Spent, Usage
 from stores.sql.conversations.messages import MessageStore
 from stores.sql.conversations.sessions import SessionStore
 from stores.sql.engine.database import Database
-from tests.stores.sql.support import ask, ending
+from tests.stores.sql.support import ask, beginning, ending
 
 
 @pytest.fixture
@@ -250,10 +250,8 @@ async def test_a_withdrawal_does_not_bring_back_who_has_left_for_a_sibling(
     edited = await ask(messages, "ann", session_id, "one!", parent=Edit(first.question.id))
     await messages.finish(edited.answer.id, ending("complete", "re: one!"), 2.0)
     await messages.activate("ann", session_id, first.question.id)
-    again = await messages.begin(
-        "ann", session_id, question=None, parent=Regenerate(edited.answer.id), answer_id=new_id(), stream_id=new_id(),
-        model="m", idempotency_key=None, now=3.0,
-    )  # fmt: skip
+    regenerate = Regenerate(edited.answer.id)
+    again = await messages.begin(beginning("ann", session_id, None, parent=regenerate, now=3.0))
     await messages.activate("ann", session_id, edited.answer.id)
     assert await messages.withdraw("ann", again.answer.id)
     assert await texts(messages, session_id) == ["one!", "re: one!"]
@@ -345,10 +343,7 @@ async def test_a_session_is_opened_with_its_first_question_and_named_by_it(
 ) -> None:
     sessions = SessionStore(database)
     session_id, question = new_id(), Question(new_id(), "Why?", 5)
-    begun = await messages.begin(
-        "ann", session_id, question=question, parent=Append(), answer_id=new_id(), stream_id=new_id(), model="m",
-        idempotency_key=None, now=3.0, title="Why?", opening=Opening(),
-    )  # fmt: skip
+    begun = await messages.begin(beginning("ann", session_id, question, now=3.0, title="Why?", opening=Opening()))
     assert begun.session == await sessions.get("ann", session_id)
     assert begun.session.title == "Why?"
     assert await sessions.get("eve", session_id) is None
@@ -362,10 +357,8 @@ async def test_a_session_goes_with_the_beginning_that_opened_it_unless_it_is_use
     sessions = SessionStore(database)
 
     async def opened() -> Begun:
-        return await messages.begin(
-            "ann", new_id(), question=Question(new_id(), "Why?", 5), parent=Append(), answer_id=new_id(),
-            stream_id=new_id(), model="m", idempotency_key=None, now=3.0, opening=Opening(),
-        )  # fmt: skip
+        question = Question(new_id(), "Why?", 5)
+        return await messages.begin(beginning("ann", new_id(), question, now=3.0, opening=Opening()))
 
     refused, used = await opened(), await opened()
     assert await messages.withdraw("ann", refused.answer.id, opened=True)
@@ -384,10 +377,7 @@ async def test_a_title_is_taken_once_and_goes_with_what_is_withdrawn(
     empty = (await sessions.create("ann", client_id=None, title=None, now=1.0)).id
 
     async def begin(text: str) -> Begun:
-        return await messages.begin(
-            "ann", empty, question=Question(new_id(), text, 5), parent=Append(), answer_id=new_id(),
-            stream_id=new_id(), model="m", idempotency_key=None, now=2.0, title=text,
-        )  # fmt: skip
+        return await messages.begin(beginning("ann", empty, Question(new_id(), text, 5), now=2.0, title=text))
 
     async def title() -> str | None:
         found = await sessions.get("ann", empty)
