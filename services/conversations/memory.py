@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from domain.messages import Message, Window
 from domain.models import ASSUMED_WINDOW, ModelEntry, Parameters
+from domain.prompts import SUMMARISED
 from domain.streams import Turn
 from domain.usage import room
 
@@ -14,7 +15,6 @@ MAX_MESSAGES = 200
 """As many are told, however short they are: each costs the provider's package time before it asks."""
 
 _CARE = 0.9
-_SUMMARY = "Summary of what was said earlier in this conversation:\n{summary}\n\nMy next message:\n{message}"
 
 
 def budget(candidates: Sequence[ModelEntry], asked: Parameters, message: str, most: int, *, reserve: int = 0) -> int:
@@ -40,7 +40,7 @@ def recall(window: Window, tokens: int, message: str) -> tuple[tuple[Turn, ...],
     summary, which is a model's text and no instruction of ours, stands in the oldest message of the user.
     """
     summary = window.summary
-    left = tokens - (room(_SUMMARY) + summary.tokens if summary else 0)
+    left = tokens - (room(SUMMARISED) + summary.tokens if summary else 0)
     turns: list[Turn] = []
     for exchange in reversed(_exchanges(window)):
         left -= sum(room(turn.text) for turn in exchange)
@@ -52,8 +52,8 @@ def recall(window: Window, tokens: int, message: str) -> tuple[tuple[Turn, ...],
     if summary is None:
         return tuple(turns), message
     if not turns:
-        return (), _SUMMARY.format(summary=summary.text, message=message)
-    first = Turn("user", _SUMMARY.format(summary=summary.text, message=turns[0].text))
+        return (), SUMMARISED.format(summary=summary.text, message=message)
+    first = Turn("user", SUMMARISED.format(summary=summary.text, message=turns[0].text))
     return (first, *turns[1:]), message
 
 
