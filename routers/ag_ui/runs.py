@@ -21,7 +21,7 @@ from routers.openapi.codes import ANSWERS_IN_A_SESSION, GUARDED, STARTS_A_STREAM
 from routers.openapi.plain_text import text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.streams.responses import StreamResponse
-from services.chats.alignment import Wanted
+from services.chats.alignment import ClientTurn
 from wires.ag_ui import AgUiEncoder
 from wires.table import WIRES
 
@@ -59,6 +59,6 @@ async def run_agent(request: Request) -> Response:
     if dialogue is not None:
         opened = await services.streaming.start(caller, order)
     else:
-        opened = await services.chats.start(caller, run.thread_id, Wanted(lines_of(run)), order)
+        opened = await services.chats.start(caller, run.thread_id, ClientTurn(lines_of(run)), order)
     wire = replace(WIRES["ag_ui"], encoder=partial(AgUiEncoder, thread_id=run.thread_id, run_id=run.run_id))
     return StreamResponse(services.streaming, opened.tail, wire, replayed=opened.replayed)

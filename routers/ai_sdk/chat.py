@@ -31,7 +31,7 @@ from routers.openapi.plain_text import text_stream
 from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.schemas.base import ClientId, LenientModel
 from routers.streams.responses import StreamResponse
-from services.chats.alignment import Wanted
+from services.chats.alignment import ClientTurn
 from wires.table import WIRES
 
 MAX_MESSAGES = 1_000
@@ -71,13 +71,13 @@ class UiChat(LenientModel):
     messageId: str | None = Field(None, max_length=MAX_CLIENT_ID)  # noqa: N815 - the client's own word
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
 
-    def wanted(self) -> Wanted:
+    def turn(self) -> ClientTurn:
         """What both sides said, and what is to be done."""
         told = self.messages or ([self.message] if self.message else [])
         lines = [Line(writable(each.id), each.role, each.text()) for each in told if each.role != "system"]
         again = self.trigger == "regenerate-message"
         once = not again and self.messageId is None
-        return Wanted(lines, again, self.messageId and writable(self.messageId), once)
+        return ClientTurn(lines, again, self.messageId and writable(self.messageId), once)
 
     def ask(self) -> Ask:
         """How the model is asked; what it is asked follows from the chat."""
@@ -103,7 +103,7 @@ async def post_chat(chat: UiChat, request: Request) -> Response:
     key = idempotency_key(request)
     about = digest(chat.model_dump_json(exclude_defaults=True)) if key is not None else b""
     order = Order(chat.ask(), chat.model, idempotency_key=key, digest=about)
-    opened = await services.chats.start(caller_of(request), chat.id, chat.wanted(), order)
+    opened = await services.chats.start(caller_of(request), chat.id, chat.turn(), order)
     return StreamResponse(services.streaming, opened.tail, WIRES["ai_sdk"], replayed=opened.replayed)
 
 

@@ -1,7 +1,7 @@
-"""Where a client that keeps the conversation itself wants to be answered, in the conversation as it is kept here.
+"""Finds the place for an answer when the client keeps the conversation too.
 
-Ours is what was said. What the client's differs in is never taken over: another text for an earlier question is that
-question asked differently, on a branch of its own, and what the client says that a model had said is not looked at.
+The stored conversation is the truth, and the client's differences never overwrite it: another text for an earlier
+question is an edit of that question, on a new branch, and the client's version of a model's answer is ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from domain.streams import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a client asks for: its messages, oldest first.
+class ClientTurn:
+    """What a client sends for its next turn: its messages, oldest first.
 
-    `again` is whether the last answer is to be given anew; `message_id` the message that is meant, where one is named.
-    `once` is whether a question that comes a second time under its name is the same request, sent again by a client
-    that did not hear the answer to the first.
+    `again` asks for a new version of the last answer; `message_id` is the message that the client names, if any.
+    `once` says that a question that comes a second time under its id is a retry of the same request, by a client that
+    missed the response to the first.
     """
 
     lines: Sequence[Line]
@@ -28,7 +28,7 @@ class Wanted:
 
     @property
     def question(self) -> Line:
-        """What is to be answered; `invalid_request` where the last message is not the user's, or has no text."""
+        """The message to answer; raises `invalid_request` if the last one is not the user's, or has no text."""
         if not self.lines or self.lines[-1].role != "user":
             raise StreamForgeError("invalid_request", "The last message must be the user's.", pointer="#/messages")
         if not self.lines[-1].text.strip():
@@ -39,18 +39,18 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Answerable:
-    """A place in a session, and what is asked there; its `answer`, where it is the same request that has one."""
+    """A place in a session and the question there; `answer` is set if the same request was answered before."""
 
     place: Place
     message: str
     answer: Message | None = None
 
 
-class Branch:
-    """The end of a branch of a session, oldest first, under all names that a client may have for its messages.
+class BranchEnd:
+    """The last messages of a branch, oldest first, under every name that a client may use for them.
 
-    `others` are messages of the session that are not in it, by what the client calls them: earlier versions of those
-    that are, or what lies further up. `leaf` is its last message, where it may not be the active branch.
+    `others` are further messages of the session by the client's names: other versions of the messages here, or
+    messages further up. `leaf` is the id of the branch's last message, given if the branch may not be the active one.
     """
 
     def __init__(self, messages: Sequence[Message], others: Mapping[str, Message], leaf: str | None = None) -> None:
@@ -62,19 +62,19 @@ class Branch:
         self._under = {message.parent_id: index for index, message in enumerate(messages)}
 
     def index(self, name: str) -> int | None:
-        """Where the message of this name is, or the version of it that is active."""
+        """The index of the message with this name, or of its active version."""
         if name in self._at:
             return self._at[name]
         other = self._others.get(name)
         return self._under.get(other.parent_id) if other is not None else None
 
     def get(self, name: str) -> Message | None:
-        """The message, in the version that is active if one is."""
+        """The message; its active version, if there is one."""
         index = self.index(name)
         return self._messages[index] if index is not None else self._others.get(name)
 
     def question_after(self, lines: Sequence[Line]) -> Message | None:
-        """What was asked here after the last of the lines that is known, and its answer."""
+        """The question after the last known line; if that line is a question itself, the one after its answer."""
         known = [index for line in lines if (index := self.index(line.id)) is not None]
         if not known:
             return None
@@ -84,50 +84,50 @@ class Branch:
         return self._messages[after] if after < len(self._messages) else None
 
     def answer_to(self, question: Message) -> Message | None:
-        """The answer that the question has on this branch."""
+        """The answer to the question on this branch."""
         index = self._under.get(question.id)
         return self._messages[index] if index is not None else None
 
     def last_question(self) -> Message | None:
-        """What was asked last."""
+        """The newest message of the user."""
         return next((message for message in reversed(self._messages) if message.role == "user"), None)
 
     def first_question(self) -> Message | None:
-        """The session's first message, if the branch reaches as far."""
+        """The session's first message, if it is among the messages here."""
         first = self._messages[0] if self._messages else None
         return first if first is not None and first.parent_id is None else None
 
 
-def align(session_id: str, branch: Branch, wanted: Wanted) -> Answerable:
-    """What to ask, and where, for what the client wants."""
-    last = wanted.question
-    *earlier, _ = wanted.lines
+def align(session_id: str, branch: BranchEnd, turn: ClientTurn) -> Answerable:
+    """The question to ask for the client's turn, and its place."""
+    last = turn.question
+    *earlier, _ = turn.lines
     if rewritten := _rewritten(branch, earlier):
         number, kept = rewritten
-        said = [line.text for line in wanted.lines[number:] if line.role == "user" and line.text.strip()]
+        said = [line.text for line in turn.lines[number:] if line.role == "user" and line.text.strip()]
         return Answerable(_place(session_id, edit=kept.id), "\n\n".join(said))
-    if wanted.again and wanted.message_id is not None:
-        named = branch.get(wanted.message_id)
+    if turn.again and turn.message_id is not None:
+        named = branch.get(turn.message_id)
         if named is not None and named.role == "assistant":
             return Answerable(_place(session_id, regenerate=named.id), last.text)
     asked = branch.get(last.id) or branch.question_after(earlier)
-    if asked is None and not earlier and (wanted.again or wanted.message_id is not None):
+    if asked is None and not earlier and (turn.again or turn.message_id is not None):
         asked = branch.first_question()
-    if asked is None and wanted.again:  # its names are all unknown here: what it shows last is what was asked last
+    if asked is None and turn.again:  # no name is known here: the client's last question must be the newest one
         newest = branch.last_question()
         asked = newest if newest is not None and newest.text == last.text else None
     if asked is None or asked.role != "user":
         return Answerable(_place(session_id, after=branch.leaf, client_id=last.id or None), last.text)
     if asked.text == last.text:
-        same = wanted.once and branch.get(last.id) is asked
+        same = turn.once and branch.get(last.id) is asked
         answer = branch.answer_to(asked) if same else None
         return Answerable(_place(session_id, regenerate=asked.id), last.text, answer)
-    new_name = last.id if last.id and branch.get(last.id) is None else None  # an older version keeps its name
+    new_name = last.id if last.id and branch.get(last.id) is None else None  # an older version keeps its id
     return Answerable(_place(session_id, edit=asked.id, client_id=new_name), last.text)
 
 
-def _rewritten(branch: Branch, earlier: Sequence[Line]) -> tuple[int, Message] | None:
-    """The first earlier question that the client has another text for, with its place among the client's messages."""
+def _rewritten(branch: BranchEnd, earlier: Sequence[Line]) -> tuple[int, Message] | None:
+    """The first earlier question whose text differs in the client, with its index among the client's messages."""
     for number, line in enumerate(earlier):
         if line.role == "user" and branch.index(line.id) is not None:
             kept = branch.get(line.id)
@@ -144,5 +144,5 @@ def _place(
     after: str | None = None,
     client_id: str | None = None,
 ) -> Place:
-    # Whoever speaks again wants what runs no longer: these clients leave a stream by hanging up, which stops nothing.
+    # A new message replaces the running answer: these clients cannot cancel, they only hang up.
     return Place(session_id, False, edit, regenerate, client_id, "cancel_previous", after=after)

@@ -1,7 +1,7 @@
-"""Chats of clients that keep the conversation themselves and name it: of the AI SDK, and of AG-UI.
+"""Chats of clients that name their conversations and keep them too: those of the AI SDK and of AG-UI.
 
-The client's name for a chat is the `client_id` of a session of its owner. A name that is not known opens one, which
-begins with what the client has of it; what others call so makes no difference.
+The client's id of a chat is the `client_id` of a session of its owner. An unknown id opens a session, which begins
+with the client's history. Sessions of other owners with the same id play no part.
 """
 
 import asyncio
@@ -13,46 +13,46 @@ from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE, Done
 from domain.messages import MAX_CLIENT_ID, Session
 from domain.streams import Order, Place
-from services.chats.alignment import Answerable, Branch, Wanted, align
-from services.chats.import_history import adopted, distinct
-from services.chats.replay import retold
+from services.chats.alignment import Answerable, BranchEnd, ClientTurn, align
+from services.chats.import_history import distinct, imported
+from services.chats.replay import replayed
 from services.storage import Storage, Stores
 from services.streaming_service import StreamingService
 from services.streams.starting import Opened
 from stores.streams.base import Tail
 
 REPLAY_SECONDS = 120.0
-"""For so long after its end an answer is told to a client that comes back for it."""
+"""How long after its end an answer is replayed to a client that comes back."""
 
-_FAR = 2_000  # messages to look back at, where the client is somewhere else than where the session was left
+_FAR = 2_000  # messages to look back at when the client shows another branch than the active one
 
 
 class ClientChats:
-    """Starts, finds and stops streams by the names that clients have for their chats."""
+    """Starts, finds and stops streams by the clients' ids of their chats."""
 
     def __init__(self, storage: Storage, streaming: StreamingService) -> None:
         self._storage = storage
         self._streaming = streaming
 
-    async def start(self, caller: Caller, chat_id: str, wanted: Wanted, order: Order) -> Opened:
-        """Answer what the client wants in its chat. `order` says how; its message and place come from what is kept.
+    async def start(self, caller: Caller, chat_id: str, turn: ClientTurn, order: Order) -> Opened:
+        """Answer the client's turn. Of `order`, the message and the place are replaced; the rest says how to answer.
 
-        Refused as by `StreamingService.start`.
+        Raises what `StreamingService.start` raises.
         """
-        found = await self._find(caller, chat_id, wanted)
+        found = await self._find(caller, chat_id, turn)
         try:
-            return await self._heard(caller, found, order) or await self._begin(caller, found, order)
+            return await self._answered(caller, found, order) or await self._begin(caller, found, order)
         except StreamForgeError as error:
             if error.code != "session_busy" or not found.place.new:
                 raise
-        # Another request has opened the chat in this moment: then it is known by now.
-        found = await self._find(caller, chat_id, wanted)
-        return await self._heard(caller, found, order) or await self._begin(caller, found, order)
+        # Another request has opened the chat at the same moment: by now it is known.
+        found = await self._find(caller, chat_id, turn)
+        return await self._answered(caller, found, order) or await self._begin(caller, found, order)
 
-    async def _heard(self, caller: Caller, found: Answerable, order: Order) -> Opened | None:
-        """What the same request is answered with already, if that goes on or has come to its end: nobody pays twice.
+    async def _answered(self, caller: Caller, found: Answerable, order: Order) -> Opened | None:
+        """The stream that answers the same request already, if it runs or is complete: a retry is not paid for twice.
 
-        Who has an idempotency key says with that which requests are the same.
+        A request with an idempotency key is left to the key, which says itself what is a retry.
         """
         answer = found.answer
         if answer is None or answer.stream_id is None or order.idempotency_key is not None:
@@ -71,13 +71,13 @@ class ClientChats:
         except StreamForgeError as error:
             if error.code != "client_id_taken":
                 raise
-        # A client may number the messages of each of its chats from 1: then they have no names here.
+        # A client may number the messages of every chat from 1: then the ids are not unique, and not kept.
         return await self._streaming.start(caller, replace(order, place=replace(found.place, client_id=None)))
 
     async def stream(self, caller: Caller, chat_id: str) -> Tail | None:
-        """The stream that answers in the chat, or ended a short while ago; nothing where there is none.
+        """The stream that answers in the chat, or that ended a short while ago; `None` if there is none.
 
-        Logs go sooner, with the process or for want of room: then it is told from what was stored.
+        Its log may be gone already, with its process or to save memory: then the stored answer is replayed.
         """
         stores = await self._storage.open()
         session = await _session(stores, caller, chat_id)
@@ -87,10 +87,10 @@ class ClientChats:
         if tail := await self._tail(caller, last.stream_id):
             return tail
         answer = await stores.messages.get(caller.id, session.id, last.id)
-        return retold(caller.id, answer) if answer is not None else None
+        return replayed(caller.id, answer) if answer is not None else None
 
     async def _tail(self, caller: Caller, stream_id: str) -> Tail | None:
-        """The stream, unless it is gone."""
+        """The stream; `None` if it is gone."""
         try:
             return await self._streaming.find(caller, stream_id)
         except StreamForgeError as error:
@@ -99,7 +99,7 @@ class ClientChats:
             return None
 
     async def stop(self, caller: Caller, chat_id: str) -> None:
-        """Stop what answers in the chat, if something does; `session_not_found`."""
+        """Stop the answer that runs in the chat, if any; raises `session_not_found`."""
         stores = await self._storage.open()
         session = await _session(stores, caller, chat_id)
         if session is None:
@@ -108,16 +108,16 @@ class ClientChats:
         if last is not None and last.state == "running":
             await self._streaming.stop([last.stream_id])
 
-    async def _find(self, caller: Caller, chat_id: str, wanted: Wanted) -> Answerable:
-        _ = wanted.question  # there must be one
+    async def _find(self, caller: Caller, chat_id: str, turn: ClientTurn) -> Answerable:
+        _ = turn.question  # raises if there is none
         stores = await self._storage.open()
         session = await _session(stores, caller, chat_id)
         if session is None:
-            *before, last = distinct(wanted.lines)
-            earlier = await asyncio.to_thread(adopted, before) if before else []
+            *before, last = distinct(turn.lines)
+            earlier = await asyncio.to_thread(imported, before) if before else []
             place = Place(new=True, name=chat_id, client_id=last.id or None, earlier=earlier)
             return Answerable(place, last.text)
-        return align(session.id, await _branch(stores, caller, session, wanted), wanted)
+        return align(session.id, await _branch(stores, caller, session, turn), turn)
 
 
 async def _session(stores: Stores, caller: Caller, chat_id: str) -> Session | None:
@@ -126,16 +126,16 @@ async def _session(stores: Stores, caller: Caller, chat_id: str) -> Session | No
     return await stores.sessions.named(caller.id, chat_id)
 
 
-async def _branch(stores: Stores, caller: Caller, session: Session, wanted: Wanted) -> Branch:
-    """As much of the active branch as the client can mean; the one that it has in view, where that is another."""
-    most = 2 * len(wanted.lines) + 2
+async def _branch(stores: Stores, caller: Caller, session: Session, turn: ClientTurn) -> BranchEnd:
+    """As much of the active branch as the client can mean; of another branch, if the client shows that one."""
+    most = 2 * len(turn.lines) + 2
     messages = await stores.messages.recent(caller.id, session.leaf, most) if session.leaf is not None else []
     here = {message.id for message in messages} | {message.client_id for message in messages}
-    names = {*(line.id for line in wanted.lines), wanted.message_id or ""} - here - {""}
+    names = {*(line.id for line in turn.lines), turn.message_id or ""} - here - {""}
     others = await stores.messages.named(caller.id, session.id, names) if names else {}
-    answers = [line.id for line in wanted.lines if line.role == "assistant"]
+    answers = [line.id for line in turn.lines if line.role == "assistant"]
     seen = others.get(answers[-1]) if answers else None
     if seen is not None:  # on another branch, or further up
         messages = await stores.messages.through(caller.id, seen.id, _FAR)
-        return Branch(messages, others, messages[-1].id if messages else None)
-    return Branch(messages, others)
+        return BranchEnd(messages, others, messages[-1].id if messages else None)
+    return BranchEnd(messages, others)

@@ -1,7 +1,7 @@
-"""What a client says was said in a chat that is not known here, as the beginning of the session that is opened for it.
+"""Imports a client's history as the beginning of a new session, when its chat is not known here.
 
-It may come from another server, or from one that has lost it. What the page shows is what the model is to know, so it
-is taken over as it stands, as far as a session's messages can be so: they take turns, and no two have one name.
+The chat may come from another server, or this one has lost it. The model should know what the page shows, so the
+history is taken over unchanged, except that a session's messages take turns and no two of them share an id.
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,27 @@ from domain.usage import room
 
 
 def distinct(lines: Sequence[Line]) -> list[Line]:
-    """The lines, of which each name is borne by one: the last. A name of messages that differ says nothing, and goes.
+    """The lines with unique ids: of equal lines that share one the last keeps it, of different lines none does.
 
-    It would have them taken for versions of each other, when the client sends them again.
+    Lines that share an id would be taken for versions of each other when the client sends them again.
     """
-    bearers: dict[str, Line] = {}
-    useless = {""}
+    holders: dict[str, Line] = {}
+    ambiguous = {""}
     for line in lines:
-        other = bearers.setdefault(line.id, line)
+        other = holders.setdefault(line.id, line)
         if (other.role, other.text) != (line.role, line.text):
-            useless.add(line.id)
-        bearers[line.id] = line
+            ambiguous.add(line.id)
+        holders[line.id] = line
     return [
-        line if line.id not in useless and bearers[line.id] is line else replace(line, id="") for line in lines
+        line if line.id not in ambiguous and holders[line.id] is line else replace(line, id="") for line in lines
     ]  # fmt: skip
 
 
-def adopted(lines: Sequence[Line]) -> list[Earlier]:
-    """The messages before a question: theirs in turn, each question with an answer. An answer may come first.
+def imported(lines: Sequence[Line]) -> list[Earlier]:
+    """The messages to store before a question: questions and answers in turn. An answer may come first.
 
-    Answers that follow each other are one; where none follows a question there is one without a word. Counts tokens,
-    of a long text for tens of milliseconds: call it in a thread.
+    Adjacent answers are joined, and a question without an answer gets an empty one. Counting the tokens of a long text
+    takes tens of milliseconds: call this in a thread.
     """
     taken: list[Earlier] = []
     for role, run in groupby(lines, key=lambda line: line.role):

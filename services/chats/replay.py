@@ -1,4 +1,4 @@
-"""An answer whose log is gone, told once more from what was stored."""
+"""Replays an answer from the database when its log is gone."""
 
 from typing import cast
 
@@ -8,12 +8,12 @@ from domain.streams import StreamInfo
 from domain.usage import Spent
 from stores.streams.base import Tail
 
-_UNTOLD = Spent.of(())
-"""What it took is with the message, and not told a second time."""
+_NOTHING_SPENT = Spent.of(())
+"""The stored message has the usage; a replay reports none."""
 
 
-def retold(owner: str, answer: Message) -> Tail | None:
-    """A stream that has said what the answer says, and ended as it did; nothing of one that has not ended."""
+def replayed(owner: str, answer: Message) -> Tail | None:
+    """A stream with the answer's text and outcome; `None` if the answer has not ended."""
     outcome = _outcome(answer)
     if outcome is None or answer.stream_id is None:
         return None
@@ -34,8 +34,8 @@ def _outcome(answer: Message) -> Terminal | None:
         case "running":
             return None
         case "complete":
-            return Done(answer.finish_reason or "stop", answer.model or "", _UNTOLD, answer.id)
+            return Done(answer.finish_reason or "stop", answer.model or "", _NOTHING_SPENT, answer.id)
         case "cancelled":
-            return Cancelled(cast(CancelReason, answer.code), _UNTOLD)
+            return Cancelled(cast(CancelReason, answer.code), _NOTHING_SPENT)
         case _:
-            return Failed(answer.code or "internal_error", _UNTOLD)
+            return Failed(answer.code or "internal_error", _NOTHING_SPENT)

@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import StreamForgeError
 from domain.messages import Line, Message
-from services.chats.alignment import Branch, Wanted, align
+from services.chats.alignment import BranchEnd, ClientTurn, align
 
 
 def message(id: str, parent: str | None, text: str, client_id: str | None = None) -> Message:
@@ -28,7 +28,7 @@ def lines(*messages: Message) -> list[Line]:
 
 def aligned(*said: Line, kept: list[Message] = KEPT, others: dict[str, Message] | None = None, **how: object) -> object:
     """What is done, to which message, with which text, under which name."""
-    found = align("s", Branch(kept, others or {}), Wanted(list(said), **how))  # type: ignore[arg-type]
+    found = align("s", BranchEnd(kept, others or {}), ClientTurn(list(said), **how))  # type: ignore[arg-type]
     place = found.place
     assert place.session_id == "s"
     assert place.on_busy == "cancel_previous"
@@ -74,7 +74,7 @@ def test_a_question_that_is_sent_again_is_answered_anew() -> None:
 
 def test_what_is_sent_once_more_has_the_answer_that_it_has() -> None:
     def answer(*said: Line, **how: object) -> object:
-        return align("s", Branch(KEPT, {}), Wanted(list(said), **how)).answer  # type: ignore[arg-type]
+        return align("s", BranchEnd(KEPT, {}), ClientTurn(list(said), **how)).answer  # type: ignore[arg-type]
 
     assert answer(*lines(U1, A1, U2), once=True) is A2
     assert answer(*lines(U1), once=True) is A1

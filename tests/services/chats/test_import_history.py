@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.messages import Earlier, Line
-from services.chats.import_history import adopted, distinct
+from services.chats.import_history import distinct, imported
 
 NAMES = st.sampled_from(["", "1", "2", "3"])
 TEXTS = st.sampled_from(["", "one", "two", " "])
@@ -22,7 +22,7 @@ def answer(text: str, id: str = "") -> Line:
 
 
 def taken(*lines: Line) -> list[tuple[str, str, str | None]]:
-    return [(each.role, each.text, each.client_id) for each in adopted(lines)]
+    return [(each.role, each.text, each.client_id) for each in imported(lines)]
 
 
 def names(*lines: Line) -> list[str]:
@@ -32,7 +32,7 @@ def names(*lines: Line) -> list[str]:
 def test_what_takes_turns_is_taken_as_it_is() -> None:
     said = [user("one", "1"), answer("first", "2"), user("two"), answer("second")]
     assert taken(*said) == [(line.role, line.text, line.id or None) for line in said]
-    assert adopted([user("one two three")])[0].tokens > adopted([user("")])[0].tokens > 0
+    assert imported([user("one two three")])[0].tokens > imported([user("")])[0].tokens > 0
 
 
 def test_an_answer_may_come_first() -> None:
@@ -65,7 +65,7 @@ def test_any_messages_become_turns_of_which_nothing_is_lost(lines: list[Line]) -
     assert [(line.role, line.text) for line in named] == [(line.role, line.text) for line in lines]
     borne = [line.id for line in named if line.id]
     assert len(borne) == len(set(borne))
-    found = adopted(named)
+    found = imported(named)
     assert len(found) <= 2 * len(lines)
     assert all(one.role != next_.role for one, next_ in pairwise(found))
     assert not found or found[-1].role == "assistant"

@@ -6,7 +6,7 @@ import pytest
 
 from domain.events import Cancelled, Delta, Done, Failed, Started
 from domain.messages import Message
-from services.chats.replay import retold
+from services.chats.replay import replayed
 
 
 def stored(state: Any, text: str = "Hello", code: str | None = None, **more: Any) -> Message:
@@ -25,7 +25,7 @@ def stored(state: Any, text: str = "Hello", code: str | None = None, **more: Any
     ],
 )
 def test_an_answer_that_has_ended_is_told_whole(answer: Message, outcome: type, told: tuple[str, ...]) -> None:
-    tail = retold("ann", answer)
+    tail = replayed("ann", answer)
     assert tail is not None
     begun, said, end = tail.events
     assert begun == Started("stream", "m", 7, "session", "a")
@@ -36,10 +36,10 @@ def test_an_answer_that_has_ended_is_told_whole(answer: Message, outcome: type, 
 
 
 def test_of_an_answer_without_words_the_end_is_told() -> None:
-    tail = retold("ann", stored("cancelled", "", "requested"))
+    tail = replayed("ann", stored("cancelled", "", "requested"))
     assert tail is not None
     assert len(tail.events) == 2
 
 
 def test_an_answer_that_runs_is_told_where_it_runs() -> None:
-    assert retold("ann", stored("running")) is None
+    assert replayed("ann", stored("running")) is None
