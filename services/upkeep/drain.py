@@ -1,7 +1,7 @@
-"""Ending well: from the signal to the last byte.
+"""A clean shutdown, from the signal to the last byte.
 
-The server's own signal handler closes the listening socket at once, so nobody would see a red readiness
-and every client would find a closed door. Ours takes its place, and calls it when the streams have ended.
+The server's own signal handler closes the listening socket at once: load balancers would never see a red readiness,
+and every client would be refused. This handler takes its place, and calls it when the streams have ended.
 """
 
 import asyncio
@@ -36,26 +36,26 @@ class Drain:
 
     @property
     def draining(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal has arrived."""
         return self._first is not None
 
     def install(self) -> None:
-        """Take the place of the server's signal handlers. Only the main thread may; elsewhere, do nothing."""
+        """Replace the server's signal handlers. Does nothing outside the main thread, which alone may do so."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._saved[number] = signal.getsignal(number)
                 signal.signal(number, self._on_signal)
 
     def uninstall(self) -> None:
-        """Give the server its handlers back."""
+        """Restore the server's signal handlers."""
         for number, handler in self._saved.items():
             signal.signal(number, handler)
         self._saved.clear()
 
     def begin(self, number: int) -> None:
-        """React to a signal: the first starts the drain, an interrupt after an interrupt ends it now.
+        """React to a signal: the first one starts the drain, a second interrupt ends it at once.
 
-        Once the drain is over, signals are the server's own affair again.
+        After the drain, signals go to the server's own handlers again.
         """
         if self._first is None or self._task is None:
             self._first = number
@@ -83,8 +83,8 @@ class Drain:
         self._hand_back(number)  # the second one makes the server hurry too
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        # Nothing but this: the handler may run between any two instructions of the loop's own code.
-        # An empty context: the interrupted one may be a request's, and its id has no place in our log lines.
+        # No more than this: the handler may run between any two instructions of the loop's own code.
+        # An empty context: the interrupted one may be a request's, whose id does not belong in these log lines.
         self._loop.call_soon_threadsafe(self.begin, number, context=Context())
 
     def _hand_back(self, number: int) -> None:

@@ -1,7 +1,7 @@
-"""Probes: timed frames that `python main.py doctor` asks for through a deployment's proxies.
+"""Probes: timed frames that `python main.py doctor` requests through a deployment's proxies.
 
-Everybody may ask for one, so they are few at once and short. What became of a probe is remembered for a moment: its
-doctor has hung up and asks, on another connection, whether that was seen.
+They need no key, so they are few at a time and short. A probe's end is remembered for a minute or two: the doctor
+hangs up and asks on another connection whether the server noticed.
 """
 
 import time
@@ -18,13 +18,13 @@ REMEMBERED_SECONDS = 60.0
 MAX_SILENCE = 65.0
 """Seconds. Above the 60 after which most proxies, as they are shipped, end a silent connection."""
 
-_LONGER = 1.1  # than a stream is ever silent: one that just survives today does not tomorrow
+_LONGER = 1.1  # a 10 % margin over the longest silence of a stream
 
 State = Literal["running", "ended", "left"]
 
 
 class Probe:
-    """One that was asked for. `left` says that its client hung up before the end."""
+    """One probe. `asked` is a moment of the monotonic clock; the state `left` means that the client hung up early."""
 
     __slots__ = ("asked", "state")
 
@@ -34,9 +34,9 @@ class Probe:
 
 
 class Probes:
-    """The probes of this process. `heartbeat` is what real streams have, `clock` gives monotonic seconds.
+    """The probes of this process. `heartbeat` is that of real streams; `clock` returns monotonic seconds.
 
-    None begins while the server is `draining`.
+    No probe begins while `draining` returns true.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Probes:
 
     @property
     def silence(self) -> float:
-        """Seconds for which a silent probe is silent: a little longer than a stream may be."""
+        """How long a silent probe is silent, in seconds: a little longer than a stream may be."""
         return round(min(self.heartbeat * _LONGER, MAX_SILENCE), 4)
 
     def begin(self, probe_id: str) -> Probe:
-        """A probe runs from now on. Refused with `too_many_probes`, or `server_draining`."""
+        """Register a probe that runs now; raises `too_many_probes` or `server_draining`."""
         if self._draining():
             raise StreamForgeError("server_draining", retry_after=RETRY_AFTER)
         if self._running >= MAX_AT_ONCE:
@@ -67,12 +67,12 @@ class Probes:
         return probe
 
     def end(self, probe: Probe, *, left: bool) -> None:
-        """It has said all it had to, or its client has `left`."""
+        """The probe has sent everything, or its client has `left`."""
         self._running -= 1
         probe.state = "left" if left else "ended"
 
     def state(self, probe_id: str) -> State:
-        """What became of the last probe with this id; `probe_not_found` for one of another process, or of long ago."""
+        """The state of the last probe with this id; raises `probe_not_found` for another process's or an old one."""
         probe = self._last.get(probe_id)
         if probe is None or self._clock() - probe.asked > REMEMBERED_SECONDS + MAX_SILENCE:
             raise StreamForgeError("probe_not_found")

@@ -1,9 +1,9 @@
-"""Answers that are marked as running although nobody gives them any more: their process died before it could say so.
+"""Repairs answers that are stored as running although their producer is gone.
 
-Where streams live in one process's memory, nothing runs yet when that process starts: whatever is marked so then is
-interrupted. Where processes share a log, another one may be giving the answer: it is interrupted once its stream is
-gone from the log, and its producer has not been heard of for a while. And where the database was away for too long
-when an answer ended, that end is stored when it is back, for as long as the log still has it.
+With the log in memory nothing runs when the process starts: every answer that is stored as running then is marked as
+interrupted. With a shared log another process may produce the answer: it is marked once its stream is gone from the
+log and its producer has given no sign of life for a while. If the database was away when an answer ended, its end is
+stored later, for as long as the log has it.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from stores.streams.base import StreamLog
 log = structlog.get_logger("sessions")
 
 _EVERY = 10.0
-_SILENT_FOR = 60.0  # seconds; several times as long as a lease
+_SILENT_FOR = 60.0  # seconds; several times a lease
 
 
 class Recovery:
-    """Looks for such answers; and, for others who look, says that answers are given here."""
+    """Looks for such answers, and tells the other processes which answers this one produces."""
 
     def __init__(
         self,
@@ -43,24 +43,24 @@ class Recovery:
         self._silent_for = silent_for
 
     async def at_start(self) -> None:
-        """Interrupt what a process before this one has left behind, where that was the only one."""
+        """Mark what an earlier process left running as interrupted. Only for a log that no other process shares."""
         stores = await self._storage.open()
         while cut_off := await stores.messages.running(time()):
             for left in cut_off:
                 await stores.messages.interrupt_stream(left.stream_id, time())
-                log.warning("an answer was cut off when the server stopped", session_id=left.session_id)
+                log.warning("an answer was interrupted when the server stopped", session_id=left.session_id)
 
     async def run(self) -> None:
-        """Look for ever. A look that fails is logged, and the next one comes."""
+        """Look every few seconds, for ever. A failure is logged, and the next look comes all the same."""
         while True:
             await asyncio.sleep(self._every)
             try:
                 if self._storage.opened:
                     await self._look()
             except StreamForgeError as error:  # the database or the log is away
-                log.warning("cut off answers could not be looked for", code=error.code)
+                log.warning("the search for interrupted answers failed", code=error.code)
             except Exception as error:
-                log.error("cut off answers could not be looked for", exc_info=error)
+                log.error("the search for interrupted answers failed", exc_info=error)
 
     async def _look(self) -> None:
         stores = await self._storage.open()
@@ -73,7 +73,7 @@ class Recovery:
             tail = await self._log.find(left.stream_id)
             if tail is None:
                 await stores.messages.interrupt_stream(left.stream_id, time())
-                log.warning("an answer was cut off with its process", session_id=left.session_id)
+                log.warning("an answer was interrupted because its process is gone", session_id=left.session_id)
             elif tail.ended and tail.outcome is not None:
                 await self._keeper.save(tail, tail.outcome, None, None)
                 log.warning("the end of an answer was stored late", session_id=left.session_id)

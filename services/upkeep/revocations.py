@@ -1,4 +1,4 @@
-"""Ends what goes on under a key that is no longer good: streams it started, and connections that read under it."""
+"""Ends what a revoked or expired key still does: the streams that it started, and the connections that read with it."""
 
 import asyncio
 import time
@@ -12,13 +12,13 @@ from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
 
 EVERY = 4.0
-"""Seconds between two looks: with the five for which a key is remembered, less than the ten that are promised."""
+"""Seconds between two looks. A checked key is cached for five more, and ten are promised in all."""
 
 log = structlog.get_logger("keys")
 
 
 class Revocations:
-    """Asks every few seconds which of the keys in use are still good. `now` gives seconds since the Unix epoch."""
+    """Checks every few seconds which keys in use are still valid. `now` returns seconds since the Unix epoch."""
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class Revocations:
         self._supervisor = supervisor
         self._readers = readers
         self._now = now
-        self._told: set[str] = set()
+        self._seen: set[str] = set()  # the invalid keys of the last look
 
     async def run(self) -> None:
-        """Look for ever. A look that fails is logged, and the next one comes all the same."""
+        """Look every few seconds, for ever. A failure is logged, and the next look comes all the same."""
         while True:
             await asyncio.sleep(EVERY)
             try:
@@ -45,14 +45,14 @@ class Revocations:
                 log.error("the keys in use could not be checked", exc_info=error)
 
     async def look(self) -> None:
-        """Cancel the streams of bad keys, and cut who reads other streams under them.
+        """Cancel the streams of invalid keys, and cut the connections that read other streams with them.
 
-        Who reads a stream that ends so has until the next look to read its end.
+        The readers of a stream that is cancelled here have until the next look to read its end.
         """
         used = self._supervisor.key_ids() | self._readers.key_ids()
-        bad = set(await self._store.unusable(list(used), self._now())) if used else set()
-        for key_id in bad - self._told:
+        invalid = set(await self._store.unusable(list(used), self._now())) if used else set()
+        for key_id in invalid - self._seen:
             self._auth.forget(key_id)
-        await self._supervisor.revoke(bad)
-        self._readers.cut(bad, late=bad & self._told)
-        self._told = bad
+        await self._supervisor.revoke(invalid)
+        self._readers.cut(invalid, late=invalid & self._seen)
+        self._seen = invalid

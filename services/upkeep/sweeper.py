@@ -1,4 +1,4 @@
-"""One task for all slow clocks: it counts ticks where a timer for each stream would cost more than the words."""
+"""One task for all slow clocks. It counts ticks, because a timer for every stream would cost more than the words."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _LOST_SECONDS = 2.0
 
 
 class Sweeper:
-    """Ends streams that run too long or that nobody reads, ticks readers, and expires logs."""
+    """Ticks readers and streams, ends the streams of dead processes, and expires logs."""
 
     def __init__(self, clocks: Clocks, supervisor: Supervisor, readers: Readers, streams: StreamLog) -> None:
         self._clocks = clocks
@@ -25,7 +25,7 @@ class Sweeper:
         self._until_lost = 0
 
     async def run(self) -> None:
-        """Sweep for ever. A failed sweep is logged, and the next one comes all the same."""
+        """Sweep for ever. A failure is logged, and the next sweep comes all the same."""
         while True:
             await asyncio.sleep(self._clocks.tick)
             for part in (self._tick_readers, self._tick_streams, self._bury_lost, self._log.expire):
@@ -41,7 +41,7 @@ class Sweeper:
         await self._supervisor.sweep(self._clocks)
 
     async def _bury_lost(self) -> None:
-        """End what other processes have left behind; once in two seconds."""
+        """End the streams that other processes left behind; every two seconds."""
         self._until_lost -= 1
         if self._until_lost <= 0:
             self._until_lost = max(1, round(_LOST_SECONDS / self._clocks.tick))
