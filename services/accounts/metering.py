@@ -1,4 +1,4 @@
-"""What the attempts of one stream have used: kept while it runs, added up at whatever end it comes to."""
+"""Counts what the attempts of a stream use. The sum can be taken at any moment, so that every kind of end has one."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
 from services.accounts.prices import Prices
 from stores.streams.base import Tail
 
-# With these the model has not read the prompt, so nothing was used.
+# If an attempt fails with one of these, the model has not read the prompt: nothing was used.
 _UNREAD = frozenset(
     {
         "provider_not_configured", "provider_unreachable", "provider_connect_timeout", "provider_rate_limited",
@@ -20,7 +20,7 @@ _UNREAD = frozenset(
 
 
 def prompt_tokens(ask: Ask) -> int:
-    """The tokens that the model may have to read."""
+    """An estimate of the tokens that the model has to read."""
     asked = ask.parameters
     offered = sum(pieces(f"{tool.name} {tool.description or ''} {tool.schema}") for tool in asked.tools or ())
     offered += sum(pieces(passage.text) for passage in ask.passages or ())
@@ -35,9 +35,9 @@ def _turn(turn: Turn) -> str:
 
 
 class Meter:
-    """The account of one stream. Words are only ever streamed by its last attempt. `prompt` is in tokens, estimated.
+    """The account of one stream. Only its last attempt has streamed words. `prompt` is in tokens, estimated.
 
-    `ended` is called with each attempt that another one may follow.
+    `ended` is called with every attempt that ends before its stream does.
     """
 
     __slots__ = ("_asking", "_attempts", "_ended", "_entry", "_input", "_prices", "_reported")
@@ -64,29 +64,29 @@ class Meter:
         return self._asking
 
     def begin(self, entry: ModelEntry) -> None:
-        """A model is being asked from now on."""
+        """An attempt begins: this model is asked now."""
         self._entry = entry
         self._asking = True
         self._reported = None
 
     def report(self, usage: Usage) -> None:
-        """The model's own count, which replaces any earlier one."""
+        """Take the model's own count; it replaces an earlier one."""
         self._reported = usage
 
     def reads(self, prompt: int) -> None:
-        """What is asked next has so many tokens, as far as can be told."""
+        """Set the estimated tokens of the next prompt."""
         self._input = prompt
 
     def answered(self, said: Sequence[Event]) -> None:
-        """The attempt is over, and another follows: what it said was for us alone."""
+        """The attempt is over and another one follows; its text was for this program alone."""
         self._end(self._attempt(said, None, whole=True))
 
     def failed(self, code: str) -> None:
-        """The attempt is over, without a word, and another may follow."""
+        """The attempt has failed before its first word; another one may follow."""
         self._end(self._attempt([], code))
 
     def spent(self, events: Sequence[Event], code: str | None = None, *, whole: bool = False) -> Spent:
-        """The sum at this moment; `code` is the error that ends the stream, `whole` says that nothing is missing."""
+        """The sum so far. `code` is the error that ends the stream; `whole` says that the answer is complete."""
         attempts = self._attempts
         if self._asking:
             attempts = [*attempts, self._attempt(events, code, whole=whole)]
@@ -104,7 +104,7 @@ class Meter:
 
     def _used(self, events: Sequence[Event], code: str | None, *, whole: bool) -> Usage:
         reported = self._reported
-        if whole and reported is not None and reported.input_tokens:  # some servers count the answer alone
+        if whole and reported is not None and reported.input_tokens:  # some servers count only the answer
             return reported
         answer = [_words(event) for event in events if isinstance(event, Delta | ToolCall)]
         thoughts = [event.text for event in events if type(event) is Reasoning]
@@ -125,7 +125,7 @@ def _words(event: Delta | ToolCall) -> str:
 
 
 class Estimator:
-    """What streams of other processes have used, as far as their logs tell."""
+    """Estimates from the log what a stream of another process has used."""
 
     def __init__(self, catalogue: Catalogue, prices: Prices) -> None:
         self._catalogue = catalogue
@@ -134,7 +134,7 @@ class Estimator:
     async def spent(self, tail: Tail) -> Spent:
         """An estimate from the words that were streamed."""
         entry = self._catalogue.entries.get(tail.info.model)
-        if entry is None:  # another process has another catalogue
+        if entry is None:  # the other process has another catalogue
             return Spent(Usage(tail.info.prompt_tokens, streamed([said(tail.events)]), exact=False), None)
         await self._prices.ready(entry)
         return Meter(self._prices, entry, tail.info.prompt_tokens).spent(tail.events)

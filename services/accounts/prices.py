@@ -1,4 +1,4 @@
-"""What tokens cost: the catalogue's own prices, else the data that genai-prices brings along. Nothing is fetched."""
+"""What tokens cost: the catalogue's prices, or else the data bundled with genai-prices. Nothing is fetched."""
 
 import asyncio
 import contextlib
@@ -14,25 +14,25 @@ from domain.usage import Cost, Usage
 
 log = structlog.get_logger("prices")
 
-# The package's names for our providers; endpoints of one's own have no public price.
+# The package's names of these providers; a private endpoint has no public price.
 _PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "cohere": "cohere"}
 _MILLION = Decimal(1_000_000)
 
 
 class Prices:
-    """The price of an attempt; unknown ones are `None`, never zero."""
+    """Calculates the cost of attempts. An unknown cost is `None`, never zero."""
 
     def __init__(self) -> None:
         self._package: Any = None
         self._source = ""
 
     async def ready(self, entry: ModelEntry) -> None:
-        """Import the bundled prices where `entry` may need them, without holding up the loop."""
+        """Import the bundled prices if `entry` may need them, in a thread."""
         if self._package is None and entry.price is None and entry.provider in _PROVIDERS:
             self._package, self._source = await asyncio.to_thread(_load)
 
     def cost(self, entry: ModelEntry, usage: Usage) -> Cost | None:
-        """What `usage` of `entry` costs."""
+        """The cost of `usage` with the model `entry`."""
         if entry.price is not None:
             return Cost(_amount(entry.price, usage), entry.price.currency, "catalogue")
         provider = _PROVIDERS.get(entry.provider)
@@ -47,7 +47,7 @@ class Prices:
             amount = self._package.calc_price(used, entry.model, provider_id=provider).total_price
         except LookupError:
             return None
-        except Exception as error:  # the price of an answer must not cost the answer
+        except Exception as error:  # a missing price must not cost the answer
             log.warning("a price could not be calculated", model=entry.id, exc_info=error)
             return None
         return Cost(amount, "USD", self._source)
@@ -55,7 +55,7 @@ class Prices:
 
 def _load() -> tuple[Any, str]:
     package = import_module("genai_prices")
-    with contextlib.suppress(LookupError):  # its tables are made when they are first looked into
+    with contextlib.suppress(LookupError):  # the first lookup builds its tables
         package.calc_price(package.Usage(input_tokens=1), "", provider_id="openai")
     return package, f"genai-prices {version('genai-prices')}"
 

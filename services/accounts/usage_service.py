@@ -1,4 +1,4 @@
-"""What streams have used, kept for those whose account it is, and summed up."""
+"""Stores what streams have used, for each owner, and sums it up."""
 
 import asyncio
 from time import time
@@ -20,10 +20,11 @@ _RETRY_SECONDS = 5.0
 
 
 class UsageService(Observer):
-    """Keeps account of ended streams.
+    """Stores the usage of ended streams.
 
-    What is used in a session is always stored, the rest with `every_stream`: without authentication it is nobody's.
-    Records are stored in the background; what a database that is away for long does not take is lost, and told.
+    Streams in sessions are always stored, the others only with `every_stream`: without authentication they belong to
+    no account. Records are written in the background. If the database is away for too long, records are lost, and
+    the log says so.
     """
 
     def __init__(self, storage: Storage, *, every_stream: bool) -> None:
@@ -49,14 +50,14 @@ class UsageService(Observer):
         self.record(record)
 
     def record(self, record: UsageRecord) -> None:
-        """Store the record, in the background."""
+        """Queue the record to be stored."""
         try:
             self._records.put_nowait(record)
         except asyncio.QueueFull:
             log.error("a usage record is lost: too many are waiting", stream_id=record.stream_id)
 
     async def run(self) -> None:
-        """Store records for ever, several at once where several have come."""
+        """Store queued records for ever, as many at once as have come."""
         while True:
             records = [await self._records.get()]
             while len(records) < _AT_ONCE and not self._records.empty():
@@ -66,7 +67,7 @@ class UsageService(Observer):
                 self._records.task_done()
 
     async def flush(self, seconds: float) -> None:
-        """Wait, at most so long, until everything is stored."""
+        """Wait until everything is stored, but at most so many seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await self._records.join()
@@ -76,14 +77,14 @@ class UsageService(Observer):
     async def total(
         self, caller: Caller, *, since: str | None, until: str | None, by: frozenset[By], everybody: bool
     ) -> list[UsageSum]:
-        """What was used from day to day (ISO dates, both included), of everybody with the scope `admin`."""
+        """What was used from day to day (ISO dates, both included); by all owners, which needs the scope `admin`."""
         if everybody:
             caller.require("admin")
         stores = await self._storage.open()
         return await stores.usage.total(None if everybody else caller.id, since=since, until=until, by=by)
 
     async def _store(self, records: list[UsageRecord]) -> None:
-        """Returns when they are stored, however long that takes, or can never be."""
+        """Store the records, however long it takes; a record that the database refuses for good is dropped."""
         while True:
             try:
                 stores = await self._storage.open()
@@ -96,7 +97,7 @@ class UsageService(Observer):
             except StreamForgeError as error:
                 log.warning("usage cannot be stored yet", records=len(records), code=error.code)
                 await asyncio.sleep(_RETRY_SECONDS)
-            except Exception as error:  # a record of which the database wants to know nothing, now or later
+            except Exception as error:  # the database refuses a record, and would again
                 if len(records) == 1:
                     log.error("a usage record is lost", stream_id=records[0].stream_id, exc_info=error)
                     return

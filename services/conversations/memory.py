@@ -1,6 +1,6 @@
-"""What a model is told of a conversation: a summary of its beginning, and its newest messages, within a budget.
+"""Chooses what a model sees of a conversation: a summary of its beginning, and its newest messages, within a budget.
 
-Tokens are estimated (`domain.usage.room`), since no vocabulary is here for every model; a tenth is left over for that.
+Tokens are estimated (`domain.usage.room`), because not every model's vocabulary is at hand; a tenth is kept in reserve.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from domain.streams import Turn
 from domain.usage import room
 
 MAX_MESSAGES = 200
-"""As many are told, however short they are: each costs the provider's package time before it asks."""
+"""No more are sent, however short they are: each costs the provider's package time before it asks."""
 
 _CARE = 0.9
 
 
 def budget(candidates: Sequence[ModelEntry], asked: Parameters, message: str, most: int, *, reserve: int = 0) -> int:
-    """Tokens that there are for what was said before, whichever of the candidates comes to answer; `most` at most.
+    """The tokens left for earlier messages, whichever candidate answers; at most `most`.
 
-    `reserve` are those that something else needs.
+    `reserve` is the number of tokens to leave for something else.
     """
     left = [_left(entry, asked, message) - reserve for entry in candidates if not entry.simulated]
     return max(0, min([most, *left]))
@@ -34,10 +34,10 @@ def _left(entry: ModelEntry, asked: Parameters, message: str) -> int:
 
 
 def recall(window: Window, tokens: int, message: str) -> tuple[tuple[Turn, ...], str]:
-    """The turns to tell before `message`, and the message as it is to be told.
+    """The turns to send before `message`, and the message as it is sent.
 
-    They begin with the user's, take turns, and fit into `tokens`; a question goes together with its answers. The
-    summary, which is a model's text and no instruction of ours, stands in the oldest message of the user.
+    The turns begin with the user's, alternate, and fit into `tokens`; a question and its answers stay together. The
+    summary is put into the user's oldest message: it is a model's text, not an instruction of this program.
     """
     summary = window.summary
     left = tokens - (room(SUMMARISED) + summary.tokens if summary else 0)
@@ -47,7 +47,7 @@ def recall(window: Window, tokens: int, message: str) -> tuple[tuple[Turn, ...],
         if left < 0:
             break
         turns = exchange + turns
-    if turns and turns[-1].role == "user":  # never answered
+    if turns and turns[-1].role == "user":  # it was never answered
         message = f"{turns.pop().text}\n\n{message}"
     if summary is None:
         return tuple(turns), message
@@ -64,9 +64,9 @@ def uncovered(window: Window) -> list[Message]:
 
 
 def to_summarise(window: Window, tokens: int) -> list[Message]:
-    """The older of the messages that no summary covers, where they no longer fit into `tokens` or are too many.
+    """The older messages that no summary covers yet; empty while all of them fit into `tokens` and are few enough.
 
-    What is kept, the newer half of what may be told, begins with a message of the user's.
+    The rest stays as it is: about half of the budget, beginning with a message of the user.
     """
     messages = uncovered(window)
     if sum(message.tokens for message in messages) <= tokens and len(messages) <= MAX_MESSAGES:
@@ -83,7 +83,7 @@ def to_summarise(window: Window, tokens: int) -> list[Message]:
 
 
 def _exchanges(window: Window) -> list[list[Turn]]:
-    """Each question, and what was said to it: messages of one side that follow each other are one turn."""
+    """Each question with the answers to it: adjacent messages of one side are joined into one turn."""
     exchanges: list[list[Turn]] = []
     for message in uncovered(window):
         if not message.text:  # an answer that failed before its first word

@@ -1,7 +1,7 @@
-"""What a model writes about conversations in the background: titles, and summaries of what no longer fits.
+"""Lets a model write about conversations in the background: titles, and summaries of what no longer fits.
 
-Never in an answer's way: jobs wait in a bounded queue for one worker, and what the queue cannot hold is not written.
-Without a real model there are neither; a title is then the first words of the first question.
+No answer waits for this: exchanges wait in a bounded queue for one worker, and those that do not fit are dropped.
+Without a real model neither is written; the title is then the first words of the first question.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from services.storage import Storage
 
 log = structlog.get_logger("scribe")
 
-_MAX_JOBS = 1_000
-_JOB_SECONDS = 120.0
+_MAX_WAITING = 1_000
+_EXCHANGE_SECONDS = 120.0
 _TITLE_TOKENS = 24
 _SUMMARY_TOKENS = 400
 _MESSAGE_CHARS = 4_000
 _SPACES = re.compile(r"\s+")
 
 Choose = Callable[[str], ModelEntry | None]
-"""The model that writes about conversations with the model of this id; nothing where none does."""
+"""Returns the model that writes about conversations with the model of this id, if any does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """An exchange that has ended. `tokens` is the budget that the conversation had; of the `first` it has its title."""
+class Exchange:
+    """A question and its complete answer. `tokens` is the conversation's budget; the `first` one gives a title."""
 
     info: StreamInfo
     question: Message
@@ -51,7 +51,7 @@ class Job:
 
 
 def first_words(question: str) -> str:
-    """A title that no model is needed for: the question, cut at a word where it is long."""
+    """A title without a model: the question, cut at a word if it is long."""
     text = _SPACES.sub(" ", question[:200]).strip()
     if len(text) <= 60:
         return text
@@ -59,7 +59,7 @@ def first_words(question: str) -> str:
 
 
 class Scribe:
-    """Writes what it is told to consider, one job after the other."""
+    """Writes about exchanges, one after the other."""
 
     def __init__(
         self, storage: Storage, chains: ChainService, choose: Choose, prices: Prices, observer: Observer
@@ -69,73 +69,74 @@ class Scribe:
         self._choose = choose
         self._prices = prices
         self._observer = observer
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue(_MAX_JOBS)
+        self._waiting: asyncio.Queue[Exchange] = asyncio.Queue(_MAX_WAITING)
 
-    def consider(self, job: Job) -> None:
-        """Write about this exchange, when there is time, what there is to write."""
-        entry = self._choose(job.info.model)
+    def consider(self, exchange: Exchange) -> None:
+        """Queue the exchange."""
+        entry = self._choose(exchange.info.model)
         if entry is not None and not entry.simulated:
             try:
-                self._jobs.put_nowait(job)
+                self._waiting.put_nowait(exchange)
             except asyncio.QueueFull:
                 log.warning(
-                    "nothing is written about a conversation: too many are waiting", session_id=job.question.session_id
+                    "a conversation gets no title or summary: too many are waiting",
+                    session_id=exchange.question.session_id,
                 )
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Write for ever."""
         while True:
-            job = await self._jobs.get()
+            exchange = await self._waiting.get()
             try:
-                async with asyncio.timeout(_JOB_SECONDS):
-                    await self._write(job)
-            except Exception as error:  # a title or a summary that is missing hurts nobody
+                async with asyncio.timeout(_EXCHANGE_SECONDS):
+                    await self._write(exchange)
+            except Exception as error:  # a missing title or summary does no harm
                 log.warning(
-                    "nothing was written about a conversation", session_id=job.question.session_id, exc_info=error
+                    "a conversation got no title or summary", session_id=exchange.question.session_id, exc_info=error
                 )
 
-    async def _write(self, job: Job) -> None:
-        entry = self._choose(job.info.model)
+    async def _write(self, exchange: Exchange) -> None:
+        entry = self._choose(exchange.info.model)
         if entry is None:
             return
         stores = await self._storage.open()
-        if job.first:
+        if exchange.first:
             window = await stores.messages.window(
-                job.info.owner,
-                job.question.session_id,
-                leaf_id=job.answer_id,
+                exchange.info.owner,
+                exchange.question.session_id,
+                leaf_id=exchange.answer_id,
                 max_messages=2,
-                max_tokens=job.tokens,
+                max_tokens=exchange.tokens,
             )
-            title = await self._ask(job, entry, TITLE.format(said=_transcript(window.messages)), _TITLE_TOKENS)
+            title = await self._ask(exchange, entry, TITLE.format(said=_transcript(window.messages)), _TITLE_TOKENS)
             if title := _SPACES.sub(" ", title).strip(" \"'#*."):
-                await stores.sessions.title(job.info.owner, job.question.session_id, title[:MAX_TITLE])
-        await self._summarise(job, entry)
+                await stores.sessions.title(exchange.info.owner, exchange.question.session_id, title[:MAX_TITLE])
+        await self._summarise(exchange, entry)
 
-    async def _summarise(self, job: Job, entry: ModelEntry) -> None:
+    async def _summarise(self, exchange: Exchange, entry: ModelEntry) -> None:
         stores = await self._storage.open()
-        owner = job.info.owner
+        owner = exchange.info.owner
         window = await stores.messages.window(
             owner,
-            job.question.session_id,
-            leaf_id=job.answer_id,
+            exchange.question.session_id,
+            leaf_id=exchange.answer_id,
             max_messages=2 * MAX_MESSAGES,
-            max_tokens=job.tokens * 2,
+            max_tokens=exchange.tokens * 2,
         )
-        older = to_summarise(window, job.tokens)
+        older = to_summarise(window, exchange.tokens)
         if not older:
             return
         before = f"Earlier: {window.summary.text}\n\n" if window.summary else ""
-        text = await self._ask(job, entry, SUMMARY.format(said=before + _transcript(older)), _SUMMARY_TOKENS)
+        text = await self._ask(exchange, entry, SUMMARY.format(said=before + _transcript(older)), _SUMMARY_TOKENS)
         if text := text.strip():
             last = older[-1]
             summary = Summary(
-                new_id(), job.question.session_id, last.id, last.depth, text, room(text), entry.id, time()
+                new_id(), exchange.question.session_id, last.id, last.depth, text, room(text), entry.id, time()
             )
             await stores.messages.summarise(owner, summary)
 
-    async def _ask(self, job: Job, entry: ModelEntry, prompt: str, tokens: int) -> str:
-        """A model's answer, on the owner's account."""
+    async def _ask(self, exchange: Exchange, entry: ModelEntry, prompt: str, tokens: int) -> str:
+        """A model's whole answer, charged to the owner."""
         asked = short_ask(entry, prompt, tokens)
         await self._prices.ready(entry)
         meter = Meter(self._prices, entry, prompt_tokens(asked))
@@ -144,8 +145,8 @@ class Scribe:
         if finished is not None:
             info = StreamInfo(
                 id=new_stream_id(), model=entry.id, created=int(time()), on_disconnect="detach",
-                message_digest=digest(prompt), owner=job.info.owner, key_id=job.info.key_id,
-                session_id=job.question.session_id,
+                message_digest=digest(prompt), owner=exchange.info.owner, key_id=exchange.info.key_id,
+                session_id=exchange.question.session_id,
             )  # fmt: skip
             done = Done(finished.reason, entry.id, meter.spent(said, whole=True))
             self._observer.ended(Ended(info, done, len(said)))

@@ -1,4 +1,4 @@
-"""Conversations as their owners see them. What is another's does not exist: it is answered like what never was."""
+"""Sessions as their owners see them. For every caller, another owner's session does not exist."""
 
 from collections.abc import AsyncIterator, Sequence
 from time import time
@@ -15,52 +15,52 @@ T = TypeVar("T")
 _EXPORT_PAGE = 200
 
 
-class Stop(Protocol):
+class StopStreams(Protocol):
     """Stops streams whose sessions are gone."""
 
     async def __call__(self, stream_ids: Sequence[str]) -> None:
-        """Returns when their outcome is fixed."""
+        """Returns when the outcome of each is fixed."""
 
 
 class SessionService:
-    """Sessions, their history, and the search in it."""
+    """Sessions, their history, and the search in their messages."""
 
-    def __init__(self, storage: Storage, stop: Stop) -> None:
+    def __init__(self, storage: Storage, stop: StopStreams) -> None:
         self._storage = storage
         self._stop = stop
 
     async def create(self, caller: Caller, *, title: str | None, client_id: str | None) -> Session:
-        """Open a session, or find the caller's own with this client id."""
+        """Create a session, or return the caller's own with this client id."""
         stores = await self._storage.open()
         return await stores.sessions.create(caller.id, title=title, client_id=client_id, now=time())
 
     async def page(self, caller: Caller, cursor: str | None, limit: int) -> Page[Session]:
-        """A page, the session that was used last first."""
+        """A page of the caller's sessions, the last used one first."""
         stores = await self._storage.open()
         return await stores.sessions.list(caller.id, cursor, limit)
 
     async def get(self, caller: Caller, session_id: str) -> Session:
-        """The caller's session, or `session_not_found`."""
+        """The caller's session; raises `session_not_found`."""
         stores = await self._storage.open()
         return _found(await stores.sessions.get(caller.id, session_id))
 
     async def rename(self, caller: Caller, session_id: str, title: str) -> Session:
-        """Set the title for good."""
+        """Set the title; no model replaces it any more."""
         stores = await self._storage.open()
         return _found(await stores.sessions.rename(caller.id, session_id, title))
 
     async def delete(self, caller: Caller, session_id: str) -> None:
-        """Delete the session, and stop what answers in it."""
+        """Delete the session, and stop the answer that runs in it."""
         stores = await self._storage.open()
         await self._stop(_found(await stores.sessions.delete(caller.id, session_id)))
 
     async def clear(self, caller: Caller, session_id: str) -> None:
-        """Delete the messages, and stop what answers."""
+        """Delete the session's messages, and stop the answer that runs in it."""
         stores = await self._storage.open()
         await self._stop(_found(await stores.sessions.clear(caller.id, session_id)))
 
     async def delete_all(self, caller: Caller) -> None:
-        """Delete everything that was ever said."""
+        """Delete all sessions of the caller, and stop the answers that run in them."""
         stores = await self._storage.open()
         await self._stop(await stores.sessions.delete_all(caller.id))
 
@@ -70,7 +70,7 @@ class SessionService:
         return await stores.messages.activate(caller.id, session_id, message_id)
 
     async def search(self, caller: Caller, words: str, cursor: str | None, limit: int) -> Page[Found]:
-        """A page of the caller's messages that hold all the words, newest first."""
+        """A page of the caller's messages that contain all the words, newest first."""
         stores = await self._storage.open()
         return await stores.messages.search(caller.id, writable(words), cursor, limit)
 

@@ -1,6 +1,6 @@
-"""How a stream answers in a session: its place is taken before the model is asked, and what it said is kept at the end.
+"""Places a stream's answer in a session before the model is asked, and stores it at the end.
 
-Seal, save, announce: `save` stands between the log's two steps, may be repeated, and only the first one counts.
+Seal, save, announce: `save` comes between the log's two steps. It may be repeated, and only the first one counts.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from domain.models import ModelEntry
 from domain.streams import Ask, Place, StreamInfo, said
 from domain.usage import room
 from services.conversations import memory
-from services.conversations.scribe import Job, Scribe, first_words
+from services.conversations.scribe import Exchange, Scribe, first_words
 from services.storage import Storage, Stores
 from stores.streams.base import Tail
 
@@ -43,7 +43,7 @@ _PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between attempts to save; the last on
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question, the tokens that there were for what was said before it, and whether it is the first one here."""
+    """A question, the tokens left for the messages before it, and whether it is the session's first one."""
 
     question: Message
     tokens: int
@@ -60,11 +60,11 @@ class Conversations:
         self._scribe = scribe
         self._memory_tokens = memory_tokens
         self._save_seconds = save_seconds
-        # What the scribe is told of an answer that is complete. Streams end in many ways, and this with every one.
+        # For the scribe, once the answer is complete. Weak keys, because not every stream that ends is saved here.
         self._asked: WeakKeyDictionary[StreamInfo, _Asked] = WeakKeyDictionary()
 
     async def begin(self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> Ask:
-        """Take the stream's place in its session; returns what to ask the model, with what it is to know.
+        """Take the stream's place in its session; returns what to ask the model, with the earlier messages.
 
         Raises `session_not_found`, `message_not_found` or `client_id_taken`; `Busy` if another stream answers in the
         session, and `KeyInUse` if an answer is running for the same idempotency key.
@@ -74,7 +74,7 @@ class Conversations:
         try:
             question = (await stores.messages.begin(_beginning(info, place, new))).question
         except StreamForgeError as error:
-            if error.code == "storage_unavailable":  # perhaps only the answer was lost, and the place is taken
+            if error.code == "storage_unavailable":  # perhaps only the reply was lost, and the place is taken
                 await self.withdraw(info, opened=place.new)
             raise
         try:
@@ -94,7 +94,7 @@ class Conversations:
         *,
         first: bool,
     ) -> Ask:
-        """What to ask, with what was said before the question."""
+        """What to ask the model, with the messages before the question."""
         session_id, _ = _in_session(info)
         if all(entry.simulated for entry in candidates):  # which remembers nothing
             return ask
@@ -109,29 +109,29 @@ class Conversations:
         return replace(ask, before=before, message=message)
 
     async def withdraw(self, info: StreamInfo, *, opened: bool) -> None:
-        """Remove every trace of a stream that was refused, with the session where that was `opened` for it.
+        """Remove every trace of a stream that was refused; the session too, if it was `opened` for the stream.
 
-        As far as the database allows: who was refused is told why, and not what came of this.
+        A failure is only logged: the client gets the error that the stream was refused with.
         """
         if info.message_id is None:
             return
         session_id, answer_id = _in_session(info)
         try:
             stores = await self._storage.open()
-            if await stores.messages.get(info.owner, session_id, answer_id) is None:  # a look waits for nobody
+            if await stores.messages.get(info.owner, session_id, answer_id) is None:  # a read waits for no lock
                 return
             await stores.messages.withdraw(info.owner, answer_id, opened=opened)
         except Exception as error:
             log.warning("a refused answer could not be withdrawn", stream_id=info.id, exc_info=error)
 
     async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
-        """Store the answer; `not_saved` is the outcome to announce where that fails for ten seconds."""
+        """Store the answer; returns the outcome to announce: `not_saved` if storing fails for ten seconds."""
         info = tail.info
         _, answer_id = _in_session(info)
         ending = _ending(tail, sealed, first_word_ms, total_ms)
         deadline = asyncio.get_running_loop().time() + self._save_seconds
         pauses = iter(_PAUSES)
-        stored = False  # before, by us or by somebody else
+        stored = False  # already, by an earlier call or by another process
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -140,7 +140,7 @@ class Conversations:
                     if stored:
                         sealed = await _standing(stores, info, sealed)
                 break
-            except Exception as error:  # were it our own mistake: whoever reads is waiting for an end
+            except Exception as error:  # any error, even a bug: readers are waiting for an end
                 pause = next(pauses, _PAUSES[-1])
                 if asyncio.get_running_loop().time() + pause >= deadline:
                     log.error("an answer could not be stored", stream_id=info.id, exc_info=error)
@@ -148,14 +148,14 @@ class Conversations:
                 await asyncio.sleep(pause)
         asked = self._asked.pop(info, None)
         if asked is not None and isinstance(sealed, Done):
-            self._scribe.consider(Job(info, asked.question, answer_id, asked.tokens, asked.first))
+            self._scribe.consider(Exchange(info, asked.question, answer_id, asked.tokens, asked.first))
         return sealed
 
 
 async def _standing(stores: Stores, info: StreamInfo, sealed: Terminal) -> Terminal:
-    """What to tell of an answer that had ended before: mostly the same, for it was saved twice.
+    """The outcome to announce for an answer that was stored before: usually the same one, saved twice.
 
-    But where this process could not reach the log, others may have given its stream up, and what they stored stands.
+    But while this process could not reach the log, another one may have given the stream up: what it stored stands.
     """
     session_id, answer_id = _in_session(info)
     stored = await stores.messages.get(info.owner, session_id, answer_id)
@@ -195,13 +195,13 @@ def _beginning(info: StreamInfo, place: Place, question: Question | None) -> Beg
 
 
 def _title(place: Place, question: Question | None) -> str | None:
-    """The first words that were said by the user."""
+    """The first words of the user's first message."""
     said = (earlier.text for earlier in place.earlier if earlier.role == "user" and earlier.text.strip())
     return first_words(next(said, question.text)) if question else None
 
 
 def _in_session(info: StreamInfo) -> tuple[str, str]:
-    """The ids of the session and of the message that the stream's answer becomes."""
+    """The ids of the session, and of the message that the answer becomes."""
     assert info.session_id is not None
     assert info.message_id is not None
     return info.session_id, info.message_id
