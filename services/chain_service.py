@@ -21,24 +21,24 @@ class ChainService:
         self._made: dict[str, Callable[..., Chain]] = {}
 
     def require(self, entry: ModelEntry) -> None:
-        """Refuse, before anything is opened, what is known to fail without asking the model."""
+        """Raise, before anything is opened, what is known to fail without asking the model."""
         self._llms.require(entry)
 
     async def create_chat_chain(self, entry: ModelEntry, ask: Ask) -> Chain:
-        """A model's answer to one message: its words, then `Finished`, or a `StreamForgeError`.
+        """A model's answer to one message. It yields words, then `Finished`, or raises a `StreamForgeError`.
 
-        The model is ready then, and is asked with the first step.
+        The model is ready when this returns, and is asked at the first step of the generator.
         """
         return await self._create("chat", entry, ask)
 
     async def create_rag_chain(self, entry: ModelEntry, ask: Ask) -> Chain:
-        """A model's answer that leans on the passages of `ask`, with marks that name them; else as a chat chain's."""
+        """As `create_chat_chain`, from the passages of `ask` and with marks that name them."""
         return await self._create("rag", entry, ask)
 
     async def _create(self, name: str, entry: ModelEntry, ask: Ask) -> Chain:
         self._llms.require(entry)
         make = self._made.get(name)
-        if make is None:  # a second, the first time
+        if make is None:  # the first import takes a second
             make = self._made[name] = getattr(await asyncio.to_thread(import_module, f"chains.{name}"), name)
         chain: Chain = make(await self._llms.ready(entry), entry, ask)
         return chain

@@ -1,7 +1,7 @@
 """Where a stream's words come from: one protocol, whatever answers.
 
-The simulated responder, models behind a failover, and answers from documents around either are answerers. Another one
-wraps what is there: it takes an answerer and is one.
+The simulated responder and the failover between models are answerers; grounding is an answerer around another one. A
+new one, such as an agent, can be added in the same way: it takes an answerer and is one.
 """
 
 from collections.abc import AsyncGenerator

@@ -1,6 +1,6 @@
-"""One model's answer, or another's: the one loop that asks again, and asks others, before the first word.
+"""The loop that asks a model, asks it again, and asks others, as long as no word has come.
 
-After the first word nothing is asked again: what was said stays, and the stream fails honestly.
+After the first word no model is asked again: the words stay, and the stream fails with its error.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ from services.answering.cooling import Cooling
 from services.answering.watch import Watch
 from services.chain_service import Chain
 
-# The same model may do better in a moment.
+# Worth another try with the same model.
 _AGAIN = frozenset(
     {
         "provider_unreachable", "provider_connect_timeout", "provider_rate_limited", "provider_overloaded",
         "provider_error", "provider_incomplete",
     }
 )  # fmt: skip
-# It will not, or has read the prompt and charged for it; another model may.
+# Worth a try with another model: this one would fail again, or has read the prompt and charged for it.
 _ELSEWHERE = _AGAIN | {"provider_timeout", "provider_auth", "provider_model", "provider_not_configured"}
-# A sign that the model is in trouble, whenever it comes.
+# Counted by `Cooling`, before and after the first word.
 _TROUBLE = _ELSEWHERE | {"provider_stalled"}
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often one model is asked again, and how long one waits before. Seconds.
+    """How often a model is asked again, and how long to wait before each time, in seconds.
 
-    The wait doubles from `backoff`, between half of it and all of it at random, and lasts at least as long as the
-    provider asks for; `longest` caps both. Nothing is asked once `budget` has passed since the first attempt began,
-    and no later attempt may wait for its first word beyond it.
+    The wait doubles from `backoff`, is cut to between half and all of that at random, and is at least what the
+    provider asks for; `longest` caps both. No attempt begins once `budget` has passed since the first one began, and
+    no later attempt waits for its first word beyond it.
     """
 
     retries: int
@@ -48,7 +48,7 @@ class RetryPolicy:
     budget: float
 
     def delay(self, attempt: int, retry_after: int | None, chance: float) -> float:
-        """Before attempt number `attempt + 1`; `chance` is random, from 0 to 1."""
+        """Seconds to wait after attempt number `attempt`; `chance` is a random number from 0 to 1."""
         wait: float = min(self.backoff * 2 ** (attempt - 1) * (1 + chance) / 2, self.longest)
         if retry_after is None:
             return wait
@@ -56,7 +56,7 @@ class RetryPolicy:
 
 
 class _Plan:
-    """Who is asked, and who next."""
+    """Which model is asked now, and which one next."""
 
     def __init__(self, candidates: list[ModelEntry], policy: RetryPolicy, chance: Callable[[], float]) -> None:
         self.entry, *self._rest = candidates
@@ -68,16 +68,16 @@ class _Plan:
         self._first = True
 
     def patience(self) -> float:
-        """Seconds that the model has for its first word. The very first attempt has all that its clock gives."""
+        """Seconds that the model has for its first word. The very first attempt has the whole of its clock."""
         seconds = self.entry.clocks.first_token
         if self._first:
             self._first = False
-            self._end = self._clock() + self._policy.budget  # not from when packages were still being imported
+            self._end = self._clock() + self._policy.budget  # importing packages does not count
             return seconds
         return max(0.0, min(seconds, self._end - self._clock()))
 
     def after(self, failed: StreamForgeError) -> Retrying | Switched | None:
-        """What to do now that the model has failed; nothing, where that was the last word."""
+        """The next step after this failure; `None` if there is none left."""
         left = self._end - self._clock()
         if failed.code in _AGAIN and self._attempt <= self._policy.retries:
             delay = self._policy.delay(self._attempt, failed.retry_after, self._chance())
@@ -127,7 +127,7 @@ class Failover:
             meter.begin(entry)
             begun = False
             try:
-                chain = await self._open(entry, ask)  # what we need to ask at all, the model is not blamed for
+                chain = await self._open(entry, ask)  # outside the watch: the model's clocks do not run yet
                 async with Watch(entry.clocks, plan.patience(), self._teller(run.telling)) as watch, aclosing(chain):
                     async for event in chain:
                         if isinstance(event, SAID):
@@ -148,7 +148,7 @@ class Failover:
                 await asyncio.sleep(step.delay)
 
     def _after(self, failed: StreamForgeError, plan: _Plan, meter: Meter, *, begun: bool) -> Retrying | Switched:
-        """The next step after a failure, or the failure itself where there is none."""
+        """The next step after a failure; raises the failure if there is none."""
         if failed.code in _TROUBLE:
             self._cooling.failed(plan.entry.id)
         if begun:
@@ -160,7 +160,7 @@ class Failover:
         return step
 
     def _teller(self, telling: Telling) -> Callable[[float], None]:
-        """For a timer, which cannot wait: tells in a task of its own."""
+        """A callback for a timer, which cannot wait: it tells in a task of its own."""
 
         def start(silence: float) -> None:
             task = asyncio.create_task(telling(Stalled(round(silence, 1))), name="teller")

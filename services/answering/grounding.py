@@ -1,4 +1,4 @@
-"""Answers that lean on documents: the question made self-contained, passages found and told, and then the answer."""
+"""Answers from documents: the question is made self-contained, passages are found and shown, then it is answered."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,10 +31,10 @@ _REWRITE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """When answers lean on documents, and how.
+    """When and how documents are used.
 
-    `always`: where the request does not say. `strict`: where nothing is found, no model is asked. `chars` is how long
-    passages are.
+    `always`: also for a request that does not ask for it. `strict`: if nothing is found, no model is asked. `chars` is
+    the length of passages.
     """
 
     always: bool = False
@@ -61,30 +61,30 @@ class Grounding:
         self._inner = inner
 
     async def prepare(self, owner: str, order: Order, candidates: Sequence[ModelEntry]) -> Order:
-        """The order, with the tokens that passages may take; `document_not_found` where one is asked for.
+        """The order, with the tokens that passages may take; raises `document_not_found`.
 
-        A request that offers tools leans on no documents by default: what stands in them could have one called.
+        A request that offers tools uses no documents by default: a text in them could have a tool called.
         """
-        wanted = order.retrieval
-        if wanted is None:
+        retrieval = order.retrieval
+        if retrieval is None:
             if not self._grounds.always or order.plain or order.ask.parameters.tools:
                 return order
-            wanted = Retrieval()
-        await self._retriever.check(owner, wanted)
+            retrieval = Retrieval()
+        await self._retriever.check(owner, retrieval)
         window = min(entry.context_window or ASSUMED_WINDOW for entry in candidates)
-        reserve = min(self._retriever.reserve(wanted, self._grounds.chars), window // 2)
-        return replace(order, retrieval=wanted, ask=replace(order.ask, reserve=reserve))
+        reserve = min(self._retriever.reserve(retrieval, self._grounds.chars), window // 2)
+        return replace(order, retrieval=retrieval, ask=replace(order.ask, reserve=reserve))
 
     def answer(self, ask: Ask, run: Run) -> Source:
         if run.retrieval is None:
             return self._inner.answer(ask, run)
         return self._grounded(ask, run, run.retrieval)
 
-    async def _grounded(self, ask: Ask, run: Run, wanted: Retrieval) -> Source:
-        """`Retrieving`, a `Quoted` for each passage, and the answer."""
+    async def _grounded(self, ask: Ask, run: Run, retrieval: Retrieval) -> Source:
+        """Yields `Retrieving`, a `Quoted` for each passage, and the answer."""
         question = await self._question(ask, run)
         yield Retrieving(question if question != ask.message else None)
-        passages = await self._retriever.find(run.owner, question, wanted, ask.reserve)
+        passages = await self._retriever.find(run.owner, question, retrieval, ask.reserve)
         for number, passage in enumerate(passages, 1):
             yield _quoted(number, passage)
         if passages:
@@ -101,7 +101,7 @@ class Grounding:
                 yield event
 
     async def _question(self, ask: Ask, run: Run) -> str:
-        """What to look for: the message or, where it goes on with a conversation, what a model makes of both."""
+        """What to search for: the message, or a model's rewording of it if it continues a conversation."""
         before = ask.before if ask.dialogue is None else ask.dialogue[:-1]
         if run.first.simulated or not before:
             return ask.message[:_QUESTION_CHARS]

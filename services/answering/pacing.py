@@ -1,20 +1,20 @@
-"""Waiting for a moment, shared: thousands of paced streams cost one timer a few milliseconds, not one each."""
+"""Shared timers: thousands of paced streams cost one timer every few milliseconds, instead of one each."""
 
 import asyncio
 
 SLOT = 0.01
-"""Seconds. Moments within one slot are kept together, at its end."""
+"""Seconds. Waits that end within one slot all end together at the end of the slot."""
 
 
 class Pacer:
-    """Timers of one event loop, in slots."""
+    """The timers of one event loop, in slots."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._slots: dict[int, list[asyncio.Future[None]]] = {}
 
     def now(self) -> float:
-        """The loop's clock, in monotonic seconds."""
+        """The loop's clock, in seconds."""
         return self._loop.time()
 
     def until(self, moment: float) -> asyncio.Future[None]:
@@ -31,5 +31,5 @@ class Pacer:
 
     def _fire(self, slot: int) -> None:
         for future in self._slots.pop(slot):
-            if not future.done():  # cancelled with its stream
+            if not future.done():  # else it was cancelled with its stream
                 future.set_result(None)

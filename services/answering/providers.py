@@ -1,4 +1,4 @@
-"""Who answers: the simulated responder, which runs in this process, or a model behind a chain."""
+"""Chooses who answers: the simulated responder, which runs in this process, or a model behind a chain."""
 
 from domain.models import ModelEntry
 from domain.streams import Ask
@@ -8,7 +8,7 @@ from services.chain_service import Chain, ChainService
 
 
 class ByProvider:
-    """Hands a stream to the answerer of its first model: what is simulated needs no failover, and pays for none."""
+    """Hands a stream to the answerer of its first model. A simulated one cannot fail, and skips the failover."""
 
     def __init__(self, simulated: Answerer, models: Answerer) -> None:
         self._simulated = simulated
@@ -27,7 +27,7 @@ class Opener:
         self._chains = chains
 
     async def open(self, entry: ModelEntry, ask: Ask) -> Chain:
-        """The model's words, then `Finished`; a `StreamForgeError` if the model cannot be asked."""
+        """The model's words, then `Finished`; raises a `StreamForgeError` if the model cannot be asked."""
         if entry.simulated:  # as another model's fallback
             return self._responder.say(ask)
         if ask.passages is not None:

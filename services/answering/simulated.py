@@ -1,4 +1,4 @@
-"""The simulated responder: answers without a model, so that everything else can be tried and tested."""
+"""The simulated responder answers without a model, so that everything else can be tried and tested."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -21,28 +21,28 @@ def _words(text: str) -> tuple[Delta, ...]:
 
 
 async def generate_chunks(text: str, *, delay: float, pacer: Pacer) -> AsyncGenerator[Delta | Finished, None]:
-    """`text` word by word, `delay` seconds apart, whatever the message.
+    """Yields `text` word by word, `delay` seconds apart.
 
-    A word comes with the white space that follows it, so the words joined are the text.
+    Each word includes the white space after it, so that the words joined are the text.
     """
     begun = pacer.now()
     for number, word in enumerate(_words(text)):
         if delay and number:
-            await pacer.until(begun + number * delay)  # from the start, or lateness would add up
+            await pacer.until(begun + number * delay)  # counted from the start, so that delays do not add up
         yield word
     yield Finished("stop")
 
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What the simulated responder says, and the seconds between its words."""
+    """The text of the simulated responder, and the seconds between its words."""
 
     text: str
     delay: float
 
 
 class Responder:
-    """Says its text or, where passages were found, what of them is nearest to the question."""
+    """Answers with its text or, if passages were found, with quotes that are close to the question."""
 
     def __init__(self, simulated: Simulated) -> None:
         self._simulated = simulated

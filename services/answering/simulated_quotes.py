@@ -1,4 +1,4 @@
-"""The simulated responder's answers from documents: the best sentences, quoted, each with the mark of its passage."""
+"""The simulated responder's answers from documents: the best sentences as quotes, each with its passage's mark."""
 
 import re
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ _MOST_PASSAGES = 3
 _MOST_CHARS = 300
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n{2,}")
 _WITHOUT_SPACE = ("。", "！", "？")
-"""What another sentence follows at once."""
+"""Ends of sentences that the next sentence follows without a space."""
 
 
 def extract(question: str, passages: Sequence[Passage]) -> str:
-    """An answer that says nothing but what stands in the passages."""
+    """An answer that only quotes the passages."""
     quotes = [f"\u201c{_best(question, passage.text)}\u201d [{n}]" for n, passage in enumerate(passages, 1)]
     return "\n\n".join(quotes[:_MOST_PASSAGES]) if quotes else NOTHING_FOUND
 
 
 def _best(question: str, text: str) -> str:
-    """The sentence with most of the question's words, and what follows it as far as there is room."""
+    """The sentence with most of the question's words, and the ones after it as far as they fit."""
     wanted = _telling(question)
     sentences = [_unmarked(each) for each in _SENTENCE.split(text) if each.strip()]
     counts = [len(wanted & _telling(sentence)) for sentence in sentences]
@@ -38,12 +38,12 @@ def _best(question: str, text: str) -> str:
 
 
 def _telling(text: str) -> set[str]:
-    """Its words, without the short ones that are in every text."""
+    """The words of the text, without the short ones that every text has."""
     return {word for word in words_of(text) if len(word) > 2 or UNSPACED.match(word)}
 
 
 def _unmarked(text: str) -> str:
-    """On one line, and without a document's own references, which are none of ours; nor does one come of two."""
+    """The text on one line, without the document's own `[1]`: repeated, as removing one mark can make another."""
     text = " ".join(text.split())
     while (without := MARK.sub("", text)) != text:
         text = " ".join(without.split())

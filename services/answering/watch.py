@@ -1,4 +1,4 @@
-"""The silence of one attempt, held against its model's clocks with a single timer."""
+"""Measures the silence of one attempt against its model's clocks, with a single timer."""
 
 import asyncio
 from asyncio import CancelledError
@@ -13,9 +13,9 @@ from domain.models import ModelClocks
 class Watch:
     """A context in which a model is listened to.
 
-    `first` seconds are left for its first word; then its `idle` clock runs between any two. A silence that lasts for
-    its `stalled` clock is told to `tell`, in seconds, once. A clock that runs out ends the context with
-    `provider_timeout` before the first word, and `provider_stalled` after it.
+    `first` is the seconds left for its first word; after that the `idle` clock runs between any two words. `tell` is
+    called once in a silence, with its seconds, when it has lasted for the `stalled` clock. A clock that runs out ends
+    the context with `provider_timeout` before the first word, and with `provider_stalled` after it.
     """
 
     __slots__ = (
@@ -42,14 +42,14 @@ class Watch:
         self._heard = self._loop.time()
         self._listening = True
         self._told = False
-        self._stale = False  # whether the timer stands for a moment that no longer counts
+        self._stale = False  # whether the timer is set for the wrong moment
         self._code: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._begun = False
 
     def heard(self) -> None:
-        """The model has said something, which is being dealt with: until `listen` its silence is not its fault."""
-        if self._code is not None:  # somebody on the way has swallowed the cancellation
+        """The model has said something. Until `listen`, its word is being handled, and no clock runs against it."""
+        if self._code is not None:  # a package has swallowed the cancellation
             raise StreamForgeError(self._code)
         self._listening = False
         if not self._begun:
@@ -58,7 +58,7 @@ class Watch:
             self._stale = True
 
     def listen(self) -> None:
-        """The model is waited for again."""
+        """Wait for the model again."""
         self._listening = True
         self._heard = self._loop.time()
         if self._stale:
@@ -90,7 +90,7 @@ class Watch:
 
     def _look(self) -> None:
         if not self._listening:
-            self._stale = True  # `listen` arms it again
+            self._stale = True  # `listen` sets it again
             return
         silence = self._loop.time() - self._heard
         if silence >= self._patience:

@@ -1,4 +1,4 @@
-"""What the program itself asks a model: short answers, read whole before anything is done with them."""
+"""Questions of the program's own to a model: short answers, which are read to the end before they are used."""
 
 from contextlib import aclosing
 
@@ -11,14 +11,14 @@ from services.chain_service import Chain
 
 
 def short_ask(entry: ModelEntry, prompt: str, tokens: int) -> Ask:
-    """The prompt, for an answer of so many tokens where the model can be held to that."""
+    """Ask the prompt, for at most so many tokens if the model takes such a limit."""
     return Ask(prompt, Parameters(max_tokens=tokens) if "max_tokens" in entry.parameters else Parameters())
 
 
 async def read_whole(chain: Chain, meter: Meter, said: list[Delta]) -> Finished | None:
-    """Read the answer's text into `said`, its usage onto `meter`, and return its end.
+    """Read the answer's text into `said` and its usage into `meter`; returns its end, if there was one.
 
-    Where the chain fails, `said` has what came before: it is paid for all the same.
+    If the chain raises, `said` has the text so far, which is paid for all the same.
     """
     finished: Finished | None = None
     async with aclosing(chain):
@@ -33,5 +33,5 @@ async def read_whole(chain: Chain, meter: Meter, said: list[Delta]) -> Finished 
 
 
 def text_of(said: list[Delta]) -> str:
-    """The text, in one piece."""
+    """The text in one piece."""
     return "".join(event.text for event in said)
