@@ -1,10 +1,10 @@
-"""The slow clocks, counted in ticks of one sweeper task instead of a timer for every stream."""
+"""The slow clocks, counted in the ticks of one sweeper task, instead of one timer for every stream."""
 
 import math
 from dataclasses import dataclass
 
 SWEPT_AT_ONCE = 128
-"""Streams or connections that are ticked before others may run."""
+"""Streams or connections to tick before other tasks may run."""
 
 
 @dataclass(frozen=True, slots=True)

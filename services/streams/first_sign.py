@@ -1,4 +1,4 @@
-"""Followers that wait for one thing, instead of reading."""
+"""Followers of a stream that wait for one event, instead of reading all of them."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from stores.streams.base import Tail
 
 
 class FirstSign:
-    """Waits, for a while, until a stream has said something or has ended."""
+    """Waits until a stream has said something or has ended, for at most so many `seconds`."""
 
     def __init__(self, tail: Tail, seconds: float) -> None:
         self._tail = tail
@@ -16,7 +16,7 @@ class FirstSign:
         self._timer = self._loop.call_later(seconds, self._give)
 
     def wake(self) -> None:
-        """What came last is what counts: where words came before it, this has been woken for them."""
+        """Looks at the last event only: for earlier ones this was called, too."""
         if isinstance(self._tail.events[-1], SAID + TERMINAL):
             self._give()
 
@@ -24,10 +24,10 @@ class FirstSign:
         self._give()
 
     async def wait(self) -> None:
-        """Returns at the first sign, or when the time is over."""
+        """Wait for the first sign, or until the time is over."""
         self._tail.followers.append(self)
         if any(isinstance(event, SAID + TERMINAL) for event in self._tail.events):
-            self._give()  # it came before we did
+            self._give()  # it came before this follower
         try:
             await self._sign
         finally:
@@ -53,7 +53,7 @@ class _End:
 
 
 async def ends(tail: Tail, seconds: float | None) -> bool:
-    """Whether the stream ends within this time, if there is any limit to it, and while it can be read here."""
+    """Wait for the stream's end, for at most so many seconds; false if it has not ended then, or is cut off here."""
     end = _End(tail)
     tail.followers.append(end)
     end.wake()

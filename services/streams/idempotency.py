@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request with the same key is answered by one stream, however often it comes."""
+"""Idempotency keys: requests with the same key and the same body share one stream."""
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
@@ -6,14 +6,14 @@ from domain.streams import RETRY_AFTER, Order, StreamInfo, digest
 from stores.streams.base import Claim, StreamLog, Tail
 
 
-class Claims:
-    """Which stream a key was used for, as the log knows it."""
+class IdempotencyKeys:
+    """Knows from the log which stream a key is bound to."""
 
     def __init__(self, streams: StreamLog) -> None:
         self._log = streams
 
     async def find(self, caller: Caller, order: Order) -> Tail | None:
-        """The stream that the order's key was used for, if it was; `idempotency_mismatch` for another request."""
+        """The stream that the order's key is bound to, if any; raises `idempotency_mismatch` for another request."""
         if order.idempotency_key is None:
             return None
         bound = await self._log.claimed(caller.id, order.idempotency_key)
@@ -24,17 +24,20 @@ class Claims:
             raise StreamForgeError("idempotency_mismatch")
         return tail
 
-    async def recall(self, order: Order, stream_id: str) -> Tail:
-        """The stream that answers the same key in a session, when the log has forgotten that: the database has not."""
+    async def in_session(self, order: Order, stream_id: str) -> Tail:
+        """The stream that the database has for the order's key, when the log has forgotten the key.
+
+        Raises `idempotency_mismatch` for another message, and `log_unavailable` if the stream cannot be read here.
+        """
         tail = await self._log.find(stream_id)
-        if tail is None:  # it can only be read where it is produced
+        if tail is None:  # it can be read only in the process that produces it
             raise StreamForgeError("log_unavailable", retry_after=RETRY_AFTER)
-        if tail.info.message_digest != digest(order.ask.message):  # of the rest nothing is known any more
+        if tail.info.message_digest != digest(order.ask.message):  # only the message's digest is stored
             raise StreamForgeError("idempotency_mismatch")
         return tail
 
-    async def claim(self, info: StreamInfo, order: Order) -> bool:
-        """Whether the stream is the one of the order's key; the key of one that is gone is free."""
+    async def bind(self, info: StreamInfo, order: Order) -> bool:
+        """Bind the order's key, if any, to the stream; false if another stream that still exists has it."""
         if info.idempotency_key is None:
             return True
         claim = Claim(info.id, order.digest)

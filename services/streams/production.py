@@ -15,10 +15,10 @@ from stores.streams.base import Tail
 
 
 class Production:
-    """Its log, the task that writes it, its account, and its clocks in ticks.
+    """A stream that this process produces: its log, the task that writes it, its account, and its clocks.
 
-    `seconds` is how long it may take in all; `seq` the number of the last event that was sent to the log; `begun` and
-    `first_word` are moments on the loop's clock.
+    `age` and `orphan` count ticks; `seconds` is the limit of the whole stream. `seq` is the number of the last event
+    that was sent to the log. `begun` and `first_word` are moments on the loop's clock.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Production:
         self.seq = len(tail.events)
         self.task: asyncio.Task[None] | None = None
         self.concluding: asyncio.Task[None] | None = None
-        self.request_id = get_contextvars().get("request_id")  # of the request that started it, whoever ends it
+        self.request_id = get_contextvars().get("request_id")  # of the request that started the stream
         self.begun = asyncio.get_running_loop().time()
         self.first_word: float | None = None
         self.age = 0
@@ -50,13 +50,14 @@ class Production:
 
     @property
     def abandoned(self) -> bool:
-        """Whether the producer is gone, nobody concludes for it, and the stream has not ended all the same."""
+        """Whether the stream still runs although its task has ended and no other task concludes it."""
         return self.task is not None and self.task.done() and (self.concluding is None or self.concluding.done())
 
     def tick(self) -> None:
-        """Count one tick of its clocks. An answer that is kept in a session is worth having unread.
+        """Count one tick.
 
-        Unless its reader asked to take it along: then it counts as unread as soon as no one reads it.
+        Without readers a stream is an orphan; except in a session, where its answer is stored, unless the client asked
+        to cancel it by leaving.
         """
         info = self.tail.info
         self.age += 1
@@ -64,13 +65,13 @@ class Production:
         self.orphan = 0 if self.tail.followers or kept else self.orphan + 1
 
     def ended(self, outcome: Terminal) -> Ended:
-        """What there is to say of it, once its end has been announced."""
+        """What observers learn when the end has been announced."""
         tail = self.tail
         said = deltas(tail.events)
         return Ended(tail.info, outcome, said, self.request_id, self.first_word_ms(), self.total_ms())
 
     def last_attempt(self, outcome: Terminal) -> Attempt | None:
-        """The attempt that was under way when the stream ended, if one was."""
+        """The attempt that was running when the stream ended, if any."""
         if not self.meter.asking:
             return None
         spent = outcome.spent
@@ -78,23 +79,23 @@ class Production:
         return spent.attempts[-1] if spent.attempts else Attempt(self.meter.model, spent.usage, spent.cost, code)
 
     def done(self, finished: Finished) -> Done:
-        """The outcome, when the model says that it has finished."""
+        """The outcome if the model says now that it has finished."""
         spent = self.meter.spent(self.tail.events, whole=True)
         sources, unknown = cited(self.tail.events)
         return Done(finished.reason, self.meter.model, spent, self.tail.info.message_id, sources, unknown)
 
     def failed(self, code: str, retry_after: int | None = None) -> Failed:
-        """The outcome, when something goes wrong now."""
+        """The outcome if the stream fails now."""
         return Failed(code, self.meter.spent(self.tail.events, code), retry_after)
 
     def cancelled(self, reason: CancelReason) -> Cancelled:
-        """The outcome, when somebody stops it now."""
+        """The outcome if the stream is cancelled now."""
         return Cancelled(reason, self.meter.spent(self.tail.events))
 
     def first_word_ms(self) -> int | None:
-        """From the start to the first word."""
+        """Milliseconds from the start to the first word."""
         return None if self.first_word is None else round((self.first_word - self.begun) * 1000)
 
     def total_ms(self) -> int:
-        """From the start to now."""
+        """Milliseconds from the start to now."""
         return round((asyncio.get_running_loop().time() - self.begun) * 1000)

@@ -1,4 +1,4 @@
-"""The connections of this process that are being answered, and their slow clocks."""
+"""The open connections of this process, and their slow clocks."""
 
 import asyncio
 from typing import Protocol
@@ -15,17 +15,17 @@ MAX_PER_STREAM = 100
 
 
 class Connection(Protocol):
-    """A client that is being answered."""
+    """A connection to a client that waits for the rest of a response."""
 
     def tick(self, clocks: Clocks) -> None:
-        """A sweep has come round. Must not wait."""
+        """A tick of the clocks has passed. Must return at once."""
 
     def abort(self) -> None:
-        """Drop the connection, whatever is still unsent."""
+        """Close the connection, without sending the rest."""
 
 
 class Reader(Follower, Connection, Protocol):
-    """A connection that follows a stream. `key_id` is the key that it reads under, where there is one."""
+    """A connection that follows a stream. `key_id` is the API key that it reads with, if any."""
 
     @property
     def key_id(self) -> str | None: ...
@@ -35,7 +35,7 @@ class Reader(Follower, Connection, Protocol):
 
 
 class Readers:
-    """Every connection while it is answered; those that follow a stream are its followers too."""
+    """All open connections. Those that read a stream are also followers of its tail."""
 
     def __init__(self) -> None:
         self._all: set[Connection] = set()
@@ -47,57 +47,57 @@ class Readers:
         return len(self._all)
 
     def enter(self, connection: Connection) -> None:
-        """`connection` is ticked from now on."""
+        """Tick `connection` from now on."""
         self._all.add(connection)
         self._none.clear()
 
     def leave(self, connection: Connection) -> None:
-        """`connection` is answered, or gone."""
+        """`connection` is complete, or gone."""
         self._all.discard(connection)
         if not self._all:
             self._none.set()
 
     def admit(self, tail: Tail) -> None:
-        """Refuse one reader too many before its first byte."""
+        """Raise `too_many_readers` for one reader too many, before its first byte."""
         if len(tail.followers) >= MAX_PER_STREAM:
             raise StreamForgeError("too_many_readers", retry_after=5)
 
     def attach(self, tail: Tail, reader: Reader) -> None:
-        """From now on `reader` is woken by `tail`, and ticked."""
+        """Wake `reader` for every event of `tail` from now on, and tick it."""
         tail.followers.append(reader)
         self.enter(reader)
         if reader.key_id is not None:
             self._keyed.add(reader)
 
     def detach(self, tail: Tail, reader: Reader) -> None:
-        """`reader` is done, or gone."""
+        """`reader` is complete, or gone."""
         tail.followers.remove(reader)
         self.leave(reader)
         self._keyed.discard(reader)
 
     def key_ids(self) -> set[str]:
-        """The keys that streams are read under."""
+        """The API keys that streams are being read with."""
         return {reader.key_id for reader in self._keyed if reader.key_id is not None}
 
     def cut(self, keys: set[str], *, late: set[str]) -> None:
-        """Cut who reads on under one of these keys; under the `late` ones, who reads only what is left as well."""
+        """Cut the readers with one of these keys whose stream goes on; with the `late` keys, all readers."""
         for reader in list(self._keyed):
             if reader.key_id in late or (reader.key_id in keys and not reader.tail.ended):
                 reader.cut()
 
     async def sweep(self, clocks: Clocks) -> None:
-        """Tick every connection; others run in between."""
+        """Tick every connection, letting other tasks run in between."""
         for number, connection in enumerate(list(self._all), 1):
             try:
                 connection.tick(clocks)
-            except Exception as error:  # one that is broken must not stop the clocks of all
-                log.error("a connection failed unforeseen", exc_info=error)
+            except Exception as error:  # a broken one must not stop the clocks of all others
+                log.error("a connection failed unexpectedly", exc_info=error)
                 self.leave(connection)
             if number % SWEPT_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def flush(self, seconds: float) -> None:
-        """Give connections this long to send what is left, then abort them."""
+        """Give connections so many seconds to send the rest, then abort them."""
         try:
             async with asyncio.timeout(seconds):
                 await self._none.wait()

@@ -1,4 +1,4 @@
-"""From an order to a stream: found by its idempotency key, or opened, given its place in a session, and begun."""
+"""From an order to its stream: found by the idempotency key, or opened, placed in a session, and begun."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from services.models.model_service import ModelService
 from services.observing.observer import Observer
 from services.streams.admission import Admission
 from services.streams.first_sign import FirstSign
-from services.streams.idempotency import Claims
+from services.streams.idempotency import IdempotencyKeys
 from services.streams.stopping import Stopping
 from services.streams.supervisor import Supervisor
 from stores.streams.base import StreamLog, Tail
@@ -37,7 +37,7 @@ class Opened:
 
 
 class Places(Protocol):
-    """The places of streams in sessions."""
+    """Gives streams their places in sessions."""
 
     async def begin(self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> Ask:
         """Take the stream's place; returns what to ask the model. Raises `Busy` and `KeyInUse`, among others."""
@@ -72,7 +72,7 @@ class Starting:
         commit_delay: float,
     ) -> None:
         self._log = streams
-        self._claims = Claims(streams)
+        self._keys = IdempotencyKeys(streams)
         self._admission = admission
         self._models = models
         self._preparation = preparation
@@ -91,20 +91,20 @@ class Starting:
         first word and before the headers' time is over.
         """
         while True:
-            if (known := await self._claims.find(caller, order)) is not None:
+            if (known := await self._keys.find(caller, order)) is not None:
                 return await self.again(known)
             self._admission.check(order)
             candidates = self._models.choose(order.model, order.ask, caller)
             prepared = await self._preparation.prepare(caller.id, order, candidates)
             tail = await self._log.open(_info(caller, prepared, candidates[0]))
             try:
-                if await self._claims.claim(tail.info, prepared):
+                if await self._keys.bind(tail.info, prepared):
                     ask = await self._place(tail.info, prepared, candidates)
                     break
                 await self._log.drop(tail)  # another request with the same key was faster
             except KeyInUse as used:
                 await self._log.drop(tail)
-                return await self.again(await self._claims.recall(order, used.stream_id))
+                return await self.again(await self._keys.in_session(order, used.stream_id))
             except BaseException:  # cancellation too: the log that was opened goes again
                 await self._log.drop(tail)
                 raise

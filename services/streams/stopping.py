@@ -39,11 +39,11 @@ class Stopping:
                 log.warning("a stream could not be stopped with its session", stream_id=stream_id, code=error.code)
 
     async def free_session(self, stream_id: str, *, stop: bool) -> bool:
-        """Whether the session that this stream holds is free of it now: it has ended, or `stop` and it could be."""
+        """Whether the stream no longer holds its session: it has ended, or `stop` is true and it could be stopped."""
         tail = await self._log.find(stream_id)
         if tail is None:
             return True
-        if tail.ended and tail.outcome is not None:  # it may hold the session only because that could not be stored
+        if tail.ended and tail.outcome is not None:  # it holds the session only if its end could not be stored
             await self._keeper.save(tail, tail.outcome, None, None)
             return True
         if not stop:
