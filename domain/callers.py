@@ -1,4 +1,4 @@
-"""Who asks. A caller owns sessions, streams and usage; what another owns does not exist for it."""
+"""Callers and API keys. A caller owns sessions, streams and usage; what another caller owns does not exist for it."""
 
 import re
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from domain.errors import StreamForgeError
 
 SCOPES = ("read", "chat", "documents", "keys", "admin")
-"""What the program itself asks for; a catalogue may name others for its models.
+"""The scopes that the program itself checks; a catalogue may name others for its models.
 
-`read`: look at what is one's own. `chat`: make and change it. `documents`: the same for documents. `keys`: make and
-revoke one's own keys. `admin`: see the usage of all.
+`read`: see one's own data. `chat`: create and change it. `documents`: create and change one's own documents. `keys`:
+create and revoke one's own keys. `admin`: see everyone's usage.
 """
 DEFAULT_SCOPES = frozenset({"read", "chat", "documents"})
 
@@ -19,9 +19,9 @@ _SCOPE = re.compile(r"[a-z][a-z0-9:._-]{0,49}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An owner, by its id, as one credential lets it act. `key_id` names that credential where it can be revoked.
+    """An owner's id, and what one credential allows. `key_id` names the credential if it can be revoked.
 
-    `unlimited` callers may do everything: the one that there is without authentication.
+    `unlimited` callers may do everything; the only one is `LOCAL`.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Caller:
         return self.unlimited or scope in self.scopes
 
     def require(self, scope: str) -> None:
-        """Refuse with `insufficient_scope`, naming the scope."""
+        """Raise `insufficient_scope`, naming the scope, if the credential does not have it."""
         if not self.may(scope):
             raise StreamForgeError(
                 "insufficient_scope", f"This needs the scope {scope!r}, which the key does not have."
@@ -42,21 +42,23 @@ class Caller:
 
 
 LOCAL = Caller("local", frozenset(SCOPES), unlimited=True)
-"""Everybody, where there is no authentication."""
+"""The caller of every request when authentication is off."""
 
 
 def valid_scopes(names: Iterable[str]) -> frozenset[str]:
-    """The names as a set, or a `ValueError` that says what is wrong with one."""
+    """The names as a set; a malformed one raises a `ValueError` that says what is wrong with it."""
     scopes = frozenset(names)
     for name in scopes:
         if not _SCOPE.fullmatch(name):
-            raise ValueError(f"{name[:50]!r} is no scope: a scope is lower-case letters, digits and :._- (50 at most)")
+            raise ValueError(
+                f"{name[:50]!r} is not a scope: use up to 50 lower-case letters, digits and :._-, a letter first"
+            )
     return scopes
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of an API key, which itself is kept nowhere. Moments are in seconds since the Unix epoch."""
+    """What is stored about an API key; the key itself is not. Times are in seconds since the Unix epoch."""
 
     id: str
     owner: str
@@ -70,5 +72,5 @@ class ApiKey:
     last_used: float | None = None
 
     def usable(self, now: float) -> bool:
-        """Whether it is neither revoked nor expired."""
+        """Whether it is neither revoked nor expired at `now`."""
         return self.revoked is None and (self.expires is None or now < self.expires)

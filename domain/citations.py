@@ -1,4 +1,4 @@
-"""Marks in an answer, `[1]` or `[1, 3]`, that refer to the passages it was given."""
+"""Citations in an answer, `[1]` or `[1, 3]`, which refer by number to the passages that the model was given."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ MARK = re.compile(r"\[([0-9]{1,3}(?:\s?,\s?[0-9]{1,3}){0,20})\]", re.ASCII)
 
 
 class Mark(NamedTuple):
-    """A reference to passage `number`, in the mark from character `start` to `end` of the text."""
+    """A reference to passage `number`. Its brackets span characters `start` to `end` of the text, `end` excluded."""
 
     number: int
     start: int
@@ -18,16 +18,16 @@ class Mark(NamedTuple):
 
 
 def marks(text: str) -> Iterator[Mark]:
-    """All marks of the text, in their order."""
+    """The references in the text, in order. `[1, 3]` yields two, with the same `start` and `end`."""
     for found in MARK.finditer(text):
         for number in found[1].split(","):
             yield Mark(int(number), found.start(), found.end())
 
 
 def cited(events: Sequence[Event]) -> tuple[tuple[int, ...] | None, int]:
-    """The numbers of the passages that the answer refers to, and how often it refers to one that there is not.
+    """The numbers of the passages that the answer cites, sorted, and how many of its references match no passage.
 
-    Nothing where the answer was not to lean on documents.
+    The numbers are `None`, and the count 0, if the answer was not asked to use documents.
     """
     if not any(isinstance(event, Retrieving) for event in events):
         return None, 0
@@ -37,7 +37,7 @@ def cited(events: Sequence[Event]) -> tuple[tuple[int, ...] | None, int]:
 
 
 def shown(event: Quoted) -> dict[str, object]:
-    """A passage, as clients are shown it: what it does not have is absent."""
+    """The passage as JSON for clients, without the fields that are `None`."""
     passage = {
         "number": event.number, "id": event.id, "document_id": event.document_id, "title": event.title,
         "page": event.page, "heading": event.heading, "score": event.score, "text": event.text,
@@ -46,9 +46,9 @@ def shown(event: Quoted) -> dict[str, object]:
 
 
 def sources(events: Sequence[Event]) -> list[dict[str, Any]] | None:
-    """The passages that an answer was given, as they are kept with it: each also says whether the answer cites it.
+    """The answer's passages, as stored with it: each as in `shown`, and `cited`, whether the answer refers to it.
 
-    Nothing where the answer was not to lean on documents, and an empty list where nothing was found in them.
+    `None` if the answer was not asked to use documents; an empty list if nothing was found in them.
     """
     numbers, _ = cited(events)
     if numbers is None:

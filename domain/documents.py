@@ -1,4 +1,4 @@
-"""Documents: what an owner has given us to know, the pieces that it is cut into, and what is found in them."""
+"""Documents that owners upload, the pieces they are cut into, and the passages found in them."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -8,21 +8,21 @@ from domain.errors import ERRORS
 DocumentState = Literal["queued", "parsing", "splitting", "embedding", "ready", "failed"]
 STATES: tuple[DocumentState, ...] = get_args(DocumentState)
 Work = Literal["parsing", "splitting", "embedding"]
-"""The states of a document that somebody works on."""
+"""The states of a document that a worker is processing."""
 
 MAX_NAME = 255
 MAX_DETAIL = 300
 MAX_COLLECTIONS = 20
-"""Of one document."""
+"""How many collections one document may be in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document of `owner`. Moments are in seconds since the Unix epoch, `size` in bytes.
+    """A document of `owner`. Times are in seconds since the Unix epoch, `size` in bytes.
 
-    `digest` is the SHA-256 of its bytes, in hexadecimal: an owner has the same bytes once. `media_type` and `title` are
-    what the content says, known once it was parsed; `code` is why it `failed`, and `detail` more about that, where
-    there is more to say. `stream_id` is the log of its progress.
+    `digest` is the SHA-256 of its bytes, in hexadecimal; an owner has the same bytes only once. `media_type` and
+    `title` come from the content and are known once it is parsed. `code` is why it `failed`, a key of `ERRORS`;
+    `detail` is a sentence that replaces the table's. `stream_id` is the log of its progress.
     """
 
     id: str
@@ -44,15 +44,15 @@ class Document:
 
     @property
     def error(self) -> str | None:
-        """Why it failed, in a sentence."""
+        """Why it failed, in a sentence; `None` if it did not."""
         return self.detail or ERRORS[self.code].message if self.code in ERRORS else None
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What an owner has put under a name: how many documents, by what became of them, and of how many bytes in all.
+    """An owner's named set of documents: how many are ready, failed and still waiting, and their total `size` in bytes.
 
-    Moments are those of its oldest document, and of the newest change to one.
+    `created` is the time of its oldest document, `updated` that of the newest change to one of them.
     """
 
     name: str
@@ -65,13 +65,13 @@ class Collection:
 
     @property
     def documents(self) -> int:
-        """How many there are in all."""
+        """How many documents there are in any state."""
         return self.ready + self.failed + self.waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A document to be read, by whoever has claimed it. `attempt` counts from 1."""
+    """A document taken from the queue to be ingested, with its bytes. `attempt` counts from 1."""
 
     document: Document
     content: bytes
@@ -80,7 +80,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a document's text, in reading order, that has one page (from 1) and one heading over it."""
+    """A stretch of a document's text that lies on one page (from 1) and under one heading."""
 
     text: str
     page: int | None = None
@@ -89,7 +89,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What is in a document. Its whole text is that of its sections, with an empty line between them."""
+    """A document's content. Its whole text is its sections, in reading order, joined by an empty line."""
 
     media_type: str
     sections: tuple[Section, ...]
@@ -99,7 +99,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Piece `number` (from 0) of a document; `start` and `end` are where it stands in the whole text, in characters."""
+    """Piece `number` (from 0) of a document; `start` and `end` are its place in the whole text, in characters."""
 
     number: int
     text: str
@@ -110,14 +110,14 @@ class Chunk:
 
 
 class Key(NamedTuple):
-    """Which piece of which document."""
+    """Identifies a piece: a document and the piece's number in it."""
 
     document_id: str
     number: int
 
 
 class Hit(NamedTuple):
-    """A piece that is near a question; `score` is the cosine of their angle, -1 to 1."""
+    """A piece that is close to a question; `score` is the cosine similarity, -1 to 1."""
 
     key: Key
     score: float
@@ -125,7 +125,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece as it is quoted: `name` is the document's, `title` its own or else its name; `score` as in `Hit`."""
+    """A piece as it is quoted. `name` and `title` are the document's; one without a title has its name there.
+
+    `score` is as in `Hit`.
+    """
 
     key: Key
     name: str
@@ -139,21 +142,21 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Vectors of one model, all of one length. Those of different indexes must never be compared."""
+    """Vectors of one embedding model, all with `dimension` numbers. Never compare vectors of different indexes."""
 
     model: str
     dimension: int
 
 
 Vector = bytes
-"""Float32, little-endian, of length 1 as a vector: the scalar product of two is their cosine."""
+"""Little-endian float32 numbers, normalised: the dot product of two vectors is their cosine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """In which of an owner's documents an answer is looked for: all of them, where neither is named.
+    """Which of an owner's documents to search: those in `collections` or with `ids`, or all if neither is given.
 
-    `top_k` passages at most, of a cosine of at least `min_score`; by default as the server is set.
+    At most `top_k` passages with a cosine of at least `min_score`; `None` means the server's settings.
     """
 
     collections: tuple[str, ...] | None = None

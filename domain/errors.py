@@ -1,8 +1,8 @@
-"""Everything that can go wrong, as one table: code -> HTTP status, may the client retry, what to tell it, and what
-becomes of an answer that ends so.
+"""Everything that can go wrong, as one table: code -> HTTP status, whether the client may retry, a sentence for the
+client, and the state of an answer that ends with it.
 
 The same code is used before the first byte (an RFC 9457 body with that status) and after it (the
-`error` event that ends a stream). The sentences are for the client: they say what to do, and never hold
+`error` event that ends a stream). The sentences tell the client what to do, and never contain
 a key, a prompt, an address or a provider's own words.
 """
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 
 class ErrorKind(NamedTuple):
-    """One row of the table."""
+    """One row of the table. `message_state` is the state of an answer that ends with this error."""
 
     status: int
     retryable: bool
@@ -36,7 +36,7 @@ ERRORS: dict[str, ErrorKind] = {
     "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
     "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
     "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
-    "probe_not_found": ErrorKind(404, True, "No such probe: another server has it, or it was a while ago. Ask again."),
+    "probe_not_found": ErrorKind(404, True, "No such probe: it has expired, or another server has it. Try again."),
     "document_not_found": ErrorKind(404, False, "No such document. GET /documents lists yours."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
     "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
@@ -55,11 +55,11 @@ ERRORS: dict[str, ErrorKind] = {
     "idempotency_mismatch": ErrorKind(
         422, False, "The Idempotency-Key was used with another request. Use a new key for a new request."
     ),
-    "model_not_found": ErrorKind(404, False, "There is no model of that name. GET /models lists those there are."),
+    "model_not_found": ErrorKind(404, False, "There is no model with that name. GET /models lists the available ones."),
     "unsupported_parameter": ErrorKind(422, False, "The model does not take this parameter. `errors` names it."),
     "rate_limited": ErrorKind(429, True, "Too many requests. Wait as long as Retry-After says."),
     "too_many_documents": ErrorKind(
-        429, True, "As many of your documents are waiting as this server takes. Send more when some are read."
+        429, True, "Too many of your documents are waiting to be read. Send more when some of them are done."
     ),
     # The server
     "internal_error": ErrorKind(500, True, "The server failed. Quote the X-Request-Id when you report it."),
@@ -67,11 +67,11 @@ ERRORS: dict[str, ErrorKind] = {
     "too_many_readers": ErrorKind(
         503, True, "This stream has as many readers as the server allows. Try again shortly."
     ),
-    "too_many_probes": ErrorKind(503, True, "As many probes run as the server allows. Try again shortly."),
+    "too_many_probes": ErrorKind(503, True, "The server is at its limit of running probes. Try again shortly."),
     "server_draining": ErrorKind(
         503, True, "The server is shutting down. Send the message again in a moment.", "interrupted"
     ),
-    "auth_unavailable": ErrorKind(503, True, "The server cannot check who you are now. Try again shortly."),
+    "auth_unavailable": ErrorKind(503, True, "The server cannot check your credentials now. Try again shortly."),
     "log_unavailable": ErrorKind(503, True, "The stream cannot be reached from here now. Try again shortly."),
     "storage_unavailable": ErrorKind(503, True, "The server's database does not answer. Try again shortly."),
     "storage_full": ErrorKind(507, True, "The server has no room to store this. Try again later."),
@@ -82,7 +82,7 @@ ERRORS: dict[str, ErrorKind] = {
         "The documents were indexed with another model. The operator runs `python main.py reindex`.",
     ),
     # The stream
-    "stream_cancelled": ErrorKind(409, False, "The answer was stopped before it was whole."),
+    "stream_cancelled": ErrorKind(409, False, "The answer was stopped before it was complete."),
     "stream_gone": ErrorKind(404, False, "The stream can no longer be resumed. Send the message again without its id."),
     "stream_timeout": ErrorKind(
         504, True, "The answer took longer than this server allows, and was stopped.", "interrupted"
@@ -93,7 +93,7 @@ ERRORS: dict[str, ErrorKind] = {
     "producer_lost": ErrorKind(
         502,
         True,
-        "The server that was answering is gone. What it had said is kept; send the message again.",
+        "The server that was answering is gone. The text so far is kept; send the message again.",
         "interrupted",
     ),
     "not_saved": ErrorKind(503, True, "The answer could not be stored. Send the message again.", "interrupted"),
@@ -101,7 +101,9 @@ ERRORS: dict[str, ErrorKind] = {
     "document_unsupported": ErrorKind(
         415, False, "Documents of this kind cannot be read. Send text, Markdown, HTML, PDF, DOCX, CSV or JSON."
     ),
-    "document_broken": ErrorKind(422, False, "The document is damaged. Open it, save it anew and upload that."),
+    "document_broken": ErrorKind(
+        422, False, "The document is damaged. Open it, save it again and upload the new file."
+    ),
     "document_encrypted": ErrorKind(422, False, "The document is encrypted. Upload it without its password."),
     "document_too_complex": ErrorKind(
         422, False, "Reading the document takes more than this server allows. Split it, or save it in a simpler format."
@@ -119,7 +121,7 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "provider_unreachable": ErrorKind(502, True, "The model's server cannot be reached. Try again shortly."),
     "provider_connect_timeout": ErrorKind(
-        504, True, "The model's server did not take the connection in time. Try again shortly."
+        504, True, "The model's server did not accept the connection in time. Try again shortly."
     ),
     "provider_timeout": ErrorKind(504, True, "The model's server did not answer in time. Try again shortly."),
     "provider_stalled": ErrorKind(
@@ -143,11 +145,11 @@ ERRORS: dict[str, ErrorKind] = {
 
 
 class StreamForgeError(Exception):
-    """A failure with a place in the table.
+    """A failure whose `code` is in the table.
 
-    `detail` replaces the table's sentence where there is more to say to the client. `retry_after` is in
-    whole seconds; `pointer` is a JSON pointer to the field of the body that is to blame; `stream_id` names the
-    stream that ended so, `spent` whether a model has been at work for it.
+    `detail` replaces the table's sentence with a more specific one for the client. `retry_after` is in whole
+    seconds; `pointer` is a JSON pointer to the field of the body that caused it; `stream_id` names the stream that
+    ended with it, and `spent` says whether a model has already used tokens for that stream.
     """
 
     def __init__(

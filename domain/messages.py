@@ -1,10 +1,10 @@
 """Conversations: sessions, and the tree of messages in each.
 
 A message knows its parent; two with the same parent are siblings: answers to one question, or versions of one
-question. Each message that has children has one that is *active*; from a session's active first message along the
-active children leads the *active branch*, which is what the model is told and what the history shows.
+question. One of a message's children is *active*; the session's active first message and the active children below it
+form the *active branch*, which is what the model is sent and what the history shows.
 
-Moments are in seconds since the Unix epoch.
+Times are in seconds since the Unix epoch.
 """
 
 import re
@@ -27,17 +27,17 @@ _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def new_id() -> str:
-    """An id for a session or a message: 128 random bits, 32 hexadecimal characters."""
+    """An id for a session or a message: 128 random bits as 32 lower-case hexadecimal characters."""
     return secrets.token_hex(16)
 
 
 def is_id(text: str) -> bool:
-    """Whether it can be the id of a session or a message."""
+    """Whether the text has the form of a session's or a message's id."""
     return _ID.fullmatch(text) is not None
 
 
 def known_session_id(text: str) -> str:
-    """The id, or `session_not_found`: what is no id is as unknown as any other."""
+    """The id; raises `session_not_found` for a malformed one, as for an unknown one."""
     if not is_id(text):
         raise StreamForgeError("session_not_found")
     return text
@@ -45,7 +45,7 @@ def known_session_id(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A conversation. `client_id` is its owner's own name for it, unique among that owner's."""
+    """A conversation. `client_id` is the name its owner gave it, unique for that owner."""
 
     id: str
     owner: str
@@ -59,10 +59,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. The fields from `stream_id` on are an answer's only.
+    """One message. The fields from `stream_id` on are set for answers only.
 
     `depth` is its place on its branch, from 0. `tokens` is an estimate. `summary_id` names the newest summary that
-    covers a beginning of the branch it is on.
+    covers the beginning of its branch.
     """
 
     id: str
@@ -80,22 +80,22 @@ class Message:
     model: str | None = None
     finish_reason: FinishReason | None = None
     code: str | None = None
-    """Why it failed, a key of `domain.errors.ERRORS`; or for what reason it was cancelled."""
+    """Why it failed, a key of `domain.errors.ERRORS`; or why it was cancelled."""
     spent: Mapping[str, Any] | None = None
-    """`usage`, `cost` and perhaps `attempts`, as they are shown."""
+    """`usage`, `cost` and possibly `attempts`, as `domain.usage.account` returns them."""
     first_word_ms: int | None = None
     total_ms: int | None = None
     sources: Sequence[Mapping[str, Any]] | None = None
-    """The passages of documents that it was given, as `domain.citations.sources` has them; nothing where it was to
-    lean on none. They stay as they were told, also when a document is deleted: what was said is what was said, and
-    goes with its message."""
+    """The passages that the model was given, as `domain.citations.sources` returns them; `None` if the answer was not
+    asked to use documents. They stay with the message unchanged, even if a document is deleted: they record what the
+    model was given."""
     siblings: tuple[str, ...] = field(default=())
-    """All children of its parent in the order they came, itself included; empty where it is the only one."""
+    """Ids of all children of its parent, oldest first, itself included; empty if it is the only one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A new message of the user's. `tokens` is what it may take of a context window."""
+    """A new message from the user. `tokens` is what it may take of a context window, as `domain.usage.room` counts."""
 
     id: str
     text: str
@@ -105,9 +105,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A message from before its session was opened, as the owner's client has it.
+    """A message from before its session was created, as the owner's client sent it.
 
-    As an answer it has no `stream_id` and no `model`: that is how it is known for the client's word.
+    Stored as an answer, it has no `stream_id` and no `model`, which marks it as written by the client.
     """
 
     role: Role
@@ -118,7 +118,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """That a session is made, for its first question: the owner's own `name` for it, and what was said `earlier`."""
+    """Asks for a new session: the `client_id` that the owner gives it, and the messages from before it was created."""
 
     name: str | None = None
     earlier: Sequence[Earlier] = ()
@@ -126,21 +126,21 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """A question goes under the last message of the active branch, or under the one that is named."""
+    """Puts a question under the message `message_id`, by default the last one of the active branch."""
 
     message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A question becomes a sibling of an earlier one."""
+    """Puts a question beside an earlier one, `message_id`, as its sibling."""
 
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Regenerate:
-    """A question that was asked is answered anew; `message_id` is its id, or that of an answer to it."""
+    """Answers an earlier question again; `message_id` is that question or an answer to it."""
 
     message_id: str
 
@@ -171,15 +171,15 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An answer that is running, and the question to it: a new one, or the one to be answered anew."""
+    """An answer that is running, and its question, which may be new or be answered again."""
 
     session: Session
     question: Message
     answer: Message
 
 
-class Busy(Exception):  # noqa: N818 - what is the case, not that it is an error
-    """An answer is running in the session: that stream's."""
+class Busy(Exception):  # noqa: N818 - a state of the session, not an error
+    """Another answer, that of stream `stream_id`, is running in the session."""
 
     def __init__(self, stream_id: str) -> None:
         super().__init__(stream_id)
@@ -187,7 +187,7 @@ class Busy(Exception):  # noqa: N818 - what is the case, not that it is an error
 
 
 class KeyInUse(Exception):  # noqa: N818
-    """An answer is running that was asked for with the same idempotency key: attach to that stream."""
+    """An answer was already started with this idempotency key: attach to stream `stream_id`."""
 
     def __init__(self, stream_id: str) -> None:
         super().__init__(stream_id)
@@ -196,7 +196,7 @@ class KeyInUse(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An answer whose stream has not ended, as far as is known."""
+    """An answer that is stored as running."""
 
     owner: str
     session_id: str
@@ -206,7 +206,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class LastAnswer:
-    """The newest answer of a session. `touched` is when it ended or, while it runs, was last known to."""
+    """The newest answer of a session. `touched` is when it ended or, if it is running, was last known to be."""
 
     id: str
     stream_id: str
@@ -216,7 +216,7 @@ class LastAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message as a client has it, which keeps the conversation itself. `id` is its own, or ours; empty for none."""
+    """A message sent by a client that keeps the conversation itself. `id` is the client's, ours, or empty for none."""
 
     id: str
     role: Role
@@ -225,7 +225,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The end of a branch, oldest first, and a summary of what comes before, where there is one."""
+    """The last messages of a branch, oldest first, and a summary of what comes before them, if there is one."""
 
     messages: list[Message]
     summary: "Summary | None"
@@ -233,7 +233,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message that holds what was looked for, the title of its session, and the words around the first of it."""
+    """A message that matches a search, its session's title, and the text around the first match."""
 
     message: Message
     title: str | None
@@ -245,7 +245,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """A part of a list. `next` is the cursor for the part that follows, `None` on the last one."""
+    """A part of a list. `next` is the cursor of the page after it, `None` on the last page."""
 
     items: list[Item]
     next: str | None
@@ -253,7 +253,7 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was said up to and including one message, in short."""
+    """A summary of a branch from its first message up to and including `message_id`, which lies at `depth`."""
 
     id: str
     session_id: str
@@ -267,7 +267,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What becomes of an answer when its stream ends."""
+    """What is stored with an answer when its stream ends."""
 
     state: MessageState
     text: str
@@ -281,7 +281,7 @@ class Ending:
 
 
 def state_after(outcome: Terminal) -> MessageState:
-    """What a stream's outcome makes of its answer."""
+    """The state of an answer whose stream ended with this outcome."""
     match outcome:
         case Done():
             return "complete"

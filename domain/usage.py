@@ -1,9 +1,9 @@
-"""How much a generation used and cost, counted in tokens and money.
+"""How much a generation used and cost, in tokens and money.
 
-Where a model does not say, we estimate, offline and without a vocabulary: a run of printable ASCII without white
-space is one token, so is any other character that is not white space. That is words for English, characters for
-Chinese, and good to a factor of about two. Of an answer the greater of that and its number of deltas counts, since
-most models send a delta a token.
+If a model does not report its tokens, they are estimated, offline and without a vocabulary: a run of printable ASCII
+without white space is one token, and so is any other character that is not white space. That counts words for English
+and characters for Chinese, and is good to a factor of about two. An answer counts as the greater of that and its
+number of deltas, since most models send one delta a token.
 """
 
 import re
@@ -13,17 +13,17 @@ from decimal import Decimal
 from typing import Literal, Self
 
 MAX_TOKENS = 10**9
-"""As many as one answer can have read or said: a count without a bound would fit neither JSON nor a database."""
+"""The most that one answer may count as input or output: an unbounded number fits neither JSON nor a database."""
 
 _PIECE = re.compile(r"[!-~]+|[^\x00-\x7f\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens in and out. `exact` is true when the model counted them, false for an estimate of ours.
+    """Tokens in and out. `exact` is true if the model counted them, false if we estimated them.
 
-    `cached_tokens` (a part of the input) and `reasoning_tokens` (a part of the output) are known only where the
-    model tells them.
+    `cached_tokens` (a part of the input) and `reasoning_tokens` (a part of the output) are `None` unless the model
+    reports them.
     """
 
     input_tokens: int
@@ -38,7 +38,7 @@ NOTHING_USED = Usage(0, 0, exact=False)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An amount of money; `source` says whose prices: `catalogue`, or `genai-prices` with its version."""
+    """An amount of money; `source` says where its price is from: `catalogue`, or `genai-prices` with its version."""
 
     amount: Decimal
     currency: str
@@ -47,7 +47,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One time a model was asked. `error` is the code with which it failed, if it did; no cost is an unknown one."""
+    """One request to one model. `cost` is `None` if unknown; `error` is the code with which it failed, if it did."""
 
     model: str
     usage: Usage
@@ -57,7 +57,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a stream took in all; `attempts` in their order, where there was more than one."""
+    """What a whole stream used and cost; `attempts`, in order, only if there was more than one."""
 
     usage: Usage
     cost: Cost | None
@@ -65,7 +65,7 @@ class Spent:
 
     @classmethod
     def of(cls, attempts: tuple[Attempt, ...]) -> Self:
-        """The sum. Its cost is unknown when that of a part that used anything is, or when currencies differ."""
+        """The sum. Its cost is unknown if that of any attempt that used tokens is, or if currencies differ."""
         if len(attempts) == 1:
             return cls(attempts[0].usage, attempts[0].cost)
         used = [attempt for attempt in attempts if attempt.usage.input_tokens or attempt.usage.output_tokens]
@@ -81,7 +81,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What one stream took, for its owner's account. `created` in seconds since the Unix epoch."""
+    """What one stream used and cost, as stored for `GET /usage`. `created` is in seconds since the Unix epoch."""
 
     owner: str
     key_id: str | None
@@ -95,12 +95,12 @@ class UsageRecord:
 
 
 By = Literal["day", "model", "session", "owner"]
-"""What sums may be kept apart by."""
+"""What sums of usage may be grouped by."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSum:
-    """A sum over streams. What it was not summed by is `None`; so is the cost where no stream's was known."""
+    """A sum over streams. The fields it was not grouped by are `None`; so is `cost` if no stream's was known."""
 
     streams: int
     input_tokens: int
@@ -117,7 +117,7 @@ class UsageSum:
 
 
 def spent_any(spent: Spent) -> bool:
-    """Whether a model has read or said anything, as far as is known: asking again would cost that once more."""
+    """Whether any tokens are known to have been used: trying again would use them again."""
     return spent.usage.input_tokens > 0 or spent.usage.output_tokens > 0
 
 
@@ -135,25 +135,26 @@ def _total(costs: list[Cost | None]) -> Cost | None:
 
 
 def pieces(text: str) -> int:
-    """The tokens that a text may have."""
+    """An estimate of the tokens in a text."""
     return len(_PIECE.findall(text))
 
 
 def room(text: str) -> int:
-    """The tokens that a text may take of a context window, where too few would be worse than too many.
+    """The tokens that a message may take of a context window: a high estimate, since a low one would overflow it.
 
-    The greater of `pieces` and of a quarter of its bytes, which is what English takes; and four for the message itself.
+    The greater of `pieces` and a quarter of the text's bytes, which is about right for English; and four for the
+    message itself.
     """
     return max(pieces(text), -(-len(text.encode()) // 4)) + 4
 
 
 def streamed(texts: list[str]) -> int:
-    """The tokens that an answer's deltas may have."""
+    """An estimate of the tokens in an answer's deltas."""
     return max(len(texts), pieces("".join(texts)))
 
 
 def account(spent: Spent) -> dict[str, object]:
-    """What a stream took, as it is shown and stored: `usage`, `cost`, and `attempts` where there were several."""
+    """What a stream used and cost, as it is shown and stored: `usage`, `cost`, and `attempts` if there were several."""
     shown: dict[str, object] = {"usage": _usage(spent.usage), "cost": _cost(spent.cost)}
     if spent.attempts:
         shown["attempts"] = [
@@ -182,7 +183,7 @@ def _usage(value: Usage) -> dict[str, object]:
 
 
 def _cost(value: Cost | None) -> dict[str, object] | None:
-    """JSON knows one kind of number; amounts are far from its limits."""
+    # a float: JSON has one kind of number, and amounts are far from its limits
     if value is None:
         return None
     return {"amount": float(value.amount), "currency": value.currency, "source": value.source}

@@ -1,4 +1,4 @@
-"""Words of a text, in scripts that put spaces between them and in those that do not."""
+"""Splits a text into words, in scripts with spaces between words and in scripts without."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ _NO_SPACES = "\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff"
 _RUN = re.compile(r"[^\W_]+")
 _PART = re.compile(f"[{_NO_SPACES}]+|[^{_NO_SPACES}]+")
 UNSPACED = re.compile(f"[{_NO_SPACES}]")
-"""A sign of a script that puts no space between words."""
+"""A character of a script without spaces between words."""
 
 COMMON = {
     "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
@@ -16,11 +16,11 @@ COMMON = {
     "those", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "why", "will", "with",
     "would", "you", "your",
 }  # fmt: skip
-"""They are in most pieces, and say nothing. PostgreSQL has a list of its own, for which they change nothing."""
+"""Words too frequent to search for. PostgreSQL has its own list, so leaving these out changes nothing there."""
 
 
 def words_of(text: str) -> Iterator[str]:
-    """The words in small letters, in their order; where no spaces part them, each pair of signs that follow."""
+    """Lower-case words, in order; for scripts without spaces, each pair of adjacent characters."""
     for run in _RUN.findall(text.lower()):
         for part in _PART.findall(run):
             if UNSPACED.match(part):

@@ -232,7 +232,7 @@ def test_unknown_documents_are_not_found(library: Library) -> None:
         ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(100), "document_unsupported", "Upload their text."),
         ("table.xlsx", archive(xl__workbook_xml=b"<x/>"), "document_unsupported", "Save it as CSV."),
         ("noise.bin", bytes(range(256)), "document_unsupported", "Send text, Markdown, HTML, PDF, DOCX, CSV or JSON."),
-        ("broken.pdf", b"%PDF-1.4\nnothing of the kind", "document_broken", "save it anew and upload that."),
+        ("broken.pdf", b"%PDF-1.4\nnothing of the kind", "document_broken", "save it again and upload the new file."),
         ("locked.pdf", pdf(["secret"], password="pass"), "document_encrypted", "without its password."),
         ("scanned.pdf", pdf([""]), "document_empty", "Have the text in them recognised first."),
         ("empty.txt", b"   \n", "document_empty", "There is no text in the document."),
