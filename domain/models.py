@@ -1,4 +1,4 @@
-"""The models that callers may use: what each is called, what it can do, and what may be asked of it."""
+"""The catalogue of models: their names, abilities, clocks and prices, and the parameters a request may set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -12,7 +12,7 @@ from domain.events import FinishReason
 SIMULATED = "simulated"
 
 ASSUMED_WINDOW = 8_192
-"""Tokens of context of a model whose catalogue entry does not say."""
+"""The context window, in tokens, of a model whose catalogue entry does not give one."""
 
 Provider = Literal["openai", "anthropic", "cohere", "ollama", "openai_compatible", "local", "simulated"]
 Capability = Literal["reasoning", "tools", "vision"]
@@ -32,7 +32,7 @@ EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What a provider's API takes: which parameters, and which of their values (from its reference)."""
+    """The parameters that a provider's API accepts, and the values it allows (from its reference)."""
 
     parameters: frozenset[Parameter] = frozenset(PARAMETERS)
     temperature: tuple[float, float] = (0, 2)
@@ -74,7 +74,7 @@ ABILITIES: Mapping[Provider, Ability] = {
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the client offers to run. `schema` is the JSON schema of its arguments."""
+    """A function that the client can run for the model. `schema` is the JSON schema of its arguments."""
 
     name: str
     description: str | None = None
@@ -84,7 +84,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Whether the model may, must or must not call a tool; `name` is the one it must, where it is `named`."""
+    """Whether the model may, must or must not call a tool; with kind `named`, it must call the tool `name`."""
 
     kind: Choice
     name: str | None = None
@@ -92,7 +92,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """The answer is to be JSON; of the kind `json_schema`, such as the schema describes."""
+    """Asks for an answer in JSON; with kind `json_schema`, in JSON that matches `schema`."""
 
     kind: ResponseKind
     name: str = ""
@@ -103,7 +103,7 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How the answer is to be made; `None` leaves it to the model's defaults."""
+    """Settings of one request to a model; `None` leaves a parameter to the model's defaults."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -119,11 +119,11 @@ class Parameters:
 
     @property
     def asked(self) -> list[Parameter]:
-        """The names of those that are set."""
+        """The names of the parameters that are set."""
         return [name for name in PARAMETERS if getattr(self, name) is not None]
 
     def over(self, defaults: "Parameters") -> "Parameters":
-        """These, and for those that are not set the defaults."""
+        """These parameters, with the defaults for those that are not set."""
         if self is NOTHING_ASKED:
             return defaults
         given: dict[str, Any] = {name: getattr(self, name) for name in self.asked}
@@ -135,7 +135,7 @@ NOTHING_ASKED = Parameters()
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Money for a million tokens. `cached` is for input read from the provider's cache; unset, it costs as input."""
+    """Prices per million tokens. `cached` is for input read from the provider's cache; if `None`, it costs `input`."""
 
     input: Decimal
     output: Decimal
@@ -159,9 +159,9 @@ CLOCKS: tuple[str, ...] = tuple(field.name for field in fields(ModelClocks))
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One row of the catalogue. `key` names an entry of PROVIDER_KEYS, and never is a key itself.
+    """One row of the catalogue. `key` is the name of an entry of PROVIDER_KEYS, never a key itself.
 
-    With `scopes` it is there only for callers who have one of them.
+    With `scopes`, it exists only for callers who have at least one of them.
     """
 
     id: str
@@ -181,16 +181,16 @@ class ModelEntry:
 
     @property
     def simulated(self) -> bool:
-        """Whether this process answers by itself, at once and without fail, and no model is asked."""
+        """Whether this process makes up the answer itself, immediately and without fail, and no model is asked."""
         return self.provider == SIMULATED
 
     def open_to(self, caller: Caller) -> bool:
-        """Whether the caller may use it, and so know of it."""
+        """Whether the caller may use the model, and so see that it exists."""
         return not self.scopes or any(map(caller.may, self.scopes))
 
     @property
     def parameters(self) -> list[Parameter]:
-        """The parameters that it takes."""
+        """The parameters that the model takes."""
         ability = ABILITIES[self.provider]
         refused: frozenset[str] = frozenset(self.unsupported)
         if "tools" in refused:
@@ -200,9 +200,9 @@ class ModelEntry:
         return [name for name in PARAMETERS if name in ability.parameters and name not in refused]
 
     def check(self, asked: Parameters, image: str | None = None) -> None:
-        """Refuse what the model cannot do: `unsupported_parameter`, or `invalid_request`, naming the field.
+        """Raise `unsupported_parameter` or `invalid_request`, naming the field, for what the model cannot do.
 
-        `image` is a JSON pointer to where there is a picture for it to see, if there is.
+        `image` is a JSON pointer to the first image in the request's body, if there is one.
         """
         taken = self.parameters
         for name in asked.asked:
@@ -220,7 +220,7 @@ class ModelEntry:
         self._check_values(asked, ability)
 
     def can(self, asked: Parameters, image: str | None = None) -> bool:
-        """Whether `check` passes."""
+        """Whether `check` raises nothing."""
         try:
             self.check(asked, image)
         except StreamForgeError:
@@ -250,45 +250,45 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The models by id, and the one that answers where none is named."""
+    """The models by id, and the id of the one to use if a request names none."""
 
     entries: Mapping[str, ModelEntry]
     default: str
 
     def open_to(self, caller: Caller) -> list[ModelEntry]:
-        """The models that there are for this caller, in the catalogue's order."""
+        """The models that this caller may use, in the catalogue's order."""
         return [entry for entry in self.entries.values() if entry.open_to(caller)]
 
     def find(self, model_id: str | None, caller: Caller, pointer: str | None = None) -> ModelEntry:
-        """The model with this id, by default the default; `model_not_found` with those that are called nearly so.
+        """The model with this id, or the default; raises `model_not_found`, with similar ids as a hint.
 
-        A model that the caller may not use is as unknown as any other, and no hint names it. `pointer` is where in a
-        body the id stands, if it came in one.
+        A model that the caller may not use counts as unknown, and no hint names it. `pointer` is the JSON pointer to
+        the id, if it came in a body.
         """
         entry = self.entries.get(self.default if model_id is None else model_id)
         if entry is None or not entry.open_to(caller):
             names = [each.id for each in self.open_to(caller)]
-            from difflib import get_close_matches  # which an error alone needs
+            from difflib import get_close_matches  # only this error needs it
 
             near = get_close_matches((model_id or "")[:200], names, n=3, cutoff=0.5)
-            hint = f" Nearly so called: {', '.join(map(repr, near))}." if near else ""
-            detail = f"There is no model of that name.{hint} GET /models lists those there are."
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            detail = f"There is no model with that name.{hint} GET /models lists the available ones."
             raise StreamForgeError("model_not_found", detail, pointer=pointer)
         return entry
 
     def fallbacks(self, entry: ModelEntry, caller: Caller) -> list[ModelEntry]:
-        """Who is asked instead of the model, as far as the caller may use them."""
+        """The models to ask if this one fails, in order, without those that the caller may not use."""
         return [each for name in entry.fallbacks if (each := self.entries[name]).open_to(caller)]
 
     def candidates(
         self, entry: ModelEntry, asked: Parameters, caller: Caller, image: str | None = None
     ) -> list[ModelEntry]:
-        """The model, then those of its fallbacks that can do what is asked, and see the image, if there is one."""
+        """The model, then those of its fallbacks that take these parameters and, if there is one, the image."""
         return [entry, *(each for each in self.fallbacks(entry, caller) if each.can(asked, image))]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A model's own word that its answer is whole, and why it ended."""
+    """A model's own statement that its answer is complete, and why it ended."""
 
     reason: FinishReason
