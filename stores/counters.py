@@ -1,6 +1,6 @@
 """Counters of requests for the `limits` library: in this process, or in Redis for all processes together.
 
-Importing this imports the library, so it is done on first use.
+Importing this module imports the library, so import it on first use.
 """
 
 import time
@@ -12,21 +12,22 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 MAX_COUNTERS = 100_000
-"""Counters in memory. The ones that were used longest ago go first: whoever brings so many addresses is not held."""
+"""The most counters in memory; the least recently used are dropped first. So a client with more addresses than this
+escapes its limit."""
 REDIS_SECONDS = 0.25
 
 
 class LocalCounters(MemoryStorage):
-    """Counts in windows that slide over two fixed ones, in a table that never grows beyond its bound.
+    """Counts requests in sliding windows, each estimated from two fixed ones, in a table of bounded size.
 
-    The library's own storage walks all of its keys with every request, and has no bound.
+    The library's own storage scans all its keys on every request, and has no bound.
     """
 
-    STORAGE_SCHEME = ["async+local"]  # noqa: RUF012 - as the library has it
+    STORAGE_SCHEME = ["async+local"]  # noqa: RUF012 - as the library declares it
 
     def __init__(self) -> None:
         super().__init__()
-        self._windows: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # window's number, requests, before that
+        self._windows: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # number, requests, requests before
 
     async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         number, current, previous, left = self._look(key, expiry)
@@ -43,7 +44,7 @@ class LocalCounters(MemoryStorage):
         return previous, left, current, left + expiry
 
     def _look(self, key: str, expiry: int) -> tuple[int, int, int, float]:
-        """This window's number, its requests, those of the one before, and the seconds that are left of it."""
+        """The window's number, its requests, those of the window before, and the seconds left in it."""
         now = time.time()
         number = int(now // expiry)
         was, current, previous = self._windows.get(key, (number, 0, 0))
@@ -55,13 +56,13 @@ class LocalCounters(MemoryStorage):
 
 
 def shared_counters(url: str, prefix: str) -> RedisStorage:
-    """Counters in Redis. A command takes a quarter of a second at most, and is never sent twice."""
+    """Counters in Redis. A command takes at most a quarter of a second, and is never sent twice."""
     options: dict[str, Any] = {
         "socket_timeout": REDIS_SECONDS,
         "socket_connect_timeout": REDIS_SECONDS,
         "max_connections": 50,
         "retry": Retry(NoBackoff(), 0),
-        "driver_info": None,  # or each connection looks for the package's version on the disk
+        "driver_info": None,  # otherwise each connection looks for the package's version on disk
     }
     address = f"async+{url.replace('unix://', 'redis+unix://', 1)}"
     return RedisStorage(address, implementation="redispy", key_prefix=f"{prefix}:rate", **options)

@@ -17,11 +17,11 @@ MAX_KEYS = 100
 SECONDS = 5.0
 """For one fetch, from connecting to the last byte."""
 FRESH = 300.0
-"""Seconds for which keys are believed; then they are fetched anew behind the requests that use them."""
+"""Seconds for which keys are trusted. After that they are fetched again in the background."""
 PAUSE = 30.0
-"""Seconds between two fetches, however many tokens name keys that are not there."""
+"""Seconds between two fetches, no matter how many tokens name unknown keys."""
 
-_HEADERS = {"accept": "application/json", "accept-encoding": "identity"}  # nothing that grows when it is unpacked
+_HEADERS = {"accept": "application/json", "accept-encoding": "identity"}  # no compression: it could expand to any size
 
 Jwk = dict[str, Any]
 
@@ -29,7 +29,7 @@ log = structlog.get_logger("tokens")
 
 
 class IssuerKeys:
-    """The issuer's keys by id. `clock` gives monotonic seconds."""
+    """The issuer's keys by id. `clock` returns monotonic seconds."""
 
     def __init__(self, source: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
@@ -40,7 +40,8 @@ class IssuerKeys:
         self._task: asyncio.Task[None] | None = None
 
     async def get(self, key_id: str | None) -> Jwk | None:
-        """The key with this id; without an id the only one there is. `auth_unavailable` before any could be fetched."""
+        """The key with this id; without an id, the only key. Raises `auth_unavailable` before the first successful
+        fetch."""
         due = self._clock() - self._asked >= PAUSE
         if self._keys is None or ((due or self._task is not None) and key_id not in self._keys):
             await self._fetch(due)
@@ -53,13 +54,13 @@ class IssuerKeys:
         return self._keys.get(key_id)
 
     async def close(self) -> None:
-        """Let go of a fetch that is under way."""
+        """Cancel a fetch that is in progress."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _fetch(self, due: bool) -> None:
-        """Fetch, or wait for a fetch that is under way: all who ask together ask once."""
+        """Fetch the keys, or wait for a fetch that is in progress: concurrent callers share one."""
         if self._task is None and due:
             self._begin()
         if self._task is not None:
@@ -85,7 +86,7 @@ class IssuerKeys:
             return file.read(MAX_BYTES + 1)
 
     async def _download(self) -> bytes:
-        """The document; redirects, proxies of the environment and other answers than 200 are not taken."""
+        """The document. Refuses redirects, the environment's proxies, and any status other than 200."""
         await asyncio.to_thread(import_module, "httpx2")
         import httpx2
 

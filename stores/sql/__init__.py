@@ -1,4 +1,4 @@
-"""What outlives the process: keys, conversations and usage, in SQLite or PostgreSQL.
+"""Everything that outlives the process: keys, conversations, documents and usage, in SQLite or PostgreSQL.
 
-Importing this imports nothing: `glance` looks at a file without SQLAlchemy, everything else needs it.
+Importing this package imports nothing. `engine.glance` reads a file without SQLAlchemy; every other module needs it.
 """

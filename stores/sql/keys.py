@@ -1,4 +1,4 @@
-"""API keys: everything but the keys themselves."""
+"""Stored API keys: everything about them except the keys themselves."""
 
 from collections.abc import Collection, Sequence
 
@@ -9,7 +9,7 @@ from stores.sql.engine.database import Database
 from stores.sql.tables import api_keys
 
 MAX_LISTED = 1_000
-"""Keys that are listed at most: the newest."""
+"""The most keys that a list returns, newest first."""
 
 _CREATE = insert(api_keys)
 _GET = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
@@ -28,42 +28,41 @@ _USABLE = (
 
 
 class KeyStore:
-    """What is known of keys. Where an owner is given, other owners' keys do not exist."""
+    """Stores API keys by id. Methods that take an owner see only that owner's keys."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def create(self, key: ApiKey) -> None:
-        """Keep a new key."""
         values = {column.name: getattr(key, column.name) for column in api_keys.c}
         values["scopes"] = " ".join(sorted(key.scopes))
         await self._database.write(lambda connection: connection.execute(_CREATE, values))
 
     async def get(self, key_id: str) -> ApiKey | None:
-        """The key, also where it can no longer be used."""
+        """The key, also if it is revoked or expired."""
         row = await self._database.read(
             lambda connection: connection.execute(_GET, {"key_id": key_id}).mappings().one_or_none()
         )
         return _key(row) if row is not None else None
 
     async def list(self, owner: str | None) -> Sequence[ApiKey]:
-        """All keys of an owner, or of everybody, newest first."""
+        """The keys of an owner, or of all owners if it is `None`, newest first."""
         query = select(api_keys).where(*_of(owner)).order_by(api_keys.c.created.desc(), api_keys.c.id).limit(MAX_LISTED)
         rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_key(row) for row in rows]
 
     async def revoke(self, key_id: str, when: float, *, owner: str | None = None) -> bool:
-        """End its use, for good; false where there is no such key. The first moment stands."""
+        """Revoke a key for good; a second call keeps the first time. False if there is no such key."""
         there = (api_keys.c.id == key_id, *_of(owner))
         change = update(api_keys).where(*there).values(revoked=func.coalesce(api_keys.c.revoked, when))
         return await self._database.write(lambda connection: connection.execute(change).rowcount > 0)
 
     async def used(self, key_id: str, when: float) -> None:
-        """Note that it was used; a later use that is already noted stands."""
+        """Set when the key was last used, unless a later use is already stored."""
         await self._database.write(lambda connection: connection.execute(_USED, {"key_id": key_id, "moment": when}))
 
     async def unusable(self, key_ids: Collection[str], now: float) -> set[str]:
-        """Those of them that are revoked, expired or gone."""
+        """The ids whose keys are revoked, expired or deleted."""
         values = {"key_ids": sorted(key_ids), "moment": now}
         usable = await self._database.read(lambda connection: connection.execute(_USABLE, values).scalars().all())
         return set(key_ids) - set(usable)

@@ -1,4 +1,4 @@
-"""Rows as the domain's values, and values as cursors. Columns stand in the order of the dataclasses' fields."""
+"""Converts rows to the domain's values, and values to cursors. Columns are in the order of the dataclasses' fields."""
 
 import json
 import re
@@ -34,7 +34,7 @@ AnyRow = Row[*tuple[Any, ...]]
 SESSION = (*(sessions.c[field.name] for field in fields(Session) if field.name != "leaf"), sessions.c.leaf_id)
 MESSAGE = tuple(messages.c[field.name] for field in fields(Message) if field.name != "siblings")
 TOLD = tuple(null().label(column.name) if column is messages.c.sources else column for column in MESSAGE)
-"""`MESSAGE` for those who need only what was said, which may be the smaller part."""
+"""`MESSAGE` without `sources`, which may be larger than everything else in the row."""
 SUMMARY = tuple(summaries.c[field.name] for field in fields(Summary))
 
 _PLACE = select(messages.c.seq, messages.c.parent_id, messages.c.id)
@@ -49,30 +49,30 @@ _MOMENT = re.compile(r"([0-9]{1,16}\.[0-9]{1,16})-([0-9a-f]{32})", re.ASCII)
 
 
 def shown(table: FromClause) -> ColumnElement[int]:
-    """What a message takes on a page, in tokens: its text's, and a quarter of the signs of its sources."""
+    """What a message counts on a page, in tokens: its text's, and a quarter of the characters of its sources."""
     return table.c.tokens + func.coalesce(func.length(cast(table.c.sources, Text)), 0) // 4
 
 
 def among(column: ColumnElement[str], values: Collection[str], dialect: str) -> ColumnElement[bool]:
-    """That the column holds one of the values, of which there may be more than a statement has parameters."""
+    """A condition: the column has one of the values, which may be more than a statement can have parameters."""
     if dialect == "postgresql":
         return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(String)))
     return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
 def insert_unless_there(database: Database, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An insert that does nothing where one of the table's unique indexes forbids it."""
+    """An insert that does nothing if one of the table's unique indexes forbids it."""
     insert = postgresql.insert if database.dialect == "postgresql" else sqlite.insert
     return insert(table).on_conflict_do_nothing()
 
 
 def bad_cursor() -> StreamForgeError:
-    """For a cursor that no page of ours had as its `next`."""
+    """The error for a cursor that was not the `next` of any page."""
     return StreamForgeError("malformed_page")
 
 
 def seq_of(cursor: str | None) -> int | None:
-    """The number of a message, from a cursor that is one."""
+    """The message number that the cursor holds; raises `malformed_page` if it holds none."""
     if cursor is None:
         return None
     if not _SEQ.fullmatch(cursor):
@@ -81,7 +81,7 @@ def seq_of(cursor: str | None) -> int | None:
 
 
 def moment_of(cursor: str) -> tuple[float, str]:
-    """A moment and an id, from a cursor that is of the two: see `moment_cursor`."""
+    """The time and the id that a `moment_cursor` holds; raises `malformed_page` if it holds neither."""
     found = _MOMENT.fullmatch(cursor)
     if not found:
         raise bad_cursor()
@@ -89,49 +89,49 @@ def moment_of(cursor: str) -> tuple[float, str]:
 
 
 def moment_cursor(moment: float, id: str) -> str:
-    """Where a list that is ordered by a moment, and then by id, goes on."""
+    """A cursor for a list that is ordered by a time, and then by id."""
     return f"{moment!r}-{id}"
 
 
 def page(rows: Sequence[AnyRow], limit: int, item: Callable[[AnyRow], T], cursor: Callable[[AnyRow], str]) -> Page[T]:
-    """A page of `limit` items, from rows of which one more was asked for."""
+    """A page of at most `limit` items. `rows` are the result of a query for `limit + 1`."""
     shown = rows[:limit]
     return Page([item(row) for row in shown], cursor(shown[-1]) if len(rows) > limit else None)
 
 
 def session(row: AnyRow) -> Session:
-    """A session from a row that begins with `SESSION`."""
+    """A session from a row that begins with the columns `SESSION`."""
     return Session(*row[: len(SESSION)])
 
 
 def message(row: AnyRow) -> Message:
-    """A message from a row that begins with `MESSAGE` or `TOLD`."""
+    """A message from a row that begins with the columns `MESSAGE` or `LEAN_MESSAGE`."""
     return Message(*row[: len(MESSAGE)])
 
 
 def new_row(new: Message, owner: str) -> dict[str, Any]:
-    """The row of a message that nothing follows yet."""
+    """The values to insert for a message that has no children yet."""
     row = {column.name: getattr(new, column.name) for column in MESSAGE}
     return row | {"owner": owner, "active_child_id": None, "idempotency_key": None, "alive": None, "undo": None}
 
 
 def row_of(connection: Connection, owner: str, session_id: str, message_id: str) -> AnyRow | None:
-    """A message of the owner's session: `MESSAGE`, `active_child_id`, `undo` and `owner`.
+    """A message of the owner's session, with the columns `MESSAGE`, `active_child_id`, `undo` and `owner`; or `None`.
 
-    Looked up by its id alone: a planner that is told the session too may walk that instead.
+    The query uses the message's id alone: given the session too, a planner may scan that session instead.
     """
     row = connection.execute(_GET, {"message": message_id}).one_or_none()
     return row if row is not None and row.session_id == session_id and row.owner == owner else None
 
 
 def with_siblings(connection: Connection, session_id: str, rows: Sequence[AnyRow]) -> list[Message]:
-    """The messages of one session, each with its siblings where it has some."""
+    """The messages of one session, each with its siblings if it has any."""
     parents = {row.parent_id for row in rows}
     found = list(connection.execute(_CHILDREN, {"parents": sorted(parents - {None})}))
     if None in parents:
         found += connection.execute(_FIRST, {"session": session_id})
     children: dict[str | None, list[str]] = {}
-    for _, parent_id, child_id in sorted(found):  # not by the database, which would walk the whole session in order
+    for _, parent_id, child_id in sorted(found):  # not by the database, which would scan the whole session in order
         children.setdefault(parent_id, []).append(child_id)
     families = {parent: tuple(ids) if len(ids) > 1 else () for parent, ids in children.items()}
     return [replace(message(row), siblings=families.get(row.parent_id, ())) for row in rows]

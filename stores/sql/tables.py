@@ -1,7 +1,7 @@
-"""The tables. Moments are in seconds since the Unix epoch; ids are 32 hexadecimal characters, keys' are shorter.
+"""The tables. Times are in seconds since the Unix epoch; ids are 32 hexadecimal characters, those of keys shorter.
 
-A change here is a migration in `stores/sql/migrations/versions`; a test compares the two. Those of documents are in
-`stores.sql.documents.tables`.
+A change here needs a migration in `stores/sql/migrations/versions`; a test compares the two. The tables of documents
+are in `stores.sql.documents.tables`.
 """
 
 from sqlalchemy import (
@@ -26,17 +26,17 @@ metadata = MetaData()
 
 
 def number() -> BigInteger:
-    """The type of a key that numbers rows, which SQLite does by itself where it is an INTEGER."""
+    """The type of a primary key that numbers rows. SQLite only assigns it automatically if it is an INTEGER."""
     return BigInteger().with_variant(Integer, "sqlite")
 
 
 def id_column(name: str, *, null: bool = True) -> Column[str]:
-    """An id, of this or another table."""
+    """A column with an id of this or another table."""
     return Column(name, String(32), nullable=null)
 
 
 def owner_column() -> Column[str]:
-    """Whose a row is."""
+    """The column with the id of the caller who owns the row."""
     return Column("owner", String(200), nullable=False)
 
 
@@ -63,12 +63,12 @@ sessions = Table(
     owner_column(),
     Column("client_id", String(200)),
     Column("title", String(200)),
-    Column("auto_title", Boolean, nullable=False),  # until a person has set one
+    Column("auto_title", Boolean, nullable=False),  # false once a person has set a title
     Column("created", Double, nullable=False),
     Column("updated", Double, nullable=False),
     id_column("root_id"),  # the active first message
     id_column("leaf_id"),  # the last message of the active branch
-    id_column("prior_leaf_id"),  # what this and `updated` were before the newest answer was begun
+    id_column("prior_leaf_id"),  # `leaf_id` and `updated` as they were before the newest answer was begun
     Column("prior_updated", Double),
     Index("sessions_updated", "owner", "updated", "id"),
     Index(
@@ -84,7 +84,7 @@ sessions = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("seq", number(), Identity(), primary_key=True),  # the order in which they came
+    Column("seq", number(), Identity(), primary_key=True),  # the order in which they were inserted
     Column("id", String(32), nullable=False, unique=True),
     Column("session_id", String(32), ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     owner_column(),
@@ -167,7 +167,7 @@ usage = Table(
     owner_column(),
     id_column("key_id"),
     Column("stream_id", String(32), nullable=False, unique=True),
-    id_column("session_id"),  # what was used stays when its session goes
+    id_column("session_id"),  # null once its session is deleted; usage is kept
     Column("model", String(200), nullable=False),
     Column("state", String(16), nullable=False),
     Column("day", String(10), nullable=False),  # 2026-01-31, in UTC

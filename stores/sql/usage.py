@@ -1,6 +1,6 @@
-"""What streams have used: one record each, and sums of them.
+"""What streams have used: one record for each, and sums over them.
 
-Money is kept in ten-thousand-millionths of its currency, in whole ones, so that sums are exact on either database.
+Money is stored as whole ten-thousand-millionths of its currency, so that sums are exact on both databases.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ from stores.sql.rows import insert_unless_there
 from stores.sql.tables import usage
 
 MAX_SUMS = 1_000
-"""Sums that are answered at most."""
+"""The most sums that a query returns."""
 
 _UNIT = Decimal("1e-10")
 _MOST = 2**62
@@ -24,24 +24,24 @@ _COLUMNS = {"day": usage.c.day, "model": usage.c.model, "session": usage.c.sessi
 
 
 class UsageStore:
-    """The accounts of all owners."""
+    """Stores the usage of all owners."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert = insert_unless_there(database, usage)
 
     async def add(self, records: Sequence[UsageRecord]) -> None:
-        """Keep the records; the first one of a stream stands."""
+        """Store the records. If a stream already has one, that one is kept."""
         rows = [_row(record) for record in records]
         await self._database.write(lambda connection: connection.execute(self._insert, rows))
 
     async def total(
         self, owner: str | None, *, since: str | None, until: str | None, by: Collection[By]
     ) -> list[UsageSum]:
-        """Sums over an owner's streams, or everybody's, from one ISO day to another, both included (UTC).
+        """Sums over the streams of one owner, or of all if it is `None`, between two ISO days (UTC, both included).
 
-        There is one for each currency, and for each of what it is summed `by`; those without a cost are summed apart.
-        The newest days come first.
+        There is one sum for each currency and each combination of the fields in `by`; streams without a cost have sums
+        of their own. The newest days come first.
         """
         keys = {name: _COLUMNS[name].label(_FIELDS[name]) for name in _COLUMNS if name in by}
         query = (

@@ -1,7 +1,7 @@
-"""An answer begins, in one transaction.
+"""Begins an answer, in one transaction.
 
-Whether a session is free, and an idempotency key or client id unused, is what unique indexes say when the rows are
-put in: a look beforehand would be out of date. The session's row is changed first, and so locked.
+Unique indexes decide whether a session is free and an idempotency key or client id unused when the rows are inserted; a
+check beforehand would be out of date. The session's row is updated first, and so locked.
 """
 
 from sqlalchemy import Connection, String, bindparam, case, func, insert, select, update
@@ -50,7 +50,7 @@ _CLIENT_ID = select(messages.c.id).where(
 
 
 def begin(connection: Connection, asked: Beginning) -> Begun:
-    """Put question and answer in their place, which becomes the active branch. `IntegrityError` where one is taken."""
+    """Insert question and answer as the active branch; raises `IntegrityError` if a unique index forbids it."""
     if asked.opening is not None and asked.question is not None:
         opened, question = _opened(connection, asked, asked.question, asked.opening)
         return _put(connection, asked, opened, question, None)
@@ -73,7 +73,7 @@ def begin(connection: Connection, asked: Beginning) -> Begun:
 
 
 def _opened(connection: Connection, asked: Beginning, first: Question, opening: Opening) -> tuple[Session, Message]:
-    """A new session, with its first question, and what was said earlier."""
+    """A new session, with its first question below the messages from before it was created."""
     opened = Session(asked.session_id, asked.owner, asked.now, asked.now, asked.title, opening.name, asked.answer_id)
     before = import_history.messages_of(opened, opening.earlier)
     values = {
@@ -91,7 +91,7 @@ def _opened(connection: Connection, asked: Beginning, first: Question, opening: 
 def _put(
     connection: Connection, asked: Beginning, taken: Session, question: Message, changes: list[Change] | None
 ) -> Begun:
-    """Put in the rows."""
+    """Insert the rows."""
     answer = Message(
         asked.answer_id, asked.session_id, question.id, question.depth + 1, "assistant", "running", "", 0, asked.now,
         summary_id=question.summary_id, stream_id=asked.stream_id, model=asked.model,
@@ -144,7 +144,7 @@ def _edited(
 def _again(connection: Connection, asked: Beginning, taken: AnyRow) -> tuple[Message, list[Change]]:
     target = _target(connection, asked)
     if target.role == "assistant":
-        if target.parent_id is None:  # a client's page may begin with a greeting
+        if target.parent_id is None:  # a client's conversation may start with a greeting
             raise StreamForgeError("message_not_found", "That message answers no question.")
         target = _row_of(connection, asked, target.parent_id)
     return message(target), _branch_off(connection, taken, target, asked.answer_id)
@@ -163,7 +163,7 @@ def _row_of(connection: Connection, asked: Beginning, message_id: str) -> AnyRow
 
 
 def _branch_off(connection: Connection, taken: AnyRow, above: AnyRow, child: str) -> list[Change]:
-    """Make `child` the active one under a message, and that message a part of the active branch."""
+    """Make `child` the active child of a message, and that message part of the active branch."""
     changes: list[Change] = []
     if not branches.on_branch(connection, taken.prior_leaf_id, above.id, above.depth):
         changes = branches.changes_to(connection, taken.root_id, above.id)
@@ -173,14 +173,14 @@ def _branch_off(connection: Connection, taken: AnyRow, above: AnyRow, child: str
 
 
 def explain(connection: Connection, asked: Beginning) -> None:
-    """Raise why the beginning was refused by an index, unless the reason is gone again."""
+    """Raise the reason why an index refused the beginning, unless it no longer applies."""
     if asked.idempotency_key is not None:
         key = {"owner": asked.owner, "key": asked.idempotency_key}
         if stream := connection.execute(_KEY, key).scalar_one_or_none():
             raise KeyInUse(stream)
     if asked.opening is not None and asked.opening.name is not None:
         there = {"owner": asked.owner, "name": asked.opening.name, "session": asked.session_id}
-        if connection.execute(_NAMED, there).first() is not None:  # opened by another request in the same moment
+        if connection.execute(_NAMED, there).first() is not None:  # created by another request at the same time
             raise StreamForgeError("session_busy")
     if stream := connection.execute(_HOLDER, {"session": asked.session_id}).scalar_one_or_none():
         raise Busy(stream)

@@ -1,8 +1,8 @@
-"""The tree of a session's messages, walked by recursive queries that touch no more than they answer.
+"""The tree of a session's messages, walked by recursive queries that touch no more rows than they return.
 
 A *change* is `(parent, child, before)`: the parent's active child (or, without a parent, the session's active first
-message) became `child` and was `before`. The changes that a new branch made are kept with its answer, topmost
-first, so that they can be undone.
+message) became `child` and was `before`. The changes that a new branch made are stored with its answer, topmost first,
+so that they can be undone.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ _START = select(messages.c.id, messages.c.parent_id, messages.c.depth).where(mes
 
 
 def _up(*conditions: Any) -> Any:
-    """The way from the message `start` to the first one, for as long as the conditions hold."""
+    """The path from the message `start` up to the first one, as long as the conditions hold."""
     way = _START.cte("way", recursive=True)
     step = select(_above.c.id, _above.c.parent_id, _above.c.depth).join(way, _above.c.id == way.c.parent_id)
     return way.union_all(step.where(*(condition(way) for condition in conditions)))
@@ -86,7 +86,7 @@ _ROOT_IF = _ROOT.where(sessions.c.root_id == bindparam("child"))
 
 
 def lock(connection: Connection, owner: str, session_id: str) -> AnyRow:
-    """The session's pointers, which nobody else changes before the transaction ends; or `session_not_found`."""
+    """The session's pointers, locked until the transaction ends; raises `session_not_found`."""
     row = connection.execute(_LOCK, {"session": session_id, "owner": owner}).one_or_none()
     if row is None:
         raise StreamForgeError("session_not_found")
@@ -94,13 +94,13 @@ def lock(connection: Connection, owner: str, session_id: str) -> AnyRow:
 
 
 def on_branch(connection: Connection, leaf_id: str | None, message_id: str, depth: int) -> bool:
-    """Whether the message, at that depth, is on the branch that ends at the leaf. Costs the way between the two."""
+    """Whether the message, at that depth, is on the branch that ends at the leaf. Walks the path between the two."""
     found = connection.execute(_AT_DEPTH, {"start": leaf_id, "depth": depth}).scalar_one_or_none()
     return found == message_id
 
 
 def changes_to(connection: Connection, root_id: str | None, message_id: str) -> list[Change]:
-    """What must change for a message to be on the active branch; topmost first."""
+    """The changes that put a message on the active branch, topmost first."""
     aside = connection.execute(_ASIDE, {"start": message_id}).all()
     changes: list[Change] = [(parent, child, before) for parent, child, before in aside if parent is not None]
     root = aside[0].id  # the topmost has no parent
@@ -108,7 +108,7 @@ def changes_to(connection: Connection, root_id: str | None, message_id: str) -> 
 
 
 def apply(connection: Connection, session_id: str, changes: Iterable[Change]) -> None:
-    """Make the changes."""
+    """Point each parent, or the session, to its new active child."""
     for parent, child, _ in changes:
         if parent is None:
             connection.execute(_ROOT, {"session": session_id, "to": child})
@@ -117,7 +117,7 @@ def apply(connection: Connection, session_id: str, changes: Iterable[Change]) ->
 
 
 def undo(connection: Connection, session_id: str, changes: Iterable[Change]) -> None:
-    """Take the changes back, where nobody has changed the same since."""
+    """Reverse the changes, except for pointers that have changed again since."""
     for parent, child, before in changes:
         values = {"child": child, "to": before}
         if parent is None:
@@ -127,20 +127,23 @@ def undo(connection: Connection, session_id: str, changes: Iterable[Change]) -> 
 
 
 def leaf_below(connection: Connection, message_id: str) -> str:
-    """Where the active branch ends that leads through the message."""
+    """The last message of the branch that follows the active children below the message."""
     leaf: str = connection.execute(_LEAF, {"start": message_id}).scalar_one()
     return leaf
 
 
 def down(connection: Connection, message_id: str | None, *, most: int, tokens: int) -> list[AnyRow]:
-    """The message, always, and what follows it on its active branch: rows of `MESSAGE`, and `active_child_id`.
+    """The message and what follows it on its active branch: rows of `MESSAGE` and `active_child_id`.
 
-    There are `most` at most, and by what is shown of them no more than `tokens` together.
+    At most `most` rows, and at most `tokens` tokens as `shown` counts them; the message itself is always included.
     """
     return list(connection.execute(_DOWN, {"start": message_id, "most": most, "tokens": tokens}).all())
 
 
 def newest(connection: Connection, leaf_id: str, *, most: int, tokens: int, covered: int) -> list[AnyRow]:
-    """The end of a branch, oldest first, below the depth `covered`: rows of `TOLD`. The leaf is always there."""
+    """The last messages of a branch that are deeper than `covered`, oldest first: rows of `LEAN_MESSAGE`.
+
+    The leaf is always included.
+    """
     values = {"start": leaf_id, "most": most, "tokens": tokens, "covered": covered}
     return list(connection.execute(_NEWEST, values).all())

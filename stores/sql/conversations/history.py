@@ -1,4 +1,4 @@
-"""A conversation as it is read: the messages of a branch or of all, the end that a model is told, and the switch."""
+"""Reads a conversation: the messages of a branch or of the whole tree, and a model's window; switches branches."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from stores.sql.rows import (
 from stores.sql.tables import messages, sessions, summaries
 
 PAGE_TOKENS = 250_000
-"""What a page may hold, with sources: about a megabyte of English; one message that is larger stands alone."""
+"""The most that a page holds, sources included: about a megabyte of English. A larger message gets its own page."""
 
 _ROOT = select(sessions.c.root_id).where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner"))
 _AFTER = (messages.c.session_id == bindparam("session"), messages.c.seq > bindparam("after"))
@@ -54,13 +54,13 @@ _COVER = (
 
 
 def get(connection: Connection, owner: str, session_id: str, message_id: str) -> Message | None:
-    """The message, or `None`."""
+    """The message, or `None` if there is no such message in the owner's session."""
     row = row_of(connection, owner, session_id, message_id)
     return with_siblings(connection, session_id, [row])[0] if row is not None else None
 
 
 def active(connection: Connection, owner: str, session_id: str, after: str | None, limit: int) -> Page[Message]:
-    """A page of the active branch. The cursor is the last message's id: what is active below it comes next."""
+    """A page of the active branch. The cursor is the last message's id; the next page starts at its active child."""
     start = _root(connection, owner, session_id)
     if after is not None:
         if not is_id(after):
@@ -75,7 +75,7 @@ def active(connection: Connection, owner: str, session_id: str, after: str | Non
 
 
 def whole(connection: Connection, owner: str, session_id: str, after: str | None, limit: int) -> Page[Message]:
-    """A page of all messages."""
+    """A page of all messages of the session, in the order they were inserted. The cursor is a message's number."""
     _root(connection, owner, session_id)
     first = seq_of(after) or 0
     coming = connection.execute(_COMING, {"session": session_id, "after": first, "most": limit + 1}).all()
@@ -88,7 +88,7 @@ def whole(connection: Connection, owner: str, session_id: str, after: str | None
 
 
 def _fitting(sizes: Sequence[int]) -> int:
-    """How many of the messages fit on a page; the first one does in any case."""
+    """How many of the messages fit on a page: at least one, however large."""
     total = 0
     for count, each in enumerate(sizes):
         total += each
@@ -108,7 +108,7 @@ def _root(connection: Connection, owner: str, session_id: str) -> str | None:
 def window(
     connection: Connection, owner: str, session_id: str, leaf_id: str, max_messages: int, max_tokens: int
 ) -> Window:
-    """The end of a branch, and the summary of what comes before."""
+    """The end of a branch, and the summary of what comes before it, if there is one."""
     leaf = row_of(connection, owner, session_id, leaf_id)
     if leaf is None:
         raise StreamForgeError("message_not_found")
@@ -120,7 +120,7 @@ def window(
 
 
 def activate(connection: Connection, owner: str, session_id: str, message_id: str) -> Session:
-    """Make the branch of a message the active one."""
+    """Make the branch through a message the active one."""
     pointers = branches.lock(connection, owner, session_id)
     if row_of(connection, owner, session_id, message_id) is None:
         raise StreamForgeError("message_not_found")
@@ -130,7 +130,10 @@ def activate(connection: Connection, owner: str, session_id: str, message_id: st
 
 
 def summarise(connection: Connection, owner: str, summary: Summary) -> bool:
-    """Keep the summary, and name it at every message that follows, unless that knows one of more."""
+    """Store the summary, and set it on every message below the one it ends with, unless that has one that covers more.
+
+    False if that message no longer exists.
+    """
     try:
         branches.lock(connection, owner, summary.session_id)
     except StreamForgeError:

@@ -1,4 +1,4 @@
-"""What was said before a session was opened, put into it as its client tells it."""
+"""Inserts the messages from before a session was created, as its client sent them."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ _TAKEN = select(messages.c.client_id).where(
 
 
 def messages_of(opened: Session, earlier: Sequence[Earlier]) -> list[Message]:
-    """The beginning of the session, oldest first, each message under the one before it.
+    """The session's first messages, oldest first, each the child of the one before it.
 
-    An answer without a word has never come: in a session of ours that is one which was cut off.
+    An answer without text is stored as interrupted, as an answer of ours that was cut off would be.
     """
     ids = [new_id() for _ in earlier]
     return [
@@ -31,7 +31,7 @@ def messages_of(opened: Session, earlier: Sequence[Earlier]) -> list[Message]:
 
 
 def put(connection: Connection, owner: str, before: Sequence[Message], first_question: str) -> None:
-    """Put in the rows. A client id that is taken by now stays with whom it is."""
+    """Insert the rows. A client id that is already used stays with the message that has it."""
     names = {message.client_id for message in before if message.client_id is not None}
     values = {"owner": owner, "names": sorted(names)}
     taken = set(connection.execute(_TAKEN, values).scalars()) if names else set()

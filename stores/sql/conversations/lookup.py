@@ -1,4 +1,4 @@
-"""What clients ask by names of their own, and the newest of a session."""
+"""Finds messages by the ids that clients have for them, and a session's newest answer."""
 
 from collections.abc import Collection
 
@@ -9,9 +9,9 @@ from stores.sql.conversations import branches
 from stores.sql.rows import MESSAGE, message
 from stores.sql.tables import messages
 
-_MANY = 2**31 - 2  # more than any branch has, and what PostgreSQL takes for an integer
+_MANY = 2**31 - 2  # more than any branch has, and within PostgreSQL's integers
 
-# By ids alone, whose owner is looked at afterwards: a planner that is told more may walk a whole session or owner.
+# By id alone, checking the owner afterwards: given more conditions, a planner may scan a whole session or owner.
 _BY_ID = select(*MESSAGE, messages.c.owner).where(messages.c.id.in_(bindparam("names", expanding=True)))
 _BY_CLIENT_ID = select(*MESSAGE, messages.c.owner).where(
     messages.c.owner == bindparam("owner"), messages.c.client_id.in_(bindparam("names", expanding=True))
@@ -33,7 +33,7 @@ def recent(connection: Connection, owner: str, leaf_id: str, most: int) -> list[
 
 
 def through(connection: Connection, owner: str, message_id: str, most: int) -> list[Message]:
-    """The last `most` messages of the branch of the owner's message, on to where that was left; oldest first."""
+    """The last `most` messages of the branch through the owner's message, down to its leaf, oldest first."""
     asked = connection.execute(_BY_ID, {"names": [message_id]}).one_or_none()
     if asked is None or asked.owner != owner:
         return []
@@ -41,16 +41,16 @@ def through(connection: Connection, owner: str, message_id: str, most: int) -> l
 
 
 def named(connection: Connection, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
-    """Those of the session's messages whose id, or else client id, is one of the names."""
+    """The session's messages whose id or client id is one of the names, by that name."""
     client_ids = connection.execute(_BY_CLIENT_ID, {"owner": owner, "names": sorted(names)}).all()
     ids = connection.execute(_BY_ID, {"names": sorted(filter(is_id, names))}).all()
-    found = [*((row.client_id, row) for row in client_ids), *((row.id, row) for row in ids)]  # ids go first
+    found = [*((row.client_id, row) for row in client_ids), *((row.id, row) for row in ids)]  # ids take precedence
     mine = {name: row for name, row in found if row.session_id == session_id and row.owner == owner}
     return {name: message(row) for name, row in mine.items()}
 
 
 def last_answer(connection: Connection, owner: str, session_id: str) -> LastAnswer | None:
-    """The session's newest answer, on whatever branch."""
+    """The session's newest answer, on whatever branch; `None` if there is none."""
     row = connection.execute(_LAST, {"session": session_id}).one_or_none()
     if row is None or row.owner != owner:
         return None

@@ -1,6 +1,6 @@
 """Messages: an answer from its beginning to its end, and the conversation as it is read.
 
-Of the states of an answer only `running` is ever left, once; who comes first says for which.
+An answer leaves the state `running` once; whichever call comes first decides for which state.
 """
 
 from collections.abc import Collection
@@ -32,7 +32,7 @@ from stores.sql.tables import messages
 
 _TRIES = 3
 MAX_RUNNING = 1_000
-"""Answers without a sign of life that are told at a time: the oldest."""
+"""The most answers that `running` returns, those longest without a sign of life first."""
 
 _WRITTEN = (
     "state", "text", "tokens", "model", "finish_reason", "code", "spent", "first_word_ms", "total_ms", "sources",
@@ -63,7 +63,7 @@ _INTERRUPT = (
 
 
 class MessageStore:
-    """Where messages are kept. What is another owner's does not exist."""
+    """Stores messages. Other owners' messages do not exist for any method."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,18 +79,18 @@ class MessageStore:
                 return await self._database.write(partial(begin, asked=asked))
             except IntegrityError:
                 await self._database.read(partial(explain, asked=asked))
-        raise StreamForgeError("session_busy")  # it was each time, and each time no more when we looked
+        raise StreamForgeError("session_busy")  # each time it was busy, and was free again when we looked
 
     async def withdraw(self, owner: str, answer_id: str, *, opened: bool = False) -> bool:
-        """Undo a beginning, so that nothing is left of it: a new question goes, and what was active is so again.
+        """Undo a beginning completely: a new question is deleted, and what was active before is active again.
 
-        A session that was `opened` for it goes as a whole. Only the newest answer of a session can be withdrawn,
-        while it has no words; false for others.
+        A session that was `opened` for it is deleted. Only the newest answer of a session can be withdrawn, and only
+        while it has no text; returns false for others.
         """
         return await self._database.write(partial(withdraw, owner=owner, answer_id=answer_id, opened=opened))
 
     async def finish(self, answer_id: str, ending: Ending, now: float) -> bool:
-        """Store what became of a running answer; false where it no longer runs, or is gone."""
+        """Store how a running answer ended; false if it is no longer running or was deleted."""
         written = {
             "text": ending.text, "tokens": room(ending.text), "spent": account(ending.spent), "alive": now,
         }  # fmt: skip
@@ -99,24 +99,24 @@ class MessageStore:
         return await self._database.write(lambda connection: connection.execute(_FINISH, values).rowcount > 0)
 
     async def alive(self, answer_ids: Collection[str], now: float) -> None:
-        """The producers of these answers run."""
+        """Note that the producers of these answers were running at `now`."""
         values = {"ids": sorted(answer_ids), "moment": now}
         await self._database.write(lambda connection: connection.execute(_ALIVE, values))
 
     async def running(self, older_than: float) -> list[Running]:
-        """Answers that nobody has ended, and of whose producer there was no sign since."""
+        """Answers stored as running whose producer has given no sign of life since `older_than`."""
         rows = await self._database.read(
             lambda connection: connection.execute(_RUNNING, {"older_than": older_than}).all()
         )
         return [Running(*row) for row in rows]
 
     async def interrupt_stream(self, stream_id: str, now: float) -> bool:
-        """Its producer is lost, and what it had said. False where the stream's answer no longer runs."""
+        """Mark the stream's answer as interrupted, without text, after its producer was lost. False if it no longer
+        runs."""
         values = {"stream": stream_id, "moment": now}
         return await self._database.write(lambda connection: connection.execute(_INTERRUPT, values).rowcount > 0)
 
     async def get(self, owner: str, session_id: str, message_id: str) -> Message | None:
-        """The message."""
         return await self._database.read(
             partial(history.get, owner=owner, session_id=session_id, message_id=message_id)
         )
@@ -124,14 +124,14 @@ class MessageStore:
     async def history(
         self, owner: str, session_id: str, after: str | None, limit: int, *, whole: bool = False
     ) -> Page[Message]:
-        """The active branch, oldest first; or the `whole` tree, in the order in which the messages came."""
+        """A page of the active branch, oldest first; or of the `whole` tree, in the order of insertion."""
         read = history.whole if whole else history.active
         return await self._database.read(partial(read, owner=owner, session_id=session_id, after=after, limit=limit))
 
     async def window(self, owner: str, session_id: str, *, leaf_id: str, max_messages: int, max_tokens: int) -> Window:
-        """The end of the branch at `leaf_id`: what no summary covers of it, and no more than these limits.
+        """The end of the branch at `leaf_id`, within these limits, as far as no summary covers it.
 
-        The leaf is always there. Costs what it shows, however long the branch is.
+        The leaf is always included. The cost depends on what is returned, not on the length of the branch.
         """
         return await self._database.read(
             partial(
@@ -145,32 +145,31 @@ class MessageStore:
         )
 
     async def recent(self, owner: str, leaf_id: str, most: int) -> list[Message]:
-        """The end of the branch at `leaf_id`: at most so many messages, oldest first, whatever summaries cover."""
+        """The last messages of the branch at `leaf_id`, at most `most`, oldest first, regardless of summaries."""
         return await self._database.read(partial(lookup.recent, owner=owner, leaf_id=leaf_id, most=most))
 
     async def through(self, owner: str, message_id: str, most: int) -> list[Message]:
-        """The end of the branch that leads through the message, as `recent`; it need not be the active one."""
+        """As `recent`, for the branch through the message down to its leaf; it need not be the active branch."""
         return await self._database.read(partial(lookup.through, owner=owner, message_id=message_id, most=most))
 
     async def named(self, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
-        """The session's messages that these ids or client ids name, by those names."""
+        """The session's messages with one of these ids or client ids, by that id."""
         return await self._database.read(partial(lookup.named, owner=owner, session_id=session_id, names=names))
 
     async def last_answer(self, owner: str, session_id: str) -> LastAnswer | None:
-        """The session's newest answer."""
         return await self._database.read(partial(lookup.last_answer, owner=owner, session_id=session_id))
 
     async def activate(self, owner: str, session_id: str, message_id: str) -> Session:
-        """Switch to the branch of this message, on to where that one was left."""
+        """Switch to the branch through this message, down to the leaf where that branch was left."""
         return await self._database.write(
             partial(history.activate, owner=owner, session_id=session_id, message_id=message_id)
         )
 
     async def summarise(self, owner: str, summary: Summary) -> bool:
-        """Keep a summary, for all branches that lead through the message it ends with; false where that is gone."""
+        """Store a summary for all branches through the message it ends with; false if that message no longer exists."""
         return await self._database.write(partial(history.summarise, owner=owner, summary=summary))
 
     async def search(self, owner: str, words: str, after: str | None, limit: int) -> Page[Found]:
-        """The owner's messages that hold all these words, newest first."""
+        """A page of the owner's messages that contain all these words, newest first."""
         look = search.Look(owner, words, after, limit, self._database.dialect)
         return await self._database.read(partial(search.search, look=look))

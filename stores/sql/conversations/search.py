@@ -1,7 +1,7 @@
-"""Looking for words in one's own messages.
+"""Full-text search in an owner's messages.
 
-A word of letters and digits is looked up as a whole in the index of words. Anything else, and words of scripts that
-put no space between them, is looked for anywhere in the text: as slow as the owner has messages, no slower.
+A word of letters and digits is looked up as a whole in the word index. Anything else, and words of scripts without
+spaces between words, are searched for anywhere in the text, which takes time proportional to the owner's messages.
 """
 
 import re
@@ -16,7 +16,7 @@ from stores.sql.tables import messages, sessions
 
 MAX_WORDS = 16
 _AROUND = 80
-"""Characters that a snippet shows before and after the word."""
+"""Characters that a snippet shows before and after the match."""
 
 _INDEXED = re.compile(r"[^\W_\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff]+")
 _HAS_INDEX = text("SELECT count(*) FROM sqlite_master WHERE name = 'messages_words'")
@@ -26,7 +26,7 @@ _VECTOR: ColumnElement[Any] = literal_column("to_tsvector('simple', left(message
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is looked for, and how much of it is wanted."""
+    """A search in one owner's messages: at most `limit` of them, after the cursor `after`."""
 
     owner: str
     words: str
@@ -36,7 +36,7 @@ class Look:
 
 
 def search(connection: Connection, look: Look) -> Page[Found]:
-    """A page of what is found, newest first."""
+    """A page of the messages that contain all the words, newest first; empty if there are none."""
     after = seq_of(look.after)
     words = look.words.split()[:MAX_WORDS]
     if not words:
@@ -62,7 +62,7 @@ def search(connection: Connection, look: Look) -> Page[Found]:
 def _conditions(connection: Connection, words: list[str], dialect: str) -> list[ColumnElement[bool]]:
     whole = [word for word in words if _INDEXED.fullmatch(word)]
     if dialect == "sqlite" and not connection.scalar(_HAS_INDEX):
-        whole = []  # this build of SQLite had no FTS5 when the schema was made
+        whole = []  # this build of SQLite had no FTS5 when the schema was created
     conditions = [messages.c.text.icontains(word, autoescape=True) for word in words if word not in whole]
     if not whole:
         return conditions
@@ -73,7 +73,7 @@ def _conditions(connection: Connection, words: list[str], dialect: str) -> list[
 
 
 def snippet(whole: str, words: list[str]) -> str:
-    """The words around the first one that is found, on one line."""
+    """The text around the first match, on one line."""
     lower = whole.lower()
     places = [place for word in words if (place := lower.find(word.lower())) >= 0]
     start = max(min(places, default=0) - _AROUND, 0)

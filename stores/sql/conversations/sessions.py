@@ -1,4 +1,4 @@
-"""Sessions. What is another's does not exist; who removes one is told whose streams to stop."""
+"""Sessions. Other owners' sessions do not exist; deleting returns the streams that the caller must stop."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +43,7 @@ _STREAMS_IN = _STREAMS_OF.where(messages.c.session_id == bindparam("session"))
 
 
 class SessionStore:
-    """Where sessions are kept. `updated` is when the newest answer was begun."""
+    """Stores sessions. A session's `updated` is when its newest answer was begun."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,7 +52,7 @@ class SessionStore:
     async def create(
         self, owner: str, *, client_id: str | None, title: str | None, now: float, id: str | None = None
     ) -> Session:
-        """A new session; or, where the owner has one with this `client_id`, that one as it is."""
+        """A new session; if the owner already has one with this `client_id`, that one, unchanged."""
         new = Session(id or new_id(), owner, now, now, title, client_id)
         values = {
             "id": new.id, "owner": owner, "created": now, "updated": now, "title": title, "client_id": client_id,
@@ -68,20 +68,19 @@ class SessionStore:
         return await self._database.write(create)
 
     async def get(self, owner: str, session_id: str) -> Session | None:
-        """The session."""
         row = await self._database.read(
             lambda connection: connection.execute(_GET, _mine(owner, session_id)).one_or_none()
         )
         return session(row) if row is not None else None
 
     async def named(self, owner: str, client_id: str) -> Session | None:
-        """The owner's session of this client id."""
+        """The owner's session with this client id."""
         values = {"owner_": owner, "their_id": client_id}
         row = await self._database.read(lambda connection: connection.execute(_BY_CLIENT_ID, values).one_or_none())
         return session(row) if row is not None else None
 
     async def list(self, owner: str, after: str | None, limit: int) -> Page[Session]:
-        """The owner's sessions, newest `updated` first."""
+        """A page of the owner's sessions, most recently `updated` first."""
         values: dict[str, Any] = {"owner_": owner, "most": limit + 1}
         query = _LIST
         if after is not None:
@@ -91,25 +90,26 @@ class SessionStore:
         return page(rows, limit, session, lambda row: moment_cursor(row.updated, row.id))
 
     async def rename(self, owner: str, session_id: str, title: str) -> Session | None:
-        """Give it a title that no automatic one replaces."""
+        """Set a title that automatic ones do not replace."""
         values = _mine(owner, session_id) | {"name": title}
         row = await self._database.write(lambda connection: connection.execute(_RENAME, values).one_or_none())
         return session(row) if row is not None else None
 
     async def title(self, owner: str, session_id: str, title: str) -> bool:
-        """Give it an automatic title, unless a person has given it one."""
+        """Set an automatic title, unless a person has set one."""
         values = _mine(owner, session_id) | {"name": title}
         return await self._database.write(lambda connection: connection.execute(_TITLE, values).rowcount > 0)
 
     async def delete(self, owner: str, session_id: str) -> Sequence[str] | None:
-        """Remove it with all that was said, and answer which streams ran in it; `None` where there is none.
+        """Delete a session with its messages, and return the ids of the streams that ran in it; `None` if there is
+        none.
 
-        What was used stays on its owner's account.
+        Its recorded usage is kept.
         """
         return await self._remove(_mine(owner, session_id), _DELETE)
 
     async def clear(self, owner: str, session_id: str) -> Sequence[str] | None:
-        """Remove all that was said, and an automatic title. Answers as `delete` does."""
+        """Delete a session's messages and its automatic title. Returns the same as `delete`."""
         return await self._remove(_mine(owner, session_id), _DELETE_SUMMARIES, _DELETE_MESSAGES, _EMPTY, _UNTITLE)
 
     async def _remove(self, mine: dict[str, Any], *statements: Executable) -> Sequence[str] | None:
@@ -124,9 +124,9 @@ class SessionStore:
         return await self._database.write(remove)
 
     async def delete_all(self, owner: str) -> Sequence[str]:
-        """Remove all of the owner's sessions with all that was said, and answer which streams ran in them.
+        """Delete all of the owner's sessions with their messages, and return the ids of the streams that ran in them.
 
-        What was used stays on the account, but no longer says in which session.
+        Recorded usage is kept, but no longer says for which session.
         """
         own = {"owner_": owner}
 

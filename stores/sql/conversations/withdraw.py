@@ -1,4 +1,4 @@
-"""An answer that never came to be is withdrawn, as if it had never been begun."""
+"""Withdraws an answer that was refused after all, as if it had never been begun."""
 
 from sqlalchemy import Boolean, Connection, bindparam, case, delete, select, update
 
@@ -28,9 +28,9 @@ _RESTORE = (
 
 
 def withdraw(connection: Connection, owner: str, answer_id: str, *, opened: bool) -> bool:
-    """Undo the beginning, with the session where that was `opened` for it.
+    """Undo the beginning, including the session if it was `opened` for it; false if that is not possible.
 
-    Only for the newest message of its session, while it has no words.
+    Only the newest message of a session can be withdrawn, and only while it has no text.
     """
     session_id = connection.execute(_SESSION, {"message": answer_id, "owner": owner}).scalar_one_or_none()
     if session_id is None:
@@ -47,7 +47,7 @@ def withdraw(connection: Connection, owner: str, answer_id: str, *, opened: bool
     assert question is not None
     changes: list[Change] = answer.undo or [(question.parent_id, question.id, None)]
     active = session.leaf_id == answer_id
-    if not active:  # somebody has switched away, and stays there: nothing but the pointer to what goes is undone
+    if not active:  # the user has switched branches since, and stays there: undo only the pointer to what is deleted
         changes = changes[-1:]
     connection.execute(_DELETE, {"message": answer_id})
     if connection.execute(_CHILD, {"parent": question.id}).first() is None:

@@ -1,4 +1,4 @@
-"""Collections: names that documents of an owner are filed under. One is there as long as a document is in it."""
+"""Collections: names under which an owner's documents are filed. One exists as long as a document is in it."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -41,13 +41,13 @@ _ONE_OUT = _OUT.where(collections.c.document_id == bindparam("document"))
 
 
 class CollectionStore:
-    """The collections of all owners."""
+    """Stores the collections of all owners."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, owner: str, name: str) -> Collection:
-        """What is in the owner's collection of that name: perhaps nothing."""
+        """The owner's collection with that name, which may be empty."""
 
         def get(connection: Connection) -> Collection:
             row = connection.execute(_ONE, {"owner_": owner, "name_": name}).one_or_none()
@@ -56,7 +56,7 @@ class CollectionStore:
         return await self._database.read(get)
 
     async def list(self, owner: str, *, after: str | None, limit: int) -> Sequence[Collection]:
-        """The owner's collections by name, those after the one named `after`."""
+        """At most `limit` of the owner's collections, ordered by name, after the one named `after`."""
         query = _FIRST if after is None else _NEXT.params(after=after)
         values = {"owner_": owner, "most": limit}
         return await self._database.read(
@@ -64,11 +64,14 @@ class CollectionStore:
         )
 
     async def put_in(self, owner: str, name: str, document_id: str) -> Document | None:
-        """File a document; `None` where there is none, `invalid_request` where it is in as many as may be."""
+        """File a document under a name; `None` if there is no such document.
+
+        Raises `invalid_request` if it is already in `MAX_COLLECTIONS`.
+        """
         return await self._database.write(partial(_put_in, owner=owner, name=name, document_id=document_id))
 
     async def take_out(self, owner: str, name: str, document_id: str | None = None) -> bool:
-        """Take a document, or all, out of a collection: they stay. False where nothing was in it."""
+        """Remove a document, or all, from a collection without deleting them. False if it was not there."""
         values = {"owner_": owner, "name_": name}
         query = _OUT
         if document_id is not None:

@@ -1,7 +1,7 @@
-"""Indexes of vectors: the one that answers, and which documents each of them holds whole.
+"""Vector indexes: which one is in use, and which documents each of them holds completely.
 
-A document is ready only with its vectors in the index that answers. So whoever makes one ready, and whoever lets
-another index answer, take their turns: on SQLite any two who write do, on PostgreSQL by the row of that index.
+A document is only ready if its vectors are in the index in use. So a transaction that makes a document ready and one
+that switches the index exclude each other: on SQLite any two writers do, on PostgreSQL by locking that index's row.
 """
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
@@ -30,19 +30,19 @@ _FORGET = delete(indexed).where(*_THIS)
 
 
 def index(connection: Connection) -> Index | None:
-    """The one that answers."""
+    """The index in use."""
     row = connection.execute(_KEPT).one_or_none()
     return Index(*row) if row is not None else None
 
 
 def hold(connection: Connection) -> Index | None:
-    """The one that answers, until this transaction ends."""
+    """The index in use, locked until this transaction ends."""
     row = connection.execute(_HELD).one_or_none()
     return Index(*row) if row is not None else None
 
 
 def note(connection: Connection, document_id: str, into: Index) -> bool:
-    """That the index holds the document; false where there is none of that id (any more)."""
+    """Record that the index holds the document; false if there is no such document (any more)."""
     there = connection.execute(_THERE, {"document": document_id}).first() is not None
     if there:
         insertion = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -52,18 +52,18 @@ def note(connection: Connection, document_id: str, into: Index) -> bool:
 
 
 def lacking(connection: Connection, into: Index, limit: int) -> list[Document]:
-    """Everybody's ready documents, by id, that the index does not hold."""
+    """Up to `limit` ready documents of all owners, ordered by id, that the index does not hold."""
     return records.with_collections(connection, connection.execute(_NEXT, _values(into) | {"most": limit}).all())
 
 
 def left(connection: Connection, into: Index) -> tuple[int, int]:
-    """How many documents that is, and how many pieces they have."""
+    """How many documents the index lacks, and how many pieces they have."""
     count, pieces = connection.execute(_LEFT, _values(into)).one()
     return count, pieces
 
 
 def switch(connection: Connection, to: Index, now: float) -> bool:
-    """Let it answer, where one does; not so if it lacks a ready document."""
+    """Make it the index in use, if there is one already; false if it lacks a ready document."""
     connection.execute(_MOVED)
     if left(connection, to)[0]:
         return False
@@ -77,7 +77,7 @@ def others(connection: Connection, than: Index) -> list[Index]:
 
 
 def forget(connection: Connection, gone: Index) -> None:
-    """The index holds nothing any more."""
+    """Record that the index holds nothing any more."""
     connection.execute(_FORGET, _values(gone))
 
 

@@ -1,8 +1,8 @@
-"""Looking for a question's words in the pieces of one's own documents: any of them will do, the best come first.
+"""Keyword search in the pieces of an owner's documents: a piece with any of the words matches, the best come first.
 
-Words are looked up in the index of words, by their English stems, which does little harm to other languages. The
-rarer a word is, the more it says. Scripts that put no space between words are cut into pairs of signs, and looked for
-in every piece of the owner's: as slow as there are many, no slower.
+Words are looked up in the word index by their English stems, which does little harm to other languages. The rarer a
+word, the more it counts. Scripts without spaces between words are cut into pairs of characters and searched for in
+every piece of the owner, which takes time proportional to their number.
 """
 
 import json
@@ -19,12 +19,12 @@ from stores.sql.documents.tables import chunks
 from stores.sql.rows import among
 
 MAX_QUERY = 2_000
-"""Characters of a question that are looked at."""
+"""Characters of a query that are read; the rest is ignored."""
 MAX_WORDS = 32
 MAX_FOUND = 2_000
-"""Pieces that are ranked, unless every word is in more."""
+"""The most pieces that are ranked, unless every word is in more than that."""
 
-# SQLite's statements are the driver's own: they take less time than what SQLAlchemy would do about them.
+# SQLite's statements go straight to the driver: SQLAlchemy's handling would take longer than they do.
 _HAS_INDEX = "SELECT count(*) FROM sqlite_master WHERE name = 'document_words'"
 _ONE_OWNER = "SELECT (SELECT min(owner) FROM document_chunks) = ?1 AND (SELECT max(owner) FROM document_chunks) = ?1"
 _FOUND_IN_SQLITE = "(SELECT count(*) FROM (SELECT 1 FROM document_words WHERE document_words MATCH ? LIMIT ?))"
@@ -44,8 +44,8 @@ _RANKED_IN_SQLITE = """
         ORDER BY bm25(document_words, 0, 1, 1), rowid LIMIT -1
     ) AS word CROSS JOIN document_chunks AS piece ON piece.seq = word.seq WHERE piece.owner = :owner {only} LIMIT :most
 """
-"""The words' index ranks by itself (LIMIT keeps the inner query apart, CROSS the order): pieces are looked up best
-first, and no more of them than it takes."""
+"""The word index ranks by itself (LIMIT keeps the inner query separate, CROSS fixes the order), so that pieces are
+looked up best first, and no more of them than needed."""
 _PIECES = text("SELECT coalesce(sum(chunks), 0) FROM documents WHERE owner = :owner AND state = 'ready'")
 _RANKED_IN_POSTGRESQL = """
     SELECT document_id, number, (
@@ -55,13 +55,13 @@ _RANKED_IN_POSTGRESQL = """
     FROM document_chunks WHERE owner = :owner AND document_words @@ CAST(:any AS tsquery) {only}
     ORDER BY score DESC, seq LIMIT :most
 """
-"""As BM25 does: what a word says, by how much of a piece is that word, with less for each time more."""
+"""As in BM25: a word's weight times its share of the piece, with diminishing returns for repetition."""
 
 
 def keywords(
     connection: Connection, owner: str, query: str, document_ids: Collection[str] | None, limit: int
 ) -> list[Key]:
-    """The owner's pieces that hold the most of what is looked for."""
+    """The owner's pieces that match the query best, within the documents given, or all if `None`."""
     words, pairs = terms(query)
     if not words and not pairs:
         return []
@@ -72,7 +72,7 @@ def keywords(
 
 
 def terms(query: str) -> tuple[list[str], list[str]]:
-    """The words of a question that say something, and the pairs of signs of scripts without spaces."""
+    """A query's significant words, and its pairs of characters of scripts without spaces."""
     words: dict[str, None] = {}
     pairs: dict[str, None] = {}
     for word in words_of(query[:MAX_QUERY]):
@@ -82,10 +82,10 @@ def terms(query: str) -> tuple[list[str], list[str]]:
 
 
 def telling(found: Mapping[str, int]) -> list[str]:
-    """The rarer words, while they are in no more than `MAX_FOUND` pieces together; all, where none is rare.
+    """The rarer words, as long as they are in at most `MAX_FOUND` pieces together; all words if none is that rare.
 
-    `found` says in how many pieces each is, where that is not more. To rank every piece that holds an everyday word
-    would take long, and change little: what it adds is next to nothing.
+    `found` counts the pieces with each word, up to `MAX_FOUND + 1`. Ranking every piece with an everyday word would
+    take long and change little, since such a word adds next to nothing.
     """
     kept, total = [], 0
     there = sorted((count, word) for word, count in found.items() if count)
@@ -102,7 +102,9 @@ def _in_sqlite(
 ) -> list[Key]:
     sieve = ""
     if not _one(connection, _ONE_OWNER, owner) and re.search("[a-zA-Z0-9]", owner):
-        sieve = f"owner : {_quoted(owner)} AND "  # a first one: nobody pays for the documents of others
+        sieve = (
+            f"owner : {_quoted(owner)} AND "  # filtering by owner first, so that other owners' documents cost nothing
+        )
 
     sought = [value for word in words for value in (f"{sieve}{{heading text}} : {_quoted(word)}", MAX_FOUND + 1)]
     counts = connection.exec_driver_sql(f"SELECT {', '.join([_FOUND_IN_SQLITE] * len(words))}", tuple(sought)).one()

@@ -1,4 +1,4 @@
-"""Pieces of documents as they are asked for."""
+"""Reads the pieces of documents, and selects the documents to search."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ _PASSAGES = (
 )
 _PASSAGES_IN_SQLITE = text(
     _PASSAGES.format(
-        join="CROSS JOIN",  # by which SQLite means: in this order
+        join="CROSS JOIN",  # which in SQLite also fixes the order of the tables
         keys="json_each(:keys) AS key",
         id="json_extract(key.value, '$[0]')",
         number="json_extract(key.value, '$[1]')",
@@ -39,7 +39,7 @@ _PASSAGES_IN_POSTGRESQL = text(
     )
 )
 _READY = text("SELECT id FROM documents WHERE owner = :owner AND state = 'ready' ORDER BY id")
-_HALF = text(  # vectors of some of its pieces may be there; found by the index of what is not finished
+_HALF = text(  # some of its vectors may already exist; uses the index of unfinished documents
     "SELECT 1 FROM documents WHERE owner = :owner AND state NOT IN ('ready', 'failed') "
     "AND media_type IS NOT NULL LIMIT 1"
 )
@@ -58,8 +58,10 @@ _SELECTED_IN_POSTGRESQL = text(
 def selected(
     connection: Connection, owner: str, ids: Collection[str] | None, names: Collection[str] | None
 ) -> list[str] | None:
-    """The owner's ready documents that have one of the ids, or are in one of the collections; all, where neither is
-    given: as `None`, unless there are documents whose vectors would only take others' places.
+    """The owner's ready documents with one of the ids or in one of the collections; `None` stands for all.
+
+    If neither is given, that is `None`, or, if a document is half ingested, the list of all ready ones: its vectors
+    would take the places of others.
     """
     values: dict[str, Any] = {"owner": owner}
     if ids is None and names is None:
@@ -73,7 +75,7 @@ def selected(
 
 
 def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Passage]:
-    """Those of the owner's pieces that exist, in the order of the keys."""
+    """The owner's pieces with these keys, in their order, without those that do not exist."""
     if not keys:
         return []
     if connection.dialect.name == "sqlite":
@@ -91,5 +93,5 @@ def _passage(key: Key, row: AnyRow) -> Passage:
 
 
 def pieces(connection: Connection, owner: str, document_id: str) -> list[Chunk]:
-    """All pieces of a document, in order."""
+    """All pieces of a document, in order; none if it is not the owner's."""
     return [Chunk(*row) for row in connection.execute(_CHUNKS, records.mine(owner, document_id))]

@@ -1,7 +1,7 @@
-"""The queue of documents that are to be read, which any number of workers share.
+"""The queue of documents to be ingested, shared by any number of workers.
 
-A worker has a document until its lease ends. Who loses it, because the lease ended or the document was deleted, is
-told so by every further change being refused. Moments are given by the workers, whose clocks must agree to within
+A worker holds a document until its lease ends. A worker that has lost one, because its lease ended or the document was
+deleted, notices because every further change is refused. Workers supply the time; their clocks must agree to within
 less than a lease.
 """
 
@@ -19,9 +19,9 @@ from stores.sql.documents.tables import chunks, contents, documents
 CHUNK = tuple(chunks.c[field.name] for field in fields(Chunk))
 
 _BATCH = 500
-"""Rows that are put in at a time: on PostgreSQL the event loop makes them ready."""
+"""Rows per insert: on PostgreSQL, preparing them blocks the event loop."""
 
-_UNFINISHED = text("documents.state NOT IN ('ready', 'failed')")  # in the words of the index that finds them
+_UNFINISHED = text("documents.state NOT IN ('ready', 'failed')")  # worded as in the index that finds them
 _QUEUED = documents.c.state == "queued"
 _OVERDUE = ~_QUEUED & (documents.c.lease <= bindparam("moment"))
 _CLAIMABLE = (_UNFINISHED, or_(_QUEUED, _OVERDUE))
@@ -80,23 +80,23 @@ _CLEAR = delete(chunks).where(chunks.c.document_id == bindparam("document"))
 
 
 def pending(connection: Connection) -> bool:
-    """Whether anything waits, or is being worked on."""
+    """Whether any document is queued or being processed."""
     return connection.execute(_PENDING).first() is not None
 
 
 def waits(connection: Connection, now: float) -> bool:
-    """Whether there is something to claim."""
+    """Whether there is a document to take."""
     return connection.execute(_LOOK, {"moment": now}).first() is not None
 
 
 def hopeless(connection: Connection, now: float, attempts: int) -> list[Document]:
-    """The documents that so many workers were lost with."""
+    """The documents with which `attempts` workers have been lost."""
     rows = connection.execute(_HOPELESS, {"moment": now, "most": attempts}).all()
     return records.with_collections(connection, rows)
 
 
 def claim(connection: Connection, worker: str, now: float, lease: float, attempts: int) -> Job | None:
-    """Take the oldest document of the owner for whom the fewest are being worked on."""
+    """Take the oldest document of the owner with the fewest in progress."""
     connection.execute(_CRASHED, {"moment": now, "most": attempts})
     document_id = connection.execute(_NEXT, {"moment": now}).scalar_one_or_none()
     if document_id is None:
@@ -108,18 +108,18 @@ def claim(connection: Connection, worker: str, now: float, lease: float, attempt
 
 
 def renew(connection: Connection, document_id: str, worker: str, until: float) -> bool:
-    """Have it for longer."""
+    """Extend the worker's lease."""
     values = {"document": document_id, "by": worker, "until": until}
     return connection.execute(_RENEW, values).rowcount > 0
 
 
 def release(connection: Connection, document_id: str, worker: str) -> None:
-    """Put it back, as if it had not been taken."""
+    """Put the document back into the queue, as if it had not been taken."""
     connection.execute(_RELEASE, {"document": document_id, "by": worker})
 
 
 def advance(connection: Connection, document_id: str, worker: str, changes: Mapping[str, object]) -> bool:
-    """Say how far it is, and what was learnt of it."""
+    """Store a document's new state and whatever is known about it now."""
     change = update(documents).where(*_HELD).values(dict(changes))
     return connection.execute(change, {"document": document_id, "by": worker}).rowcount > 0
 
@@ -127,7 +127,7 @@ def advance(connection: Connection, document_id: str, worker: str, changes: Mapp
 def complete(
     connection: Connection, document_id: str, worker: str, pieces: Sequence[Chunk], now: float, index: Index | None
 ) -> bool:
-    """Keep its pieces; from now on it is found."""
+    """Store the document's pieces and make it ready, so that searches find it."""
     if index is not None and indexes.hold(connection) != index:
         raise StreamForgeError("index_mismatch")
     values = {"document": document_id, "by": worker, "count": len(pieces), "moment": now}
@@ -148,6 +148,6 @@ def complete(
 
 
 def fail(connection: Connection, document_id: str, worker: str, code: str, detail: str | None, now: float) -> bool:
-    """It cannot be read, and why."""
+    """Mark the document as failed."""
     values = {"document": document_id, "by": worker, "reason": code, "more": detail, "moment": now}
     return connection.execute(_FAIL, values).rowcount > 0

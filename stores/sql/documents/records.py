@@ -1,4 +1,4 @@
-"""Documents are put on the shelf, looked at, and taken away with everything that is of them."""
+"""Rows of documents: adding, filing, reading and deleting them with everything that belongs to them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import fields
@@ -15,7 +15,7 @@ DOCUMENT = tuple(documents.c[field.name] for field in fields(Document) if field.
 MINE = (documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
 
 _REMOVED_AT_ONCE = 10
-_LOCK_CLASS = 0x444F4353  # any number that no other program takes: "DOCS"
+_LOCK_CLASS = 0x444F4353  # any number that no other program uses: "DOCS"
 _LOCK = select(func.pg_advisory_xact_lock(_LOCK_CLASS, func.hashtext(bindparam("owner_"))))
 _SAME = (
     select(*DOCUMENT)
@@ -49,12 +49,12 @@ _COLLECTIONS_OF = (
 
 
 def mine(owner: str, document_id: str) -> dict[str, str]:
-    """The values for `MINE`."""
+    """The parameters of `MINE`."""
     return {"owner_": owner, "document": document_id}
 
 
 def with_collections(connection: Connection, rows: Sequence[AnyRow]) -> list[Document]:
-    """Documents, from rows that begin with `DOCUMENT`."""
+    """Documents with their collections, from rows that begin with the columns `DOCUMENT`."""
     names: dict[str, list[str]] = {row.id: [] for row in rows}
     for document_id, name in connection.execute(_COLLECTIONS_OF, {"ids": list(names)}):
         names[document_id].append(name)
@@ -63,12 +63,12 @@ def with_collections(connection: Connection, rows: Sequence[AnyRow]) -> list[Doc
 
 
 def add(connection: Connection, new: Document, content: bytes, limit: int) -> tuple[Document, bool]:
-    """Put it in, or the collections to the one of the same bytes that is there; says whether it is new.
+    """Add a document, or add the collections to the existing one with the same bytes; says whether it is new.
 
-    One that has failed goes back into the queue, as if it had never been tried.
+    An existing one that has failed goes back into the queue, as if it had never been tried.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"owner_": new.owner})  # or two at once would both find room, or nothing
+        connection.execute(_LOCK, {"owner_": new.owner})  # or two at once would both find room, or miss each other
     row = connection.execute(_SAME, {"owner_": new.owner, "digest": new.digest}).one_or_none()
     if row is not None:
         there = with_collections(connection, [row])[0]
@@ -86,13 +86,13 @@ def add(connection: Connection, new: Document, content: bytes, limit: int) -> tu
 
 
 def _admit(connection: Connection, owner: str, limit: int) -> None:
-    """Refuse one more where so many of the owner's are queued."""
+    """Raise `too_many_documents` if the owner already has `limit` queued."""
     if connection.execute(_WAITING, {"owner_": owner}).scalar_one() >= limit:
         raise StreamForgeError("too_many_documents")
 
 
 def file(connection: Connection, document: Document, names: Sequence[str]) -> None:
-    """Put it into collections that it is not in."""
+    """Put the document into collections that it is not in."""
     if len({*document.collections, *names}) > MAX_COLLECTIONS:
         raise StreamForgeError("invalid_request", f"A document is in at most {MAX_COLLECTIONS} collections.")
     rows = [{"document_id": document.id, "owner": document.owner, "name": name} for name in names]
@@ -107,13 +107,13 @@ def get(connection: Connection, owner: str, document_id: str) -> Document | None
 
 
 def locked(connection: Connection, owner: str, document_id: str) -> Document | None:
-    """The document, which nobody else changes or deletes until this transaction ends; or `None`."""
+    """The document, locked until this transaction ends; `None` if there is none."""
     rows = connection.execute(_GET.with_for_update(), mine(owner, document_id)).all()
     return with_collections(connection, rows)[0] if rows else None
 
 
 def content(connection: Connection, owner: str, document_id: str) -> bytes | None:
-    """Its bytes."""
+    """The bytes that were uploaded."""
     found = connection.execute(_CONTENT, mine(owner, document_id)).scalar_one_or_none()
     return None if found is None else bytes(found)
 
@@ -139,16 +139,16 @@ def listed(connection: Connection, owner: str, collection: str | None, after: st
 
 
 def remove(connection: Connection, owner: str, document_id: str) -> bool:
-    """Take it away: rows of all tables that are of it go with its own, and so do entries of the index of words."""
+    """Delete a document. Foreign keys delete its rows in all tables, and triggers its entries in the word index."""
     return connection.execute(_DELETE, mine(owner, document_id)).rowcount > 0
 
 
 def remove_some(connection: Connection, owner: str) -> list[str]:
-    """Take a few of the owner's away, and answer their ids; none where there are no more."""
+    """Delete a few of the owner's documents, and return their ids; empty once none are left."""
     return list(connection.execute(_DELETE_SOME, {"owner_": owner}).scalars())
 
 
 def known(connection: Connection, owner: str, ids: Collection[str]) -> set[str]:
-    """Which of the ids are those of the owner's documents."""
+    """Which of the ids belong to documents of the owner."""
     there = among(documents.c.id, ids, connection.dialect.name)
     return set(connection.execute(select(documents.c.id).where(documents.c.owner == owner, there)).scalars())

@@ -1,6 +1,6 @@
-"""The tables of documents; see `stores.sql.tables`. All that is of a document goes with its row.
+"""The tables of documents; see `stores.sql.tables`. Deleting a document's row deletes all that belongs to it.
 
-What is looked at often comes before texts and bytes, which SQLite then need not read.
+Columns that are read often come before texts and bytes, which SQLite then need not read.
 """
 
 from sqlalchemy import (
@@ -49,7 +49,7 @@ documents = Table(
     Column("code", String(50)),
     Column("detail", String(300)),
     id_column("stream_id"),
-    Column("worker", String(200)),  # who works on it, and until when nobody else does
+    Column("worker", String(200)),  # which worker has it, and until when
     Column("lease", Double),
     Column("attempts", Integer, nullable=False),
     Index("documents_created", "owner", "created", "id"),
@@ -93,14 +93,14 @@ chunks = Table(
 vector_index = Table(
     "vector_index",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),  # there is one
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),  # there is only one row
     Column("model", String(200), nullable=False),
     Column("dimension", Integer, nullable=False),
     Column("updated", Double, nullable=False),
 )
 
 indexed = Table(
-    "document_indexes",  # which index holds which documents' vectors, all of them
+    "document_indexes",  # which documents' vectors each index holds completely
     metadata,
     _document(primary=True),
     Column("model", String(200), primary_key=True),
@@ -111,7 +111,7 @@ indexed = Table(
 vectors = Table(
     "document_vectors",
     sqlite_only,
-    Column("seq", Integer, primary_key=True),  # never used again, so that what changed can be told from it
+    Column("seq", Integer, primary_key=True),  # never reused, so that changes can be detected from it
     Column("document_id", String(32), ForeignKey(documents.c.id, ondelete="CASCADE"), nullable=False),
     owner_column(),
     Column("model", String(200), nullable=False),
@@ -124,7 +124,7 @@ vectors = Table(
 )
 
 vectors_gone = Table(
-    "document_vectors_gone",  # counted by a trigger
+    "document_vectors_gone",  # counts deleted vectors; maintained by a trigger
     sqlite_only,
     Column("owner", String(200), primary_key=True),
     Column("times", Integer, nullable=False),

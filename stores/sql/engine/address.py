@@ -1,4 +1,4 @@
-"""Where a database is, by its URL: `sqlite:///` and the path of a file, or `postgresql://` as libpq reads it."""
+"""Reads a database's URL: `sqlite:///` and the path of a file, or `postgresql://` as libpq reads it."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ SQLITE = "sqlite:///"
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite database; `None` where the URL is PostgreSQL's."""
+    """The file of an SQLite database; `None` if the URL is one of PostgreSQL."""
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None

@@ -1,10 +1,11 @@
-"""The database, whichever it is.
+"""A database, SQLite or PostgreSQL.
 
-What a store wants done it hands over as a function of a SQLAlchemy `Connection`, which runs as a whole: in a thread
-on SQLite, where a hop between threads costs more than a statement, and on the event loop on PostgreSQL. So it must
-not wait for anything but the connection, and may run a second time if the first came to nothing.
+A store passes its work as a function of a SQLAlchemy `Connection`, which runs as a whole: in a thread on SQLite, where
+a hop between threads costs more than a statement, and on the event loop on PostgreSQL. So the function must not wait
+for anything but the connection, and may run a second time if the first run was lost.
 
-Failures that are nobody's mistake are `storage_unavailable` and `storage_full`; every wait has an end.
+Failures of the database, as opposed to mistakes in this program, raise `storage_unavailable` or `storage_full`. Every
+wait has a limit.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait for a turn (a connection, or the right to write), and for what is then done."""
+    """Seconds to wait for a turn (a connection, or the right to write), and for the work that follows."""
 
     turn: float = 5
     work: float = 10
@@ -32,25 +33,25 @@ PATIENCE = Patience()
 
 
 class Database(Protocol):
-    """Where work is done."""
+    """Runs the stores' work."""
 
     dialect: str
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do it in one transaction: all of it or, where it raises, nothing."""
+        """Do the work in one transaction, which is rolled back if the work raises."""
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Do it where nothing is changed. Each statement sees what is committed when it begins."""
+        """Do work that changes nothing. Each statement sees what is committed when it begins."""
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
 
 
 @asynccontextmanager
 async def open_database(url: str, *, patience: Patience = PATIENCE, connections: int = 5) -> AsyncIterator[Database]:
-    """The database at this URL, with at most so many connections; closed at the end.
+    """The database at this URL, with at most `connections` connections; closed on leaving.
 
-    An SQLite file is made, or brought up to date; `SchemaError` where the database cannot be used as it is.
+    An SQLite file is created or migrated if necessary. Raises `SchemaError` if the database cannot be used as it is.
     """
     from stores.sql.engine.schema import prepare
 

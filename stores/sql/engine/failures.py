@@ -1,4 +1,4 @@
-"""What the database's failures mean to a client: not now, no room, or (anything else) a mistake of ours."""
+"""What a database's failure means to a client: unavailable, full, or (anything else) a mistake in this program."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ from domain.errors import StreamForgeError
 from domain.streams import RETRY_AFTER
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "53100")
-"""No space left, or the file may not grow: SQLite calls a limit on its size a failed write."""
+"""No space left, or the file may not grow: SQLite reports a limit on its size as a failed write."""
 
 _NOT_NOW = (
     "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY",
     "08",  # the connection
-    "25006",  # a standby
-    "40",  # rolled back for another's sake
+    "25006",  # a standby, which is read-only
+    "40",  # rolled back because of another transaction
     "53",  # out of connections or memory
     "55P03", "57",  # locked, cancelled, shut down, not yet up
 )  # fmt: skip
-"""Beginnings of SQLite's error names and of PostgreSQL's SQLSTATEs."""
+"""Prefixes of SQLite's error names and of PostgreSQL's SQLSTATEs."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what is nobody's mistake into `storage_unavailable` and `storage_full`; let the rest pass."""
+    """Raise `storage_unavailable` or `storage_full` for failures of the database; other exceptions pass through."""
     try:
         yield
     except (DBAPIError, sqlite3.Error, PoolExhausted, OSError) as error:
@@ -49,7 +49,7 @@ def _code(error: Exception, reason: str) -> str | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """SQLite's name of the error, PostgreSQL's SQLSTATE, or the exception's name: never its words, or a value."""
+    """SQLite's name of the error, PostgreSQL's SQLSTATE, or the exception's name: never its message or a value."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     for attribute in ("sqlite_errorname", "sqlstate"):
         if name := getattr(cause, attribute, None):

@@ -1,6 +1,6 @@
-"""A look at a database without SQLAlchemy, so that a server that has nothing to do with it need not import that.
+"""Reads the state of a database without SQLAlchemy, so that a server with nothing to do in it need not import that.
 
-Nor does it import what reads SQLite, where there is no file.
+If there is no file, `sqlite3` is not imported either.
 """
 
 from contextlib import closing
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     import sqlite3
 
 VERSIONS = ("0001", "0002", "0003", "0004", "0005")
-"""The schema's versions that this program knows, oldest first: its own is the last."""
+"""The schema versions that this program knows, oldest first; the last one is its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """`version` is the schema's, `None` where there is none; `pending`, that answers are marked as running.
+    """`version` is the schema's, `None` if there is no schema. `pending` says whether answers are stored as running.
 
-    `documents` says that some are waiting, or were being worked on.
+    `documents` says whether any documents are queued or being processed.
     """
 
     version: str | None
@@ -29,17 +29,17 @@ class Glance:
 
     @property
     def outdated(self) -> bool:
-        """Whether there is a schema, and it is an older one."""
+        """Whether there is a schema, and it is older than this program's."""
         return self.version is not None and self.version != VERSIONS[-1]
 
 
 def glance(file: Path) -> Glance:
-    """What is in an SQLite file, which is not made; `sqlite3.Error` where it cannot be read."""
+    """The state of an SQLite file, which is not created; raises `sqlite3.Error` if it cannot be read."""
     if not file.exists():
         return Glance(None, pending=False)
     import sqlite3
 
-    address = f"file:{quote(str(file.absolute()))}?mode=rw"  # a log that a crash left behind needs the right to write
+    address = f"file:{quote(str(file.absolute()))}?mode=rw"  # to read a log that a crash left behind takes write access
     with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
         if not _has(connection, "alembic_version"):
             return Glance(None, pending=False)
@@ -50,7 +50,7 @@ def glance(file: Path) -> Glance:
 
 
 def _any(connection: "sqlite3.Connection", table: str, condition: str) -> bool:
-    """Whether there are such rows. An older schema has not every table."""
+    """Whether any such row exists. An older schema lacks some tables."""
     query = f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1"  # noqa: S608 - both are ours
     return _has(connection, table) and connection.execute(query).fetchone() is not None
 

@@ -1,7 +1,7 @@
 """PostgreSQL: a bounded pool of asyncpg connections.
 
-Work that is lost with its connection before its commit was sent is done once more, on a new connection: so a restart
-of the server that is over is not noticed. Time-outs are the server's; ours, a little longer, is for a server that
+Work whose connection is lost before its commit was sent is done once more on a new connection, so a short restart of
+the database server goes unnoticed. The database server enforces the time-outs; ours, a little longer, covers one that
 is silent.
 """
 
@@ -19,11 +19,11 @@ from stores.sql.engine.failures import translated
 T = TypeVar("T")
 
 _GRACE = 1.0
-"""Seconds that the server's own time-out gets to arrive."""
+"""Extra seconds for the server's own time-out to arrive."""
 
 
 def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 1) -> AsyncEngine:
-    """An engine that takes the URL as libpq does. Statements that run too long are ended by the server."""
+    """An engine that reads the URL as libpq does. The server ends statements that run too long."""
     limit = str(int(patience.work * 1000))
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -34,8 +34,8 @@ def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 
                 "application_name": "streamforge",
                 "statement_timeout": limit,
                 "idle_in_transaction_session_timeout": limit,
-                "jit": "off",  # it takes longer than any statement of ours
-                # A plan that is kept was made when the tables were small, and then reads all of them.
+                "jit": "off",  # compiling takes longer than any of our statements
+                # A cached plan was made when the tables were small, and would scan all of them.
                 "plan_cache_mode": "force_custom_plan",
             },
         },
@@ -47,7 +47,7 @@ def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 
 
 
 class PostgresDatabase:
-    """A server. Nothing is connected before it is used."""
+    """A PostgreSQL server. It connects on first use."""
 
     dialect = "postgresql"
 

@@ -1,8 +1,8 @@
 """The schema and its versions.
 
-An SQLite file is brought up to date when it is first used. PostgreSQL may be shared by several servers, whose
-operator says when: `python main.py migrate`. A schema that is newer than this program is left alone, and refused.
-Everything here blocks: call it in a thread that has no event loop.
+An SQLite file is migrated when it is first used. PostgreSQL may be shared by several servers, so its operator decides
+when: `python main.py migrate`. A schema that is newer than this program is refused and left alone. Everything here
+blocks: call it in a thread without an event loop.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ T = TypeVar("T")
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 _LONG = Patience(turn=30, work=3_600)
-_LOCK = 0x53_74_72_65_61_6D  # any number that no other program takes: "Stream"
+_LOCK = 0x53_74_72_65_61_6D  # any number that no other program uses: "Stream"
 
 _REFUSED = {
     "28": "PostgreSQL does not accept the user or the password of DATABASE_URL.",
@@ -42,24 +42,24 @@ _REFUSED = {
 
 
 class SchemaError(Exception):
-    """The database cannot be used as it is; a sentence that says what to do."""
+    """The database cannot be used as it is. The message is a sentence that says what to do."""
 
 
 def migrate(url: str, to: str = VERSIONS[-1]) -> str | None:
-    """Bring the schema up to date, and answer which version it had. Of several that try at once one does it."""
+    """Migrate the schema to version `to`, and return the version it had. Concurrent calls migrate only once."""
     file = sqlite_file(url)
     with _explained():
         return _migrate_file(file, to) if file else asyncio.run(_in_postgres(url, partial(_migrate_locked, to=to)))
 
 
 def check(url: str) -> None:
-    """Refuse, with a `SchemaError`, a schema that is not this program's."""
+    """Raise a `SchemaError` if the schema is not this program's version."""
     if _behind(_version_at(url)):
         raise SchemaError("The database's schema is not up to date. Run: python main.py migrate")
 
 
 def prepare(url: str) -> None:
-    """Make sure that the schema is this program's: SQLite's is migrated, PostgreSQL's only looked at."""
+    """Ensure that the schema is this program's version: migrate SQLite, only check PostgreSQL."""
     if sqlite_file(url) is None:
         check(url)
     elif _behind(_version_at(url)):
@@ -99,7 +99,7 @@ def _behind(version: str | None) -> bool:
 
 def _migrate_file(file: Path, to: str) -> str | None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.touch(mode=0o600)  # SQLite gives the files beside it the same mode
+    file.touch(mode=0o600)  # SQLite gives the files it puts next to it the same mode
     engine = create_engine(
         URL.create("sqlite", database=str(file)), isolation_level="AUTOCOMMIT", poolclass=NullPool, hide_parameters=True
     )
@@ -128,7 +128,7 @@ def _upgrade(connection: Connection, to: str) -> str | None:
     from alembic.config import Config
 
     before = _version(connection)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each plugin
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every plugin
     if _behind(before):
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

@@ -1,7 +1,7 @@
-"""SQLite: one thread that writes, so that writers of this process take turns without asking the file; some that read.
+"""SQLite: one thread that writes, so that writers of this process queue without polling the file, and some that read.
 
-Write-ahead log: readers never wait, and see what was committed. Another process may write too; we wait for it as
-long as for a turn.
+Uses the write-ahead log: readers never wait, and see what is committed. Another process may write too; this one waits
+for it for at most `turn` seconds.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from stores.sql.engine.failures import translated
 T = TypeVar("T")
 
 _CHECKPOINT_AFTER = 128
-"""Transactions after which the log is copied into the file, beside the writer, whom SQLite would make do it."""
+"""Transactions between checkpoints. They run in a reader's thread; left to SQLite, the writer would do them."""
 _LOOK_AFTER = 20_000
-"""Steps of SQLite's machine, about a millisecond, after which the clock is looked at."""
+"""Instructions of SQLite's virtual machine between two looks at the clock: about a millisecond."""
 
 
 class SqliteDatabase:
-    """A file, which `stores.sql.engine.schema` has made."""
+    """A file that `stores.sql.engine.schema` has created."""
 
     dialect = "sqlite"
 
@@ -35,7 +35,7 @@ class SqliteDatabase:
         self._patience = patience
         self._engine = create_engine(
             URL.create("sqlite", database=str(file)),
-            isolation_level="AUTOCOMMIT",  # transactions are begun by us, because ours begin with IMMEDIATE
+            isolation_level="AUTOCOMMIT",  # we begin transactions ourselves, with BEGIN IMMEDIATE
             skip_autocommit_rollback=True,
             pool_size=connections,
             max_overflow=0,
@@ -53,7 +53,7 @@ class SqliteDatabase:
             f"busy_timeout={int(self._patience.turn * 1000)}",
             "journal_mode=WAL",
             "synchronous=NORMAL",
-            "wal_autocheckpoint=10000",  # pages, if the checkpoints below do not keep up
+            "wal_autocheckpoint=10000",  # pages, in case the checkpoints below do not keep up
             "foreign_keys=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
@@ -71,7 +71,7 @@ class SqliteDatabase:
         return await self._run(self._readers, work, _look)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T], do: "_Way[T]") -> T:
-        """Work whose turn does not come in time, or whose task is cancelled before it, is never done."""
+        """Work that does not get its turn in time, or whose task is cancelled before that, is never done."""
         turn = time.monotonic() + self._patience.turn
 
         def run() -> T:
@@ -109,13 +109,13 @@ def _look(connection: Connection, work: Callable[[Connection], T]) -> T:
 
 
 def transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
-    """Do the work in a transaction that has the right to write from its first statement on."""
+    """Do the work in a transaction that may write from its first statement on."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
         result = work(connection)
         connection.exec_driver_sql("COMMIT")
     except BaseException:
         if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            connection.exec_driver_sql("ROLLBACK")  # some failures have done it already
+            connection.exec_driver_sql("ROLLBACK")  # some failures have already rolled back
         raise
     return result

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, in the transaction that `stores.sql.engine.schema` hands over."""
+"""Run by Alembic: migrates in the transaction that `stores.sql.engine.schema` passes in."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Keys, sessions, messages, summaries and usage; an index of the messages' words."""
+"""Keys, sessions, messages, summaries and usage, and a word index of messages."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,14 +10,14 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """From nothing."""
+    """From an empty database."""
     _keys()
     _sessions()
     _messages()
     _summaries()
     _usage()
     if op.get_context().dialect.name == "postgresql":
-        # An index entry has less than a megabyte, a message may have more.
+        # An index entry must be smaller than a megabyte; a message may be larger.
         op.execute("CREATE INDEX messages_words ON messages USING gin (to_tsvector('simple', left(text, 200000)))")
     elif _has_fts5():
         _words()
@@ -149,7 +149,7 @@ def _has_fts5() -> bool:
 
 
 def _words() -> None:
-    """The index is kept by triggers, and holds no text of its own. Unfinished answers are not in it."""
+    """Triggers keep the index up to date; it stores no text itself. Unfinished answers are not in it."""
     op.execute(
         "CREATE VIRTUAL TABLE messages_words USING fts5"
         "(text, content='messages', content_rowid='seq', tokenize='unicode61 remove_diacritics 0')"

@@ -1,4 +1,4 @@
-"""Documents, the pieces they are cut into, an index of the pieces' words and, in SQLite, the pieces' vectors."""
+"""Documents, the pieces they are cut into, a word index of the pieces and, in SQLite, the pieces' vectors."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """From 0001: what is there is left as it is."""
+    """From 0001: existing rows are left as they are."""
     op.add_column("messages", sa.Column("sources", sa.JSON))
     _documents()
     _chunks()
@@ -118,9 +118,9 @@ def _vectors() -> None:
 
 
 def _words_in_postgresql() -> None:
-    """Kept in the row, because the order of what is found is reckoned from it. An entry has less than a megabyte.
+    """Kept in the row, because ranking reads it. An index entry must be smaller than a megabyte.
 
-    Of entries that are not sorted in yet, which every search reads through, there are few (kilobytes).
+    The list of entries that are not yet sorted in, which every search scans, is kept short (kilobytes).
     """
     said = "coalesce(left(heading, 1000), '') || ' ' || left(text, 200000)"
     op.execute(
@@ -133,7 +133,8 @@ def _words_in_postgresql() -> None:
 
 
 def _words() -> None:
-    """The index is kept by triggers, and holds no text of its own. The owner is in it so that others cost nothing."""
+    """Triggers keep the index up to date; it stores no text itself. It has the owner, so that other owners cost
+    nothing."""
     op.execute(
         "CREATE VIRTUAL TABLE document_words USING fts5(owner, heading, text, content='document_chunks', "
         "content_rowid='seq', tokenize='porter unicode61 remove_diacritics 2')"

@@ -1,4 +1,4 @@
-"""How often vectors of an owner went, in SQLite: whoever keeps vectors in memory need not count them to know."""
+"""In SQLite, counts how often vectors of an owner were deleted, which a process that caches vectors checks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """From 0002: a count by a trigger, which deletions by a foreign key wake, too."""
+    """From 0002: a trigger counts, which deletions by a foreign key fire, too."""
     if op.get_context().dialect.name == "postgresql":  # where the database itself searches
         return
     op.create_table(

@@ -1,4 +1,4 @@
-"""What more there is to say of why a document failed."""
+"""A sentence that says more precisely why a document failed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """From 0003: of those that have failed there is no more to say."""
+    """From 0003: documents that have already failed have none."""
     op.add_column("documents", sa.Column("detail", sa.String(300)))

@@ -1,4 +1,4 @@
-"""Words in numbers, paths and addresses, on PostgreSQL, whose parser takes each of those for one word."""
+"""On PostgreSQL, splits numbers, paths and addresses, which its parser takes as one word each, into words."""
 
 from string import punctuation
 
@@ -8,11 +8,11 @@ revision = "0005"
 down_revision = "0004"
 
 _OTHERS = "\u00a0\u00ab\u00b7\u00bb\u2010\u2011\u2012\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u2212"
-"""The usual signs beyond ASCII: to a database of the locale C they are letters."""
+"""Common punctuation beyond ASCII: a database with the locale C takes these characters for letters."""
 
 
 def upgrade() -> None:
-    """From 0004: signs part words, as they do in questions and in SQLite. All pieces are looked through again."""
+    """From 0004: punctuation separates words, as in queries and in SQLite. Rebuilds the index of all pieces."""
     if op.get_context().dialect.name != "postgresql":
         return
     unicode = op.get_bind().exec_driver_sql("SHOW server_encoding").scalar_one() == "UTF8"
