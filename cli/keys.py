@@ -13,7 +13,7 @@ from config.settings import Settings
 from domain.callers import DEFAULT_SCOPES, ApiKey, valid_scopes
 from domain.errors import StreamForgeError
 from domain.events import UNWRITABLE
-from services.access.api_keys import KeyStore, make_key
+from services.access.api_keys import KeyRepository, make_key
 from services.access.secret import SecretError, read_secret
 
 T = TypeVar("T")
@@ -80,15 +80,15 @@ def revoke(settings: Settings, key_id: str) -> None:
     click.echo(f"Revoked {name}.")
 
 
-def _with_store(settings: Settings, work: Callable[[KeyStore], Awaitable[T]]) -> T:
+def _with_store(settings: Settings, work: Callable[[KeyRepository], Awaitable[T]]) -> T:
     """Do it in the database."""
     from stores.sql.engine.database import open_database
     from stores.sql.engine.schema import SchemaError
-    from stores.sql.keys import KeyStore as SqlKeyStore
+    from stores.sql.keys import KeyStore
 
     async def do() -> T:
         async with open_database(settings.database_url()) as database:
-            return await work(SqlKeyStore(database))
+            return await work(KeyStore(database))
 
     try:
         return asyncio.run(do())

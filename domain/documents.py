@@ -70,7 +70,7 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class IngestionJob:
     """A document taken from the queue to be ingested, with its bytes. `attempt` counts from 1."""
 
     document: Document

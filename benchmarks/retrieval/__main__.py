@@ -55,7 +55,7 @@ async def keep(documents: DocumentStore, pieces: Pieces) -> None:
     now = time()
     for document_id, (page, _) in pieces.items():
         await documents.add(OWNER, document_id, page.name, b"", document_id, (), now, limit=len(pieces))
-    while (job := await documents.claim("benchmark", now, 3_600, attempts=1)) is not None:
+    while (job := await documents.take("benchmark", now, 3_600, attempts=1)) is not None:
         await documents.complete(job.document.id, "benchmark", pieces[job.document.id][1], now)
 
 

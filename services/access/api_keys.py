@@ -32,7 +32,7 @@ _KEY_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _NOBODY = bytes(32)
 
 
-class KeyStore(Protocol):
+class KeyRepository(Protocol):
     """Where keys are kept. `storage_unavailable` where they cannot be reached."""
 
     async def create(self, key: ApiKey) -> None:
@@ -87,7 +87,7 @@ def key_id_of(text: str) -> str | None:
 class ApiKeys:
     """Checks keys, makes them and revokes them."""
 
-    def __init__(self, store: KeyStore, secret: bytes, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: KeyRepository, secret: bytes, now: Callable[[], float] = time.time) -> None:
         self._store = store
         self._secret = secret
         self._now = now

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from domain.documents import Chunk, Document, Index, Job, Parsed, Work
+from domain.documents import Chunk, Document, Index, IngestionJob, Parsed, Work
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Done, Failed, Progress, Terminal
 from domain.streams import new_stream_id
@@ -127,7 +127,7 @@ class Ingestion:
                 await self._may_embed(stores)
                 for document in await stores.documents.hopeless(time(), attempts=self._effort.attempts):
                     await self._forget_vectors(document)  # before it fails, for then it may be sent again
-                job = await stores.documents.claim(
+                job = await stores.documents.take(
                     self._name, time(), self._effort.lease, attempts=self._effort.attempts
                 )
                 if job is None:
@@ -168,7 +168,7 @@ class Ingestion:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
 
-    async def _take_in(self, stores: Stores, job: Job) -> None:
+    async def _take_in(self, stores: Stores, job: IngestionJob) -> None:
         """One document, from its bytes to its vectors, or to what it failed with."""
         document = job.document
         way = ProgressLog(self._log, document)
@@ -232,7 +232,7 @@ class Ingestion:
                         task.cancel()
                     return
 
-    async def _fail(self, stores: Stores, job: Job, failure: StreamForgeError) -> Terminal:
+    async def _fail(self, stores: Stores, job: IngestionJob, failure: StreamForgeError) -> Terminal:
         """Fail for good, or for now: what may be better in a while is tried again, when the lease has run out."""
         code = failure.code
         # What more there is to say of others may be the operator's alone.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from services.access.api_keys import KeyStore
+from services.access.api_keys import KeyRepository
 from services.access.auth_service import AuthService
 from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
@@ -22,7 +22,7 @@ class Revocations:
 
     def __init__(
         self,
-        store: KeyStore,
+        store: KeyRepository,
         auth: AuthService,
         supervisor: Supervisor,
         readers: Readers,

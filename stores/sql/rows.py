@@ -33,7 +33,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 SESSION = (*(sessions.c[field.name] for field in fields(Session) if field.name != "leaf"), sessions.c.leaf_id)
 MESSAGE = tuple(messages.c[field.name] for field in fields(Message) if field.name != "siblings")
-TOLD = tuple(null().label(column.name) if column is messages.c.sources else column for column in MESSAGE)
+LEAN_MESSAGE = tuple(null().label(column.name) if column is messages.c.sources else column for column in MESSAGE)
 """`MESSAGE` without `sources`, which may be larger than everything else in the row."""
 SUMMARY = tuple(summaries.c[field.name] for field in fields(Summary))
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, literal, select, update
 
 from domain.errors import StreamForgeError
-from stores.sql.rows import MESSAGE, TOLD, AnyRow, shown
+from stores.sql.rows import LEAN_MESSAGE, MESSAGE, AnyRow, shown
 from stores.sql.tables import messages, sessions
 
 Change = tuple[str | None, str | None, str | None]
@@ -78,7 +78,7 @@ _newest = _newest.union_all(
     .where(_newest.c.place < bindparam("most"), _newest.c.total + _above.c.tokens <= bindparam("tokens"))
     .where(_above.c.depth > bindparam("covered"))
 )
-_NEWEST = select(*TOLD).join(_newest, _newest.c.id == messages.c.id).order_by(_newest.c.place.desc())
+_NEWEST = select(*LEAN_MESSAGE).join(_newest, _newest.c.id == messages.c.id).order_by(_newest.c.place.desc())
 _POINT = update(messages).where(messages.c.id == bindparam("parent")).values(active_child_id=bindparam("to"))
 _POINT_IF = _POINT.where(messages.c.active_child_id == bindparam("child"))
 _ROOT = update(sessions).where(sessions.c.id == bindparam("session")).values(root_id=bindparam("to"))

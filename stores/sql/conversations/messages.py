@@ -171,5 +171,5 @@ class MessageStore:
 
     async def search(self, owner: str, words: str, after: str | None, limit: int) -> Page[Found]:
         """A page of the owner's messages that contain all these words, newest first."""
-        look = search.Look(owner, words, after, limit, self._database.dialect)
-        return await self._database.read(partial(search.search, look=look))
+        asked = search.MessageSearch(owner, words, after, limit, self._database.dialect)
+        return await self._database.read(partial(search.search, asked=asked))

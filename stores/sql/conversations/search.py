@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, column, func, literal_column, select, table, text
 
 from domain.messages import Found, Page
-from stores.sql.rows import TOLD, message, page, seq_of
+from stores.sql.rows import LEAN_MESSAGE, message, page, seq_of
 from stores.sql.tables import messages, sessions
 
 MAX_WORDS = 16
@@ -25,7 +25,7 @@ _VECTOR: ColumnElement[Any] = literal_column("to_tsvector('simple', left(message
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MessageSearch:
     """A search in one owner's messages: at most `limit` of them, after the cursor `after`."""
 
     owner: str
@@ -35,25 +35,25 @@ class Look:
     dialect: str
 
 
-def search(connection: Connection, look: Look) -> Page[Found]:
+def search(connection: Connection, asked: MessageSearch) -> Page[Found]:
     """A page of the messages that contain all the words, newest first; empty if there are none."""
-    after = seq_of(look.after)
-    words = look.words.split()[:MAX_WORDS]
+    after = seq_of(asked.after)
+    words = asked.words.split()[:MAX_WORDS]
     if not words:
         return Page([], None)
     query = (
-        select(*TOLD, messages.c.seq, sessions.c.title)
+        select(*LEAN_MESSAGE, messages.c.seq, sessions.c.title)
         .join(sessions, sessions.c.id == messages.c.session_id)
-        .where(messages.c.owner == look.owner, *_conditions(connection, words, look.dialect))
+        .where(messages.c.owner == asked.owner, *_conditions(connection, words, asked.dialect))
         .order_by(messages.c.seq.desc())
-        .limit(look.limit + 1)
+        .limit(asked.limit + 1)
     )
     if after is not None:
         query = query.where(messages.c.seq < after)
     rows = connection.execute(query).all()
     return page(
         rows,
-        look.limit,
+        asked.limit,
         lambda row: Found(message(row), row.title, snippet(row.text, words)),
         lambda row: str(row.seq),
     )

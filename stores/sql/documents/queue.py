@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
 
-from domain.documents import Chunk, Document, Index, Job
+from domain.documents import Chunk, Document, Index, IngestionJob
 from domain.errors import StreamForgeError
 from stores.sql.documents import indexes, records
 from stores.sql.documents.records import DOCUMENT
@@ -24,10 +24,10 @@ _BATCH = 500
 _UNFINISHED = text("documents.state NOT IN ('ready', 'failed')")  # worded as in the index that finds them
 _QUEUED = documents.c.state == "queued"
 _OVERDUE = ~_QUEUED & (documents.c.lease <= bindparam("moment"))
-_CLAIMABLE = (_UNFINISHED, or_(_QUEUED, _OVERDUE))
+_AVAILABLE = (_UNFINISHED, or_(_QUEUED, _OVERDUE))
 _FREE = {"worker": None, "lease": None}
 
-_LOOK = select(documents.c.id).where(*_CLAIMABLE).limit(1)
+_LOOK = select(documents.c.id).where(*_AVAILABLE).limit(1)
 _PENDING = select(documents.c.id).where(_UNFINISHED).limit(1)
 _HOPELESS = select(*DOCUMENT).where(_UNFINISHED, _OVERDUE, documents.c.attempts >= bindparam("most"))
 _CRASHED = (
@@ -44,7 +44,7 @@ _busy = (
 _NEXT = (
     select(documents.c.id)
     .outerjoin(_busy, _busy.c.owner == documents.c.owner)
-    .where(*_CLAIMABLE)
+    .where(*_AVAILABLE)
     .order_by(func.coalesce(_busy.c.count, 0), documents.c.created, documents.c.id)
     .limit(1)
     .with_for_update(of=documents, skip_locked=True)
@@ -95,7 +95,7 @@ def hopeless(connection: Connection, now: float, attempts: int) -> list[Document
     return records.with_collections(connection, rows)
 
 
-def claim(connection: Connection, worker: str, now: float, lease: float, attempts: int) -> Job | None:
+def take(connection: Connection, worker: str, now: float, lease: float, attempts: int) -> IngestionJob | None:
     """Take the oldest document of the owner with the fewest in progress."""
     connection.execute(_CRASHED, {"moment": now, "most": attempts})
     document_id = connection.execute(_NEXT, {"moment": now}).scalar_one_or_none()
@@ -104,7 +104,7 @@ def claim(connection: Connection, worker: str, now: float, lease: float, attempt
     values = {"document": document_id, "by": worker, "moment": now, "until": now + lease}
     *_, attempt = row = connection.execute(_TAKE, values).one()
     document = records.with_collections(connection, [row])[0]
-    return Job(document, bytes(connection.execute(_CONTENT, {"document": document_id}).scalar_one()), attempt)
+    return IngestionJob(document, bytes(connection.execute(_CONTENT, {"document": document_id}).scalar_one()), attempt)
 
 
 def renew(connection: Connection, document_id: str, worker: str, until: float) -> bool:

@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from domain.documents import MAX_NAME, Chunk, Document, Index, Job, Key, Passage, Work
+from domain.documents import MAX_NAME, Chunk, Document, Index, IngestionJob, Key, Passage, Work
 from domain.events import UNWRITABLE
 from domain.messages import Page
 from stores.sql.documents import indexes, keywords, passages, queue, records
@@ -78,7 +78,7 @@ class DocumentStore:
         """Whether any owner's document is queued or being processed."""
         return await self._database.read(queue.pending)
 
-    async def claim(self, worker: str, now: float, lease: float, *, attempts: int) -> Job | None:
+    async def take(self, worker: str, now: float, lease: float, *, attempts: int) -> IngestionJob | None:
         """Take a document off the queue for `lease` seconds; its state is `parsing` from now on.
 
         Owners with the fewest documents in progress come first, then the oldest document; two workers that take one at
@@ -87,7 +87,7 @@ class DocumentStore:
         """
         if not await self._database.read(partial(queue.waits, now=now)):
             return None  # looking without a write lock: idle workers do not hold up writers
-        return await self._database.write(partial(queue.claim, worker=worker, now=now, lease=lease, attempts=attempts))
+        return await self._database.write(partial(queue.take, worker=worker, now=now, lease=lease, attempts=attempts))
 
     async def hopeless(self, now: float, *, attempts: int) -> Sequence[Document]:
         """The documents with which `attempts` workers have been lost; the next `take` marks them as failed."""

@@ -11,25 +11,14 @@ wait has a limit.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from stores.sql.engine.address import sqlite_file
+from stores.sql.engine.timeouts import TIMEOUTS, Timeouts
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds to wait for a turn (a connection, or the right to write), and for the work that follows."""
-
-    turn: float = 5
-    work: float = 10
-
-
-PATIENCE = Patience()
 
 
 class Database(Protocol):
@@ -48,7 +37,7 @@ class Database(Protocol):
 
 
 @asynccontextmanager
-async def open_database(url: str, *, patience: Patience = PATIENCE, connections: int = 5) -> AsyncIterator[Database]:
+async def open_database(url: str, *, timeouts: Timeouts = TIMEOUTS, connections: int = 5) -> AsyncIterator[Database]:
     """The database at this URL, with at most `connections` connections; closed on leaving.
 
     An SQLite file is created or migrated if necessary. Raises `SchemaError` if the database cannot be used as it is.
@@ -56,19 +45,19 @@ async def open_database(url: str, *, patience: Patience = PATIENCE, connections:
     from stores.sql.engine.schema import prepare
 
     await asyncio.to_thread(prepare, url)
-    database = await asyncio.to_thread(_connect, url, patience, connections)
+    database = await asyncio.to_thread(_connect, url, timeouts, connections)
     try:
         yield database
     finally:
         await database.close()
 
 
-def _connect(url: str, patience: Patience, connections: int) -> Database:
+def _connect(url: str, timeouts: Timeouts, connections: int) -> Database:
     file = sqlite_file(url)
     if file is None:
         from stores.sql.engine.postgres import PostgresDatabase
 
-        return PostgresDatabase(url, patience, connections)
+        return PostgresDatabase(url, timeouts, connections)
     from stores.sql.engine.sqlite import SqliteDatabase
 
-    return SqliteDatabase(file, patience, connections)
+    return SqliteDatabase(file, timeouts, connections)

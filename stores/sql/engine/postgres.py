@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from stores.sql.engine.database import PATIENCE, Patience
 from stores.sql.engine.failures import translated
+from stores.sql.engine.timeouts import TIMEOUTS, Timeouts
 
 T = TypeVar("T")
 
@@ -22,14 +22,14 @@ _GRACE = 1.0
 """Extra seconds for the server's own time-out to arrive."""
 
 
-def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 1) -> AsyncEngine:
+def postgres_engine(url: str, timeouts: Timeouts = TIMEOUTS, connections: int = 1) -> AsyncEngine:
     """An engine that reads the URL as libpq does. The server ends statements that run too long."""
-    limit = str(int(patience.work * 1000))
+    limit = str(int(timeouts.work * 1000))
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
             "dsn": url,
-            "timeout": patience.turn,
+            "timeout": timeouts.turn,
             "server_settings": {
                 "application_name": "streamforge",
                 "statement_timeout": limit,
@@ -41,7 +41,7 @@ def postgres_engine(url: str, patience: Patience = PATIENCE, connections: int = 
         },
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=patience.turn,
+        pool_timeout=timeouts.turn,
         hide_parameters=True,
     )
 
@@ -51,10 +51,10 @@ class PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, patience: Patience, connections: int) -> None:
-        self._engine = postgres_engine(url, patience, connections)
+    def __init__(self, url: str, timeouts: Timeouts, connections: int) -> None:
+        self._engine = postgres_engine(url, timeouts, connections)
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._at_most = patience.turn + patience.work + _GRACE
+        self._at_most = timeouts.turn + timeouts.work + _GRACE
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._within_time(self._engine, work)

@@ -19,17 +19,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from stores.sql.engine.address import sqlite_file
-from stores.sql.engine.database import Patience
 from stores.sql.engine.failures import reason_of, translated
 from stores.sql.engine.glance import VERSIONS, glance
 from stores.sql.engine.postgres import postgres_engine
 from stores.sql.engine.sqlite import transaction
+from stores.sql.engine.timeouts import Timeouts
 
 T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
-_LONG = Patience(turn=30, work=3_600)
+_LONG = Timeouts(turn=30, work=3_600)
 _LOCK = 0x53_74_72_65_61_6D  # any number that no other program uses: "Stream"
 
 _REFUSED = {

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event
 
-from stores.sql.engine.database import Patience
 from stores.sql.engine.failures import translated
+from stores.sql.engine.timeouts import Timeouts
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ class SqliteDatabase:
 
     dialect = "sqlite"
 
-    def __init__(self, file: Path, patience: Patience, connections: int) -> None:
-        self._patience = patience
+    def __init__(self, file: Path, timeouts: Timeouts, connections: int) -> None:
+        self._timeouts = timeouts
         self._engine = create_engine(
             URL.create("sqlite", database=str(file)),
             isolation_level="AUTOCOMMIT",  # we begin transactions ourselves, with BEGIN IMMEDIATE
@@ -50,7 +50,7 @@ class SqliteDatabase:
         deadline = record.info["deadline"] = [math.inf]
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout={int(self._patience.turn * 1000)}",
+            f"busy_timeout={int(self._timeouts.turn * 1000)}",
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "wal_autocheckpoint=10000",  # pages, in case the checkpoints below do not keep up
@@ -72,7 +72,7 @@ class SqliteDatabase:
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T], do: "_Way[T]") -> T:
         """Work that does not get its turn in time, or whose task is cancelled before that, is never done."""
-        turn = time.monotonic() + self._patience.turn
+        turn = time.monotonic() + self._timeouts.turn
 
         def run() -> T:
             if time.monotonic() > turn:
@@ -80,12 +80,12 @@ class SqliteDatabase:
             return self._connected(work, do)
 
         with translated():
-            async with asyncio.timeout(2 * self._patience.turn + self._patience.work):
+            async with asyncio.timeout(2 * self._timeouts.turn + self._timeouts.work):
                 return await asyncio.wrap_future(threads.submit(run))
 
     def _connected(self, work: Callable[[Connection], T], do: "_Way[T]") -> T:
         with self._engine.connect() as connection:
-            connection.info["deadline"][0] = time.monotonic() + self._patience.turn + self._patience.work
+            connection.info["deadline"][0] = time.monotonic() + self._timeouts.turn + self._timeouts.work
             return do(connection, work)
 
     async def close(self) -> None:

@@ -32,10 +32,10 @@ async def added(documents: DocumentStore, content: str, *names: str, owner: str 
 async def test_what_is_in_a_collection_is_summed(documents: DocumentStore, collections: CollectionStore) -> None:
     assert await collections.get("ann", "sea") == Collection("sea")
     ready = await added(documents, "fish", "sea", "food", now=1.0)
-    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.take("w", 2.0, 10, attempts=3)
     await documents.complete(ready, "w", [], 5.0)
     broken = await added(documents, "whale", "sea", now=2.0)
-    await documents.claim("w", 3.0, 10, attempts=3)
+    await documents.take("w", 3.0, 10, attempts=3)
     await documents.fail(broken, "w", "document_broken", 4.0)
     await added(documents, "crab", "sea", now=3.0)
     await added(documents, "bobs", "sea", owner="bob", now=9.0)
@@ -55,7 +55,7 @@ async def test_they_are_listed_by_name_in_parts(documents: DocumentStore, collec
 @pytest.mark.parametrize("name", ["\0", "sea\0", "\ud800"])
 async def test_a_name_that_no_collection_can_have_finds_nothing(documents: DocumentStore, name: str) -> None:
     fish = await added(documents, "fish", "sea")
-    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.take("w", 2.0, 10, attempts=3)
     await documents.complete(fish, "w", [], 3.0)
     assert (await documents.list("ann", collection=name, after=None, limit=9)).items == []
     assert (await documents.scope("ann", ids=None, collections=[name]))[1] == []

@@ -24,7 +24,7 @@ async def written(documents: DocumentStore, *texts: str, owner: str = "ann", hea
     """A document of these pieces."""
     document_id = new_id()
     await documents.add(owner, document_id, "n", b"x", document_id, [], 1.0, limit=100)
-    assert await documents.claim("w", 1.0, 9, attempts=3)
+    assert await documents.take("w", 1.0, 9, attempts=3)
     pieces = [Chunk(number, piece, 0, len(piece), None, heading) for number, piece in enumerate(texts)]
     assert await documents.complete(document_id, "w", pieces, 2.0)
     return document_id

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from domain.documents import Chunk, Document, Job, Key
+from domain.documents import Chunk, Document, IngestionJob, Key
 from domain.messages import new_id
 from stores.sql.documents import queue
 from stores.sql.documents.store import DocumentStore
@@ -36,8 +36,8 @@ async def queued(documents: DocumentStore, owner: str, *moments: float) -> list[
     return ids
 
 
-async def claimed(documents: DocumentStore, now: float = 100.0, worker: str = "w", attempts: int = 3) -> Job:
-    job = await documents.claim(worker, now, LEASE, attempts=attempts)
+async def taken(documents: DocumentStore, now: float = 100.0, worker: str = "w", attempts: int = 3) -> IngestionJob:
+    job = await documents.take(worker, now, LEASE, attempts=attempts)
     assert job is not None
     return job
 
@@ -51,7 +51,7 @@ async def seen(documents: DocumentStore, document_id: str, owner: str = "ann") -
 async def test_a_document_goes_through_its_states_to_ready(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
     assert await documents.pending()
-    job = await claimed(documents)
+    job = await taken(documents)
     assert (job.document.id, job.content, job.attempt) == (document_id, document_id.encode(), 1)
     assert job.document == await seen(documents, document_id)
     assert (job.document.state, job.document.updated) == ("parsing", 100.0)
@@ -66,36 +66,36 @@ async def test_a_document_goes_through_its_states_to_ready(documents: DocumentSt
     )  # fmt: skip
     assert await documents.keywords("ann", "fish", document_ids=None, limit=9) == [Key(document_id, 0)]
     assert not await documents.pending()
-    assert await documents.claim("w", 200.0, LEASE, attempts=3) is None
+    assert await documents.take("w", 200.0, LEASE, attempts=3) is None
 
 
 async def test_a_document_that_fails_says_why_and_waits_no_more(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
-    await claimed(documents)
+    await taken(documents)
     assert await documents.fail(document_id, "w", "document_broken", 5.0, detail="It is torn.")
     failed = await seen(documents, document_id)
     assert (failed.state, failed.code, failed.detail, failed.updated) == (
         "failed", "document_broken", "It is torn.", 5.0,
     )  # fmt: skip
     assert not await documents.pending()
-    assert await documents.claim("w", 200.0, LEASE, attempts=3) is None
+    assert await documents.take("w", 200.0, LEASE, attempts=3) is None
 
 
 async def test_owners_take_turns_and_the_oldest_comes_first(documents: DocumentStore) -> None:
     ann = await queued(documents, "ann", 3.0, 1.0, 2.0)
     bob = await queued(documents, "bob", 9.0, 8.0)
     eve = await queued(documents, "eve", 5.0)
-    order = [(await claimed(documents)).document.id for _ in range(6)]
+    order = [(await taken(documents)).document.id for _ in range(6)]
     assert order == [ann[1], eve[0], bob[1], ann[2], bob[0], ann[0]]
 
 
 async def test_whose_work_is_done_is_served_before_whose_is_not(documents: DocumentStore) -> None:
     await queued(documents, "ann", 1.0, 2.0, 3.0)
     bob = await queued(documents, "bob", 4.0, 5.0)
-    assert (await claimed(documents)).document.owner == "ann"
-    assert (await claimed(documents)).document.id == bob[0]
+    assert (await taken(documents)).document.owner == "ann"
+    assert (await taken(documents)).document.id == bob[0]
     await documents.complete(bob[0], "w", [], 101.0)
-    assert (await claimed(documents)).document.id == bob[1]
+    assert (await taken(documents)).document.id == bob[1]
 
 
 async def test_many_workers_never_have_the_same_document(url: str) -> None:
@@ -105,7 +105,7 @@ async def test_many_workers_never_have_the_same_document(url: str) -> None:
 
         async def work(store: DocumentStore, worker: str) -> list[str]:
             mine = []
-            while (job := await store.claim(worker, 100.0, LEASE, attempts=3)) is not None:
+            while (job := await store.take(worker, 100.0, LEASE, attempts=3)) is not None:
                 mine.append(job.document.id)
                 assert await store.complete(job.document.id, worker, [PIECE], 101.0)
             return mine
@@ -117,12 +117,12 @@ async def test_many_workers_never_have_the_same_document(url: str) -> None:
 
 async def test_a_lease_that_is_renewed_does_not_end_and_one_that_ends_lets_another_in(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
-    await claimed(documents, 100.0, "first")
-    assert await documents.claim("second", 109.9, LEASE, attempts=3) is None
+    await taken(documents, 100.0, "first")
+    assert await documents.take("second", 109.9, LEASE, attempts=3) is None
     assert await documents.renew(document_id, "first", 109.0, LEASE)
     assert not await documents.renew(document_id, "second", 109.0, LEASE)
-    assert await documents.claim("second", 118.9, LEASE, attempts=3) is None
-    assert (await claimed(documents, 119.0, "second")).attempt == 2
+    assert await documents.take("second", 118.9, LEASE, attempts=3) is None
+    assert (await taken(documents, 119.0, "second")).attempt == 2
 
 
 def refused(documents: DocumentStore, document_id: str, worker: str) -> "Iterable[asyncio.Future[bool]]":
@@ -139,8 +139,8 @@ def refused(documents: DocumentStore, document_id: str, worker: str) -> "Iterabl
 
 async def test_who_has_lost_the_lease_changes_nothing_any_more(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
-    await claimed(documents, 100.0, "first")
-    await claimed(documents, 110.0, "second")
+    await taken(documents, 100.0, "first")
+    await taken(documents, 110.0, "second")
     there = await seen(documents, document_id)
     assert await asyncio.gather(*refused(documents, document_id, "first")) == [False] * 4
     await documents.release(document_id, "first")
@@ -151,7 +151,7 @@ async def test_who_has_lost_the_lease_changes_nothing_any_more(documents: Docume
 
 async def test_whose_document_is_deleted_learns_it_and_leaves_nothing(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
-    await claimed(documents)
+    await taken(documents)
     assert await documents.delete("ann", document_id)
     assert await asyncio.gather(*refused(documents, document_id, "w")) == [False] * 4
     assert list(await documents.chunks("ann", document_id)) == []
@@ -160,7 +160,7 @@ async def test_whose_document_is_deleted_learns_it_and_leaves_nothing(documents:
 
 async def test_what_is_done_stays_done(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
-    await claimed(documents)
+    await taken(documents)
     await documents.complete(document_id, "w", [PIECE], 101.0)
     assert await asyncio.gather(*refused(documents, document_id, "w")) == [False] * 4
     await documents.release(document_id, "w")
@@ -170,7 +170,7 @@ async def test_what_is_done_stays_done(documents: DocumentStore) -> None:
 async def test_what_is_put_back_is_next_and_has_lost_no_attempt(documents: DocumentStore) -> None:
     first, _ = await queued(documents, "ann", 1.0, 2.0)
     for _ in range(5):
-        job = await claimed(documents, attempts=2)
+        job = await taken(documents, attempts=2)
         assert (job.document.id, job.attempt) == (first, 1)
         await documents.release(first, "w")
         assert (await seen(documents, first)).state == "queued"
@@ -178,25 +178,25 @@ async def test_what_is_put_back_is_next_and_has_lost_no_attempt(documents: Docum
 
 async def test_a_document_that_workers_are_lost_with_is_given_up(documents: DocumentStore) -> None:
     poison, fine = await queued(documents, "ann", 1.0, 2.0)
-    assert (await claimed(documents, 100.0, attempts=2)).document.id == poison
-    assert (await claimed(documents, 100.0, attempts=2)).document.id == fine
+    assert (await taken(documents, 100.0, attempts=2)).document.id == poison
+    assert (await taken(documents, 100.0, attempts=2)).document.id == fine
     await documents.complete(fine, "w", [], 101.0)
-    again = await claimed(documents, 110.0, attempts=2)
+    again = await taken(documents, 110.0, attempts=2)
     assert (again.document.id, again.attempt) == (poison, 2)
     assert await documents.hopeless(119.9, attempts=2) == []
-    assert await documents.claim("w", 120.0, LEASE, attempts=2) is None
+    assert await documents.take("w", 120.0, LEASE, attempts=2) is None
     given_up = await seen(documents, poison)
     assert (given_up.state, given_up.code, given_up.updated) == ("failed", "document_crashed", 120.0)
     assert not await documents.pending()
 
 
-async def test_those_that_are_hopeless_are_told_until_one_claims(documents: DocumentStore) -> None:
+async def test_the_hopeless_are_listed_until_a_worker_takes_one(documents: DocumentStore) -> None:
     (document_id,) = await queued(documents, "ann", 1.0)
-    await claimed(documents, 100.0, attempts=1)
+    await taken(documents, 100.0, attempts=1)
     for _ in range(2):
         (told,) = await documents.hopeless(110.0, attempts=1)
         assert told == await seen(documents, document_id)
-    assert await documents.claim("w", 110.0, LEASE, attempts=1) is None
+    assert await documents.take("w", 110.0, LEASE, attempts=1) is None
     assert (await seen(documents, document_id)).code == "document_crashed"
     assert await documents.hopeless(110.0, attempts=1) == []
 
@@ -209,7 +209,7 @@ async def test_a_worker_that_is_killed_leaves_its_document_to_the_next(url: str)
 
         async def main():
             async with open_database(sys.argv[1]) as database:
-                job = await DocumentStore(database).claim("killed", 100.0, 10.0, attempts=3)
+                job = await DocumentStore(database).take("killed", 100.0, 10.0, attempts=3)
                 print(job.document.id, flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -223,8 +223,8 @@ async def test_a_worker_that_is_killed_leaves_its_document_to_the_next(url: str)
             subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
         )
         assert ended.stdout.strip() == document_id, ended.stderr
-        assert await documents.claim("w", 105.0, LEASE, attempts=3) is None
-        job = await claimed(documents, 110.0)
+        assert await documents.take("w", 105.0, LEASE, attempts=3) is None
+        job = await taken(documents, 110.0)
         assert (job.document.id, job.attempt, job.content) == (document_id, 2, document_id.encode())
 
 
@@ -237,7 +237,7 @@ async def test_a_glance_tells_whether_documents_were_left(tmp_path: Path) -> Non
         assert not (await asyncio.to_thread(glance, file)).documents
         (document_id,) = await queued(documents, "ann", 1.0)
         assert (await asyncio.to_thread(glance, file)).documents
-        await claimed(documents)
+        await taken(documents)
         assert (await asyncio.to_thread(glance, file)).documents
         await documents.complete(document_id, "w", [], 2.0)
         assert not (await asyncio.to_thread(glance, file)).documents
@@ -253,7 +253,7 @@ async def test_the_queue_costs_what_waits_and_not_what_is_done(tmp_path: Path) -
         driver.set_progress_handler(lambda: steps.append(1), 1)
         assert queue.waits(connection, 100.0)
         assert queue.pending(connection)
-        assert queue.claim(connection, "w", 100.0, LEASE, 3) is not None
+        assert queue.take(connection, "w", 100.0, LEASE, 3) is not None
         driver.set_progress_handler(None, 0)
         return len(steps)
 

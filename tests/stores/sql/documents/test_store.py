@@ -59,7 +59,7 @@ async def read(
 ) -> str:
     """A document that is ready, which is the only one that waits; its id."""
     document = await added(documents, owner, content, **more)  # type: ignore[arg-type]
-    job = await documents.claim("w", 2.0, 10, attempts=3)
+    job = await documents.take("w", 2.0, 10, attempts=3)
     assert job is not None
     assert job.document.id == document.id
     assert await documents.complete(document.id, "w", pieces, 3.0)
@@ -117,7 +117,7 @@ async def failed(documents: DocumentStore, code: str = "document_crashed") -> Do
     """A document that was tried three times, and has failed."""
     document = await added(documents, collections=["a"])
     for attempt in range(1, 4):
-        job = await documents.claim("w", 2.0 + attempt, 0.5, attempts=9)
+        job = await documents.take("w", 2.0 + attempt, 0.5, attempts=9)
         assert job is not None
         assert (job.document.id, job.attempt) == (document.id, attempt)
     assert await documents.advance(
@@ -139,12 +139,12 @@ async def test_bytes_that_failed_are_queued_anew_by_whoever_sends_them_first(doc
     expected = replace(before, state="queued", updated=9.0, collections=("a", "b"))
     assert [document for document, _ in outcomes] == [expected] * 8
     assert await documents.get("ann", before.id) == expected, "nothing is known of it but what was given"
-    job = await documents.claim("v", 10.0, 10, attempts=3)
+    job = await documents.take("v", 10.0, 10, attempts=3)
     assert job is not None
     assert (job.document.id, job.attempt, job.content) == (before.id, 1, b"fish")
     assert not await documents.fail(before.id, "w", "document_crashed", 11.0), "who had it before has it no more"
     assert (await again())[0].state == "parsing", "and it is left alone while it is read"
-    assert await documents.claim("w", 12.0, 10, attempts=3) is None
+    assert await documents.take("w", 12.0, 10, attempts=3) is None
 
 
 async def test_bytes_that_failed_wait_in_the_queue_like_any_others(documents: DocumentStore) -> None:
@@ -169,8 +169,8 @@ async def test_an_owner_has_so_many_waiting_and_no_more_however_many_come_at_onc
     outcomes = await asyncio.gather(*(add(number) for number in range(10)))
     assert sorted(outcomes) == ["taken"] * 3 + ["too_many_documents"] * 7
     await added(documents, "bob", limit=3)
-    assert await documents.claim("w", 2.0, 10, attempts=3) is not None
-    assert await documents.claim("w", 2.0, 10, attempts=3) is not None
+    assert await documents.take("w", 2.0, 10, attempts=3) is not None
+    assert await documents.take("w", 2.0, 10, attempts=3) is not None
     assert await add(99) == "taken"
 
 
@@ -238,7 +238,7 @@ async def test_passages_come_in_the_order_asked_for_if_they_are_there(documents:
 
 async def test_a_documents_own_title_comes_before_its_name(documents: DocumentStore) -> None:
     await added(documents)
-    job = await documents.claim("w", 2.0, 10, attempts=3)
+    job = await documents.take("w", 2.0, 10, attempts=3)
     assert job is not None
     await documents.advance(job.document.id, "w", "splitting", 3.0, title="On fish" + "!" * 300)
     await documents.complete(job.document.id, "w", PIECES, 4.0)
@@ -262,7 +262,7 @@ async def test_of_those_meant_only_ones_own_that_are_ready_are_selected(document
     waiting = (await added(documents, content=b"4", collections=["a"])).id
     everything = [one, two, three, other, waiting]
     assert await meant(documents, "ann", ids=None, collections=None) is None
-    assert (await documents.claim("w", 9.0, 10, attempts=3)) is not None
+    assert (await documents.take("w", 9.0, 10, attempts=3)) is not None
     assert await meant(documents, "ann", ids=None, collections=None) is None
     await documents.advance(waiting, "w", "splitting", 10.0, media_type="text/plain")
     assert await meant(documents, "ann", ids=None, collections=None) == sorted([one, two, three]), "it may have vectors"
@@ -355,7 +355,7 @@ async def test_a_document_is_ready_only_in_the_index_that_answers(documents: Doc
     old, new = Index("old", 2), Index("new", 2)
     await documents.use(old, 1.0)
     document = await added(documents)
-    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.take("w", 2.0, 10, attempts=3)
     await documents.switch(new, 3.0)
     with pytest.raises(StreamForgeError, match="another model"):
         await documents.complete(document.id, "w", PIECES, 4.0, index=old)
@@ -390,7 +390,7 @@ async def test_a_document_that_becomes_ready_while_the_index_is_switched_is_in_t
         old, new = Index(f"{turn}", 2), Index(f"{turn + 1}", 2)
         await documents.use(old, 1.0)
         document = await added(documents, content=str(turn).encode())
-        await documents.claim("w", 2.0, 10, attempts=3)
+        await documents.take("w", 2.0, 10, attempts=3)
         async with open_database(url) as second:
             completed, switched = await asyncio.gather(
                 documents.complete(document.id, "w", PIECES, 4.0, index=old),
@@ -406,7 +406,7 @@ async def test_a_document_that_becomes_ready_while_the_index_is_switched_is_in_t
 
 async def test_a_passage_says_what_kind_of_document_it_is_of(documents: DocumentStore) -> None:
     document = await added(documents)
-    await documents.claim("w", 2.0, 10, attempts=3)
+    await documents.take("w", 2.0, 10, attempts=3)
     await documents.advance(document.id, "w", "splitting", 2.5, media_type="application/pdf", title="Fish")
     await documents.complete(document.id, "w", PIECES, 3.0)
     (passage,) = await documents.passages("ann", [Key(document.id, 1)])

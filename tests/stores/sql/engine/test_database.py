@@ -19,13 +19,14 @@ from domain.errors import StreamForgeError
 from domain.messages import new_id
 from stores.sql.conversations.messages import MessageStore
 from stores.sql.conversations.sessions import SessionStore
-from stores.sql.engine.database import Database, Patience, open_database
+from stores.sql.engine.database import Database, open_database
 from stores.sql.engine.postgres import PostgresDatabase
+from stores.sql.engine.timeouts import Timeouts
 from tests.stores.sql.support import ask, ending
 from tests.support.postgres import Postgres
 from tests.support.server import ROOT
 
-HURRIED = Patience(turn=0.3, work=0.3)
+HURRIED = Timeouts(turn=0.3, work=0.3)
 
 
 async def made(database: Database, owner: str = "ann") -> str:
@@ -79,7 +80,7 @@ async def test_work_that_fails_changes_nothing(database: Database) -> None:
 
 
 async def test_a_locked_file_is_read_and_written_as_soon_as_it_is_free(file: Path) -> None:
-    async with open_database(f"sqlite:///{file}", patience=HURRIED) as database:
+    async with open_database(f"sqlite:///{file}", timeouts=HURRIED) as database:
         session_id = await made(database)
         with locked(file):
             async with refused("storage_unavailable", within=2):
@@ -89,7 +90,7 @@ async def test_a_locked_file_is_read_and_written_as_soon_as_it_is_free(file: Pat
 
 
 async def test_while_a_write_waits_for_a_locked_file_everything_else_goes_on(file: Path) -> None:
-    async with open_database(f"sqlite:///{file}", patience=Patience(turn=0.5, work=1)) as database:
+    async with open_database(f"sqlite:///{file}", timeouts=Timeouts(turn=0.5, work=1)) as database:
         with locked(file):
             writes = [asyncio.create_task(made(database)) for _ in range(20)]
             turns = 0
@@ -120,7 +121,7 @@ async def test_a_write_that_is_cancelled_before_its_turn_is_never_done(file: Pat
 async def test_a_statement_that_does_not_end_is_ended(database: Database, url: str) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n"
     removes = text(f"DELETE FROM usage WHERE id = ({endless})")
-    async with open_database(url, patience=HURRIED) as hurried:
+    async with open_database(url, timeouts=HURRIED) as hurried:
         async with refused("storage_unavailable", within=5):
             await hurried.read(lambda connection: connection.execute(text(endless)))
         async with refused("storage_unavailable", within=5):
@@ -174,7 +175,7 @@ async def test_many_more_writers_than_connections_all_get_their_turn(database: D
 
 
 async def test_a_restart_of_postgresql_costs_nobody_anything(postgres: Postgres, postgres_url: str) -> None:
-    async with open_database(postgres_url, patience=HURRIED) as database:
+    async with open_database(postgres_url, timeouts=HURRIED) as database:
         session_id = await made(database)
         slow = text("SELECT pg_sleep(0.05)")
         await asyncio.gather(*(database.read(lambda c: c.execute(slow)) for _ in range(5)))  # five connections
@@ -228,7 +229,7 @@ async def test_a_commit_whose_answer_is_lost_is_not_done_again(postgres_url: str
 
 
 async def test_a_pool_that_is_used_up_is_waited_for_and_not_for_ever(postgres_url: str) -> None:
-    async with open_database(postgres_url, patience=Patience(turn=0.3, work=5), connections=1) as database:
+    async with open_database(postgres_url, timeouts=Timeouts(turn=0.3, work=5), connections=1) as database:
         began = asyncio.Event()
 
         def work(connection: Connection) -> None:
@@ -244,7 +245,7 @@ async def test_a_pool_that_is_used_up_is_waited_for_and_not_for_ever(postgres_ur
 
 
 async def test_a_server_that_falls_silent_is_left(postgres_url: str) -> None:
-    async with open_database(postgres_url, patience=HURRIED, connections=1) as database:
+    async with open_database(postgres_url, timeouts=HURRIED, connections=1) as database:
         pid = await database.read(lambda connection: connection.scalar(text("SELECT pg_backend_pid()")))
         os.kill(pid, signal.SIGSTOP)
         try:
