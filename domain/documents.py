@@ -109,7 +109,7 @@ class Chunk:
     heading: str | None = None
 
 
-class Key(NamedTuple):
+class PieceKey(NamedTuple):
     """Identifies a piece: a document and the piece's number in it."""
 
     document_id: str
@@ -119,7 +119,7 @@ class Key(NamedTuple):
 class Hit(NamedTuple):
     """A piece that is close to a question; `score` is the cosine similarity, -1 to 1."""
 
-    key: Key
+    key: PieceKey
     score: float
 
 
@@ -130,7 +130,7 @@ class Passage:
     `score` is as in `Hit`.
     """
 
-    key: Key
+    key: PieceKey
     name: str
     title: str
     text: str

@@ -20,7 +20,7 @@ from benchmarks.retrieval.ways import OWNER, WAYS, measure
 from chains.core.embedding.cpu_worker import CpuWorker
 from chains.core.embedding.local_embeddings import MODELS
 from chains.embeddings import Choice, Embedder, Patience, make_embedder
-from domain.documents import Chunk, Index, Key, Vector
+from domain.documents import Chunk, Index, PieceKey, Vector
 from stores.sql.documents.store import DocumentStore
 from stores.sql.engine.database import Database, open_database
 from stores.vectors.base import VectorStore
@@ -43,7 +43,7 @@ async def split(found: Sequence[Page], worker: CpuWorker) -> tuple[Pieces, list[
         start = 0
         for section, question in zip(page.parsed.sections, page.questions, strict=True):
             end = start + len(section.text)
-            inside = frozenset(Key(document_id, chunk.number) for chunk in chunks if start <= chunk.start < end)
+            inside = frozenset(PieceKey(document_id, chunk.number) for chunk in chunks if start <= chunk.start < end)
             if question is not None and inside:
                 questions.append(Question(question, inside))
             start = end + 2  # the empty line between two sections

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from domain.documents import Key, Parsed, Section
+from domain.documents import Parsed, PieceKey, Section
 
 FOLDERS = ("faq", "tutorial", "howto", "reference")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -32,7 +32,7 @@ class Question:
     """What is asked, and the passages of the answer."""
 
     text: str
-    answers: frozenset[Key]
+    answers: frozenset[PieceKey]
 
 
 def pages(folder: Path) -> list[Page]:

@@ -1,1 +1,1 @@
-"""Who may ask, and how often."""
+"""Authentication, API keys and rate limits."""

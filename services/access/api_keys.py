@@ -1,6 +1,7 @@
-"""API keys: `sf_<id>_<secret>_<checksum>`. A key is shown once; what is kept is its HMAC-SHA-256 under a secret.
+"""API keys: `sf_<id>_<secret>_<checksum>`. A key is shown once; only its HMAC-SHA-256 under the server's secret is
+stored.
 
-The secret half has 256 random bits, so no slow hash is needed. The checksum tells a mistyped key from a wrong one
+The key's secret part has 256 random bits, so no slow hash is needed. The checksum tells a mistyped key from a wrong one
 without asking the database.
 """
 
@@ -22,7 +23,7 @@ from domain.errors import StreamForgeError
 from services.access.auth_service import Known
 
 MAX_KEYS = 100
-"""Keys in use that one owner may have."""
+"""The most usable keys that one owner may have."""
 USED_EVERY = 60.0
 
 log = structlog.get_logger("keys")
@@ -33,30 +34,30 @@ _NOBODY = bytes(32)
 
 
 class KeyRepository(Protocol):
-    """Where keys are kept. `storage_unavailable` where they cannot be reached."""
+    """Stores API keys. Every method raises `storage_unavailable` if they cannot be reached."""
 
     async def create(self, key: ApiKey) -> None:
-        """Keep a new key."""
+        """Store a new key."""
 
     async def get(self, key_id: str) -> ApiKey | None:
-        """The key of this id, revoked or not."""
+        """The key, also if it is revoked or expired."""
 
     async def list(self, owner: str | None) -> Sequence[ApiKey]:
-        """The owner's keys, or everybody's; newest first."""
+        """The keys of an owner, or of all owners if it is `None`, newest first."""
 
     async def revoke(self, key_id: str, when: float, *, owner: str | None = None) -> bool:
-        """Revoke it, if it is the owner's; false where there is no such key. A revoked one stays as it is."""
+        """Revoke the owner's key; false if there is no such key. A key that is already revoked stays as it is."""
 
     async def used(self, key_id: str, when: float) -> None:
-        """It was used then."""
+        """Set when the key was last used."""
 
     async def unusable(self, key_ids: Collection[str], now: float) -> set[str]:
-        """Those of the ids that are revoked, expired or unknown."""
+        """The ids whose keys are revoked, expired or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeKey:
-    """A new key; `text` is the key itself, which nobody can show again."""
+    """A new key. `text` is the key itself, which cannot be shown again."""
 
     key: ApiKey
     text: str
@@ -65,7 +66,7 @@ class MadeKey:
 def make_key(
     secret: bytes, owner: str, *, name: str, scopes: frozenset[str], now: float, expires: float | None
 ) -> MadeKey:
-    """A fresh key of this owner; moments in seconds since the Unix epoch."""
+    """A fresh key of this owner; times are in seconds since the Unix epoch."""
     key_id = secrets.token_hex(8)
     prefix = f"sf_{key_id}"
     body = f"{prefix}_{secrets.token_hex(32)}"
@@ -74,18 +75,18 @@ def make_key(
 
 
 def digest_of(secret: bytes, text: str) -> bytes:
-    """What is kept of a key."""
+    """The form in which a key is stored: HMAC-SHA-256, 32 bytes."""
     return hmac.digest(secret, text.encode(), hashlib.sha256)
 
 
 def key_id_of(text: str) -> str | None:
-    """The id in a key; `None` where it is none, or mistyped."""
+    """The id in a key; `None` if the text is not a key, or is mistyped."""
     match = _KEY.fullmatch(text)
     return match[2] if match and _checksum(match[1]) == match[3] else None
 
 
 class ApiKeys:
-    """Checks keys, makes them and revokes them."""
+    """Checks, creates, lists and revokes keys."""
 
     def __init__(self, store: KeyRepository, secret: bytes, now: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -94,7 +95,7 @@ class ApiKeys:
         self._notes: dict[str, asyncio.Task[None]] = {}
 
     async def check(self, text: str) -> Known | None:
-        """Whose key it is. An unknown id and a wrong secret take the same steps."""
+        """The caller whose key it is, or `None`. An unknown id and a wrong secret take the same steps."""
         key_id = key_id_of(text)
         if key_id is None:
             return None
@@ -106,15 +107,17 @@ class ApiKeys:
         return Known(Caller(key.owner, key.scopes, key.id), key.expires)
 
     async def create(self, maker: Caller, *, name: str, scopes: frozenset[str], seconds: float | None) -> MadeKey:
-        """A key of the maker's own, which can do and lasts no more than the one it was made with."""
+        """Create a key for the maker, with no more scopes and no longer life than the key that the request was made
+        with."""
         if missing := sorted(scope for scope in scopes if not maker.may(scope)):
-            raise StreamForgeError("insufficient_scope", f"A key cannot give the scope {missing[0]!r}: it has none.")
+            detail = f"A key cannot give the scope {missing[0]!r}, which it does not have itself."
+            raise StreamForgeError("insufficient_scope", detail)
         now = self._now()
-        parent = await self._store.get(maker.key_id or "")  # afresh: it may have been revoked a moment ago
+        parent = await self._store.get(maker.key_id or "")  # read again: it may have been revoked a moment ago
         if parent is None or not parent.usable(now):
             raise StreamForgeError("unauthenticated")
         if sum(key.usable(now) for key in await self._store.list(maker.id)) >= MAX_KEYS:
-            raise StreamForgeError("invalid_request", f"There are {MAX_KEYS} keys already. Revoke one first.")
+            raise StreamForgeError("invalid_request", f"You already have {MAX_KEYS} keys. Revoke one first.")
         ends = [moment for moment in (parent.expires, now + seconds if seconds else None) if moment is not None]
         made = make_key(self._secret, maker.id, name=name, scopes=scopes, now=now, expires=min(ends, default=None))
         await self._store.create(made.key)
@@ -125,17 +128,17 @@ class ApiKeys:
         return await self._store.list(caller.id)
 
     async def revoke(self, caller: Caller, key_id: str) -> None:
-        """Revoke one of the caller's keys; `key_not_found` for any other."""
+        """Revoke one of the caller's keys; raises `key_not_found` for any other."""
         if not _KEY_ID.fullmatch(key_id) or not await self._store.revoke(key_id, self._now(), owner=caller.id):
             raise StreamForgeError("key_not_found")
 
     async def close(self) -> None:
-        """Let the last notes be written, for a second."""
+        """Wait up to a second for pending notes of last use to be stored."""
         if self._notes:
             await asyncio.wait(self._notes.values(), timeout=1)
 
     def _note(self, key: ApiKey) -> None:
-        """Write down, once a minute and in nobody's way, that the key is used."""
+        """Store, once a minute and in the background, that the key is used."""
         now = self._now()
         if key.id not in self._notes and now - (key.last_used or 0) >= USED_EVERY:
             task = self._notes[key.id] = asyncio.create_task(self._write(key.id, now), name="key used")
@@ -145,7 +148,7 @@ class ApiKeys:
         try:
             await self._store.used(key_id, now)
         except Exception as error:
-            log.warning("the use of a key could not be written down", exc_info=error)
+            log.warning("the use of a key could not be stored", exc_info=error)
 
 
 def _checksum(body: str) -> str:

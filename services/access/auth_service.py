@@ -1,4 +1,4 @@
-"""Says whose a request is: asks whoever knows the credential, and remembers the answer for a few seconds."""
+"""Identifies the caller of a request, and caches the result for a few seconds."""
 
 import hashlib
 import time
@@ -10,14 +10,15 @@ from domain.callers import Caller
 from domain.errors import StreamForgeError
 
 REMEMBERED = 10_000
-"""Credentials that are remembered; the ones that were asked for longest ago go first."""
+"""The most credentials that are cached; the least recently used are dropped first."""
 MEMORY_SECONDS = 5.0
-"""Seconds. With the check of live streams (`services/upkeep/revocations.py`) it bounds what a revoked key can do."""
+"""Seconds. Together with the check of live streams (`services/upkeep/revocations.py`) it limits what a revoked key can
+do."""
 LONGEST = 8_192
 
 
 class Known(NamedTuple):
-    """A caller, and when the credential ends by itself, in seconds since the Unix epoch."""
+    """A caller, and when the credential expires, in seconds since the Unix epoch."""
 
     caller: Caller
     expires: float | None
@@ -27,14 +28,14 @@ class Credentials(Protocol):
     """A kind of credential."""
 
     async def check(self, text: str) -> Known | None:
-        """Whose it is; `None` for whatever is wrong with it, without saying what.
+        """The caller it belongs to; `None` for whatever is wrong with it, without saying what.
 
-        `auth_unavailable` or `storage_unavailable` where that cannot be found out now.
+        Raises `auth_unavailable` or `storage_unavailable` if that cannot be found out now.
         """
 
 
 class AuthService:
-    """Who a credential stands for. `clock` gives monotonic seconds, `now` those since the Unix epoch."""
+    """Identifies callers by their credential. `clock` returns monotonic seconds, `now` seconds since the Unix epoch."""
 
     def __init__(
         self,
@@ -46,11 +47,12 @@ class AuthService:
         self._credentials = credentials
         self._clock = clock
         self._now = now
-        # By the hash of the whole credential: half of one, or another with the same id, finds nothing.
+        # Keyed by the hash of the whole credential: part of one, or another with the same id, finds nothing.
         self._known: OrderedDict[bytes, tuple[float, Known]] = OrderedDict()
 
     async def identify(self, authorization: Sequence[bytes]) -> Caller:
-        """The caller, from the values of the `Authorization` headers; `unauthenticated` for all but one good one."""
+        """The caller, from the values of the `Authorization` headers; raises `unauthenticated` unless exactly one is
+        good."""
         text = _bearer(authorization)
         name = hashlib.sha256(text.encode()).digest()
         known = self._remembered(name)
@@ -62,7 +64,7 @@ class AuthService:
         return known.caller
 
     def forget(self, key_id: str) -> None:
-        """The credential with this id is no longer good."""
+        """Remove the credential with this id from the cache: it is no longer valid."""
         for name in [name for name, (_, known) in self._known.items() if known.caller.key_id == key_id]:
             del self._known[name]
 
@@ -87,7 +89,7 @@ class AuthService:
 
 
 def _bearer(authorization: Sequence[bytes]) -> str:
-    """The one credential of `Authorization: Bearer ...`."""
+    """The single credential in `Authorization: Bearer ...`."""
     if len(authorization) == 1 and len(authorization[0]) <= LONGEST and authorization[0].isascii():
         scheme, _, text = authorization[0].decode().strip().partition(" ")
         if scheme.lower() == "bearer" and text:

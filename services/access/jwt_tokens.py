@@ -1,4 +1,4 @@
-"""JSON Web Tokens of an issuer that the settings name: signed with RS256 or ES256, for this audience, and not for ever.
+"""JSON Web Tokens from the issuer in the settings: signed with RS256 or ES256, for this audience, and with an expiry.
 
 PyJWT and cryptography are imported with the first token.
 """
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """Whose tokens are good, and which claims say whose a request is and what it may."""
+    """Which tokens are accepted, and which of their claims name the caller and its scopes."""
 
     issuer: str
     audience: str
@@ -33,7 +33,7 @@ class TokenRules:
     scope_claim: str
 
 
-class Tokens:
+class JwtTokens:
     """Checks tokens."""
 
     def __init__(self, keys: IssuerKeys, rules: TokenRules) -> None:
@@ -42,7 +42,7 @@ class Tokens:
         self._jwt: Any = None
 
     async def check(self, text: str) -> Known | None:
-        """Whose token it is, if its signature and all of its claims are right."""
+        """The caller of a token; `None` unless its signature and all of its claims are right."""
         if not _TOKEN.fullmatch(text):
             return None
         if self._jwt is None:
@@ -54,10 +54,10 @@ class Tokens:
             jwk = await self._keys.get(header.get("kid"))
             return self._known(self._claims(text, jwk)) if jwk is not None else None
         except (self._jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError):
-            return None  # what is wrong with it, or with a key that the issuer should not have published
+            return None  # a faulty token, or a key that the issuer should not have published
 
     def _claims(self, text: str, jwk: dict[str, Any]) -> dict[str, Any]:
-        key = self._jwt.PyJWK(jwk)  # knows its own algorithm: a token cannot choose another
+        key = self._jwt.PyJWK(jwk)  # has its own algorithm: a token cannot choose another
         claims: dict[str, Any] = self._jwt.PyJWT({"enforce_minimum_key_length": True}).decode(
             text,
             key,
@@ -77,7 +77,7 @@ class Tokens:
 
 
 def _scopes(claim: Any) -> frozenset[str]:
-    """The scopes of a list, or of words in one string; what is no scope of ours is another service's."""
+    """The scopes in a list or in a space-separated string; those in another form are for other services."""
     words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
     found: set[str] = set()
     for word in words[:MAX_SCOPES]:

@@ -1,7 +1,7 @@
-"""How often each caller and each address may ask.
+"""Limits how often each caller and each address may send requests.
 
-Counted with the `limits` library, in this process or, with a REDIS_URL, in Redis for all processes together. While
-Redis fails each process counts alone: a limiter that is down must not take the service along.
+Counted with the `limits` library, in this process or, with REDIS_URL, in Redis for all processes together. While Redis
+fails, each process counts alone: a failed limiter must not take the service down.
 """
 
 import asyncio
@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import structlog
 
 SECONDS = 0.5
-"""How long Redis may take for all that a request asks of it."""
+"""How long Redis may take for all the counting of one request."""
 PAUSE = 5.0
-"""Seconds for which Redis is left alone after it has failed."""
+"""Seconds without any request to Redis after it has failed."""
 
 log = structlog.get_logger("limits")
 
 
 class Quota(NamedTuple):
-    """Where a request stands: may it pass, how many may within the rate, how many are left, when one more is free.
+    """The state of a rate: whether the request may pass, how many are allowed, how many are left, when one more is
+    free.
 
     `reset` is in whole seconds from now.
     """
@@ -35,9 +36,9 @@ class Quota(NamedTuple):
 
 
 class RateLimits:
-    """Counts requests. `caller` and `address` are rates like `60/minute;1000/day`; an empty one is no limit.
+    """Counts requests. `caller` and `address` are rates like `60/minute;1000/day`; an empty one means no limit.
 
-    Importing the library takes a while: make it in a thread. `clock` gives monotonic seconds.
+    Importing the library takes a while, so construct this in a thread. `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -60,15 +61,16 @@ class RateLimits:
         self._shared_again = -math.inf
 
     async def of_caller(self, owner: str) -> Quota | None:
-        """Count a request of this caller; nothing where there is no limit."""
+        """Count a request of this caller; `None` if there is no limit."""
         return await self._count(self._of_caller, "caller", owner)
 
     async def of_address(self, address: str) -> Quota | None:
-        """Count a request from this address; all of a /64 of IPv6 are one, for whoever has one has all."""
+        """Count a request from this address. All addresses of an IPv6 /64 count as one: a client that has one has them
+        all."""
         return await self._count(self._of_address, "address", _network(address))
 
     async def close(self) -> None:
-        """Let go of the connections to Redis."""
+        """Close the connections to Redis."""
         if self._shared is not None:
             await self._shared.storage.bridge.get_connection().aclose()
 
@@ -86,7 +88,7 @@ class RateLimits:
 
 
 async def _hit(limiter: Any, rates: list[Any], kind: str, name: str) -> Quota:
-    """Count in every window; the quota of the one that refuses, else of the one with the least left."""
+    """Count in every window; returns the quota that refuses, or else the one with the least left."""
     tightest: Quota | None = None
     for rate in rates:
         passes = await limiter.hit(rate, kind, name)
@@ -102,7 +104,7 @@ async def _hit(limiter: Any, rates: list[Any], kind: str, name: str) -> Quota:
 
 
 def _network(address: str) -> str:
-    """The address, or the /64 that it lies in."""
+    """The address, or the /64 that contains it."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""The secret that API keys are hashed with, where no setting brings one: made once, kept in a file of the owner's."""
+"""The secret for hashing API keys. Unless a setting provides it, it is created once and kept in a private file."""
 
 import contextlib
 import os
@@ -10,13 +10,13 @@ FILE = "secret"
 
 
 class SecretError(ValueError):
-    """Why the secret cannot be read or made, in one sentence."""
+    """Why the secret cannot be read or created, in a sentence."""
 
 
 def read_secret(given: str | None, folder: Path) -> bytes:
-    """The given secret, or the folder's. Blocks: it reads the disk, and at first makes folder and file.
+    """The given secret, or the one in the folder. Blocks: it reads the disk, and may create the folder and the file.
 
-    Of several processes that make it at the same time one wins, and all read that one's.
+    If several processes create it at the same time, one of them wins, and all read that one's.
     """
     if given is not None:
         return given.encode()
@@ -43,6 +43,6 @@ def _make(folder: Path, file: Path) -> None:
             written.flush()
             os.fsync(descriptor)
         with contextlib.suppress(FileExistsError):
-            os.link(draft, file)  # whole or not at all, and never over another's
+            os.link(draft, file)  # either complete or absent, and never over an existing one
     finally:
         os.unlink(draft)

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from config.settings import Settings
 from services.access.api_keys import ApiKeys
 from services.access.auth_service import AuthService
-from services.access.jwt_tokens import TokenRules, Tokens
+from services.access.jwt_tokens import JwtTokens, TokenRules
 from services.access.rate_limits import RateLimits
 from services.access.secret import read_secret
 from services.background import run_until_closed
@@ -53,7 +53,7 @@ def _open_tokens(settings: Settings, stack: AsyncExitStack) -> AuthService:
     issuer_keys = IssuerKeys(source)
     stack.push_async_callback(issuer_keys.close)
     rules = TokenRules(issuer, audience, settings.JWT_OWNER_CLAIM, settings.JWT_SCOPE_CLAIM)
-    return AuthService(Tokens(issuer_keys, rules))
+    return AuthService(JwtTokens(issuer_keys, rules))
 
 
 async def open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits | None:

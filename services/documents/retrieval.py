@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from unicodedata import normalize
 
-from domain.documents import Hit, Index, Key, Passage, Retrieval, Vector
+from domain.documents import Hit, Index, Passage, PieceKey, Retrieval, Vector
 from domain.errors import StreamForgeError
 from domain.usage import room
 from domain.words import COMMON, words_of
@@ -88,9 +88,9 @@ class Retriever:
         return self._min_score / 2 if worded else self._min_score
 
 
-def fuse(near: Sequence[Hit], worded: Sequence[Key], weight: float = 1.0) -> list[Key]:
+def fuse(near: Sequence[Hit], worded: Sequence[PieceKey], weight: float = 1.0) -> list[PieceKey]:
     """Both rankings as one, best first; `weight` is what the one by words counts beside the one by meaning."""
-    points: dict[Key, float] = {}
+    points: dict[PieceKey, float] = {}
     for ranking, counts in (([hit.key for hit in near], 1.0), (worded, weight)):
         for rank, key in enumerate(ranking, 1):
             points[key] = points.get(key, 0.0) + counts / (_RANK + rank)

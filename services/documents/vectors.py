@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from domain.documents import Hit, Index, Key, Vector
+from domain.documents import Hit, Index, PieceKey, Vector
 from services.storage import Storage, Stores
 from stores.vectors.base import VectorStore
 
@@ -29,7 +29,9 @@ class Vectors:
         store = await self._store()
         return await store.search(index, owner, vector, document_ids=document_ids, limit=limit)
 
-    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+    async def scores(
+        self, index: Index, owner: str, vector: Vector, keys: Collection[PieceKey]
+    ) -> dict[PieceKey, float]:
         return await (await self._store()).scores(index, owner, vector, keys)
 
     async def delete(self, owner: str, document_id: str) -> None:

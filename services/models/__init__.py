@@ -1,1 +1,1 @@
-"""Which models callers may name."""
+"""The catalogue of models, and which model handles a request."""

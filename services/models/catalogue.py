@@ -1,4 +1,4 @@
-"""The catalogue of models: the file's rows with what the settings add to them."""
+"""The catalogue of models: the rows of a file, completed from the settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,14 +23,13 @@ __all__ = ["CatalogueError", "Defaults", "load"]
 
 SHIPPED = Path(__file__).parents[2] / "config" / "models.toml"
 
-# Who wants an address, and who has none.
-_ADDRESSED = ("openai_compatible",)
-_ADDRESSLESS = ("local", "simulated")
+NEEDS_BASE_URL = ("openai_compatible",)
+NO_BASE_URL = ("local", "simulated")
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the settings say of every model. `model` is LLM_MODEL, `base_url` LLM_BASE_URL."""
+    """What the settings say about every model. `model` is LLM_MODEL, `base_url` LLM_BASE_URL."""
 
     model: str | None
     base_url: str | None
@@ -39,12 +38,12 @@ class Defaults:
 
 
 def load(path: Path | None, defaults: Defaults) -> Catalogue:
-    """Read the file, by default the shipped one, and add what LLM_MODEL names; `CatalogueError` where it is wrong."""
+    """Read the file, or the shipped one, and add LLM_MODEL's model; raises `CatalogueError` if anything is wrong."""
     file = CatalogueFile(path or SHIPPED)
     entries: dict[str, ModelEntry] = {}
     for index, row in enumerate(file.rows):
         if row.id in entries:
-            raise file.wrong(index, "id", f"{row.id!r} is there twice.")
+            raise file.wrong(index, "id", f"{row.id!r} is defined twice.")
         if problem := _problem(row, [each.id for each in file.rows]):
             raise file.wrong(index, *problem)
         entries[row.id] = entry = _entry(row, defaults)
@@ -61,11 +60,11 @@ def load(path: Path | None, defaults: Defaults) -> Catalogue:
 
 
 def _problem(row: ModelRow, ids: list[str]) -> tuple[str, str] | None:
-    """The field that does not fit the others, and why."""
-    if row.provider in _ADDRESSED and row.base_url is None:
-        return "base_url", f"the provider {row.provider!r} wants one."
-    if row.provider in _ADDRESSLESS and row.base_url is not None:
-        return "base_url", f"the provider {row.provider!r} has no address."
+    """The first field that does not fit the others, and why."""
+    if row.provider in NEEDS_BASE_URL and row.base_url is None:
+        return "base_url", f"the provider {row.provider!r} needs one."
+    if row.provider in NO_BASE_URL and row.base_url is not None:
+        return "base_url", f"the provider {row.provider!r} takes none."
     if strange := [name for name in row.fallbacks if name == row.id or name not in ids]:
         return "fallbacks", f"{strange[0]!r} is not another model of this file."
     if row.max_output_tokens and row.context_window and row.max_output_tokens > row.context_window:
@@ -102,7 +101,7 @@ def _parameters(row: ModelRow) -> Parameters:
 
 
 def _with_defaults(entry: ModelEntry, defaults: Defaults) -> ModelEntry:
-    """The row's own defaults over those of the settings, as far as the model takes them."""
+    """The entry with its own defaults, and the settings' for the rest, as far as the model accepts them."""
     ability, general = ABILITIES[entry.provider], defaults.parameters
     temperature, most = general.temperature, general.max_tokens
     if temperature is not None:
@@ -117,10 +116,10 @@ def _with_defaults(entry: ModelEntry, defaults: Defaults) -> ModelEntry:
 
 
 def _implicit(name: str, defaults: Defaults) -> ModelEntry:
-    """The row that LLM_MODEL stands for where it is no id.
+    """The entry for a LLM_MODEL that is not an id in the file.
 
-    `provider:model` where the prefix is a provider's name. Any other name, colons and all, belongs to
-    `openai_compatible` when there is a LLM_BASE_URL, else to `openai`.
+    `provider:model` if the prefix is a provider's name. Any other name, colons included, belongs to `openai_compatible`
+    if LLM_BASE_URL is set, else to `openai`.
     """
     prefix, _, rest = name.partition(":")
     provider: Provider = "openai_compatible" if defaults.base_url else "openai"
@@ -135,16 +134,19 @@ def _implicit(name: str, defaults: Defaults) -> ModelEntry:
         provider=provider,
         model=model,
         clocks=defaults.clocks,
-        key="openai" if compatible else None,  # OPENAI_API_KEY is the endpoint's, and need not be there
+        key="openai" if compatible else None,  # OPENAI_API_KEY is for this endpoint, and optional
     )
     return _with_defaults(entry, defaults)
 
 
 def _at(base_url: str, entry: ModelEntry) -> ModelEntry:
-    """LLM_MODEL's model at LLM_BASE_URL, unless the catalogue says where it is; `CatalogueError` for one without."""
-    if entry.provider in _ADDRESSLESS:
+    """The default model, at LLM_BASE_URL unless the catalogue gives its address.
+
+    Raises `CatalogueError` if its provider has no address.
+    """
+    if entry.provider in NO_BASE_URL:
         raise CatalogueError(
-            f"LLM_BASE_URL is set, but {entry.id!r} answers, which has no address. "
+            f"LLM_BASE_URL is set, but the default model {entry.id!r} takes no address. "
             "Name the endpoint's model in LLM_MODEL, or unset LLM_BASE_URL."
         )
     return entry if entry.base_url else replace(entry, base_url=base_url)

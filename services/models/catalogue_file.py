@@ -1,4 +1,4 @@
-"""The catalogue as a TOML file: what a row may hold, and where one that is wrong stands."""
+"""The catalogue as a TOML file: what a row may contain, and on which line an error is."""
 
 import re
 import tomllib
@@ -15,14 +15,14 @@ from domain.models import Capability, Parameter, Provider
 
 MAX_BYTES = 1024 * 1024
 
-ModelId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
-Amount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+EntryId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+ClockSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+TokenCount = Annotated[int, Field(ge=1, le=100_000_000)]
+TokenPrice = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class CatalogueError(ValueError):
-    """Why the catalogue cannot be used, in one sentence with the line."""
+    """Why the catalogue cannot be used, in a sentence that names the line."""
 
 
 class _Row(BaseModel):
@@ -30,19 +30,19 @@ class _Row(BaseModel):
 
 
 class PriceRow(_Row):
-    """For a million tokens."""
+    """Per million tokens."""
 
-    input: Amount
-    output: Amount
-    cached: Amount | None = None
+    input: TokenPrice
+    output: TokenPrice
+    cached: TokenPrice | None = None
     currency: str = Field("USD", pattern="^[A-Z]{3}$")
 
 
 class DefaultsRow(_Row):
-    """Parameters of requests that do not say."""
+    """Parameters for requests that do not set them."""
 
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    max_tokens: Tokens | None = None
+    max_tokens: TokenCount | None = None
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     stop: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] | None = Field(None, max_length=4)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
@@ -57,25 +57,25 @@ class DefaultsRow(_Row):
 
 
 class ClocksRow(_Row):
-    """Seconds; what is not set is as in the settings."""
+    """In seconds; a clock that is not given is as in the settings."""
 
-    connect: Seconds | None = None
-    first_token: Seconds | None = None
-    stalled: Seconds | None = None
-    idle: Seconds | None = None
-    whole: Seconds | None = None
+    connect: ClockSeconds | None = None
+    first_token: ClockSeconds | None = None
+    stalled: ClockSeconds | None = None
+    idle: ClockSeconds | None = None
+    whole: ClockSeconds | None = None
 
 
 class ModelRow(_Row):
     """One model."""
 
-    id: ModelId
+    id: EntryId
     provider: Provider
     model: str | None = Field(None, min_length=1, max_length=500)
     base_url: str | None = Field(None, max_length=2_000)
     key: str | None = Field(None, min_length=1, max_length=100)
-    context_window: Tokens | None = None
-    max_output_tokens: Tokens | None = None
+    context_window: TokenCount | None = None
+    max_output_tokens: TokenCount | None = None
     capabilities: frozenset[Capability] = frozenset()
     unsupported: frozenset[Parameter] = frozenset()
     price: PriceRow | None = None
@@ -101,7 +101,7 @@ class ModelRow(_Row):
 
 
 class CatalogueFile:
-    """A file's rows, checked one by one. What concerns several of them is checked by who puts them together."""
+    """A file's rows, each checked by itself. The caller checks what concerns several of them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -148,7 +148,7 @@ class CatalogueFile:
             raise self.wrong(index, path[0], f"{inner}{message}.") from None
 
     def _line(self, index: int, field: str) -> int:
-        """Where the field of a row stands, or the row."""
+        """The line of a row's field or, if it has none, of the row."""
         row, found = -1, 1
         wanted = re.compile(rf"\s*(\[models\.)?[\"']?{re.escape(field)}\b")
         for number, line in enumerate(self._text.splitlines(), 1):

@@ -1,4 +1,4 @@
-"""The models: which there are, and who answers a request."""
+"""The models that callers may use, and the choice of those that handle a request."""
 
 from domain.callers import Caller
 from domain.models import Catalogue, ModelEntry
@@ -7,7 +7,7 @@ from services.chain_service import ChainService
 
 
 class ModelService:
-    """The catalogue, and what a request makes of it."""
+    """The catalogue, and the choice of models for a request."""
 
     def __init__(self, catalogue: Catalogue, chains: ChainService) -> None:
         self._catalogue = catalogue
@@ -15,7 +15,7 @@ class ModelService:
 
     @property
     def default(self) -> str:
-        """The id of the model that answers where none is named."""
+        """The id of the model to use if a request names none."""
         return self._catalogue.default
 
     def all(self, caller: Caller) -> list[ModelEntry]:
@@ -23,15 +23,15 @@ class ModelService:
         return self._catalogue.open_to(caller)
 
     def get(self, model_id: str | None, caller: Caller) -> ModelEntry:
-        """The model of this id, or `model_not_found`."""
+        """The model with this id, or the default; raises `model_not_found`."""
         return self._catalogue.find(model_id, caller)
 
     def fallbacks(self, entry: ModelEntry, caller: Caller) -> list[str]:
-        """The ids of those who are asked instead, as far as the caller may use them."""
+        """The ids of the models to ask if this one fails, without those that the caller may not use."""
         return [each.id for each in self._catalogue.fallbacks(entry, caller)]
 
     def choose(self, model_id: str | None, ask: Ask, caller: Caller) -> list[ModelEntry]:
-        """Who is asked, and who after that. Refused where the model cannot do what is asked, or lacks its key."""
+        """The model, then its fallbacks. Raises an error if the model cannot do what is asked, or lacks its key."""
         entry = self._catalogue.find(model_id, caller, pointer="#/model")
         asked, image = ask.parameters, ask.image
         entry.check(asked, image)

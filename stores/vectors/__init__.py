@@ -1,1 +1,1 @@
-"""Where the vectors of documents' pieces are kept, and searched."""
+"""Stores and searches the vectors of documents' pieces."""

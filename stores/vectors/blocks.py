@@ -1,11 +1,11 @@
-"""Many vectors in one matrix, and the nearest of them. Importing this imports no numpy: that is done on first use."""
+"""Many vectors in one matrix, and the nearest of them. numpy is imported on first use, not with this module."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from domain.documents import Hit, Key
+from domain.documents import Hit, PieceKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Vectors of one owner and index, and of which pieces they are.
+class VectorBlock:
+    """Vectors of one owner and index, with the documents and numbers of their pieces.
 
-    `last` is the highest number of their rows, `gone` how often vectors of the owner had gone before.
+    `last` is the highest row number among them; `gone` is how often vectors of the owner had been deleted before.
     """
 
     last: int
@@ -29,12 +29,12 @@ class Block:
 
     @property
     def state(self) -> tuple[int, int]:
-        """What is the same in the database as long as nothing came and nothing went."""
+        """Equals the database's state unless vectors were added or deleted since."""
         return self.last, self.gone
 
     @cached_property
     def documents(self) -> tuple[dict[str, int], "NDArray[np.int32]"]:
-        """The documents' places in a list, and for each vector the place of its own."""
+        """The documents' ids with an index for each, and for each vector the index of its document."""
         import numpy as np
 
         places: dict[str, int] = {}
@@ -42,10 +42,10 @@ class Block:
         return places, np.array(of, dtype=np.int32)
 
     def best(self, question: "Matrix", document_ids: Collection[str] | None, limit: int) -> list[Hit]:
-        """The nearest, best first; of those that are equally near the oldest."""
+        """The nearest, best first; among equally near ones, the oldest first."""
         import numpy as np
 
-        # Not `@`: its threads are for matrices that are larger by far, and keep the other processors busy in between.
+        # Not `@`: its threads are for far larger matrices, and keep the other processors busy in between.
         scores = np.einsum("ij,j->i", self.matrix, question)
         rows = np.arange(len(self.ids))
         if document_ids is not None:
@@ -59,7 +59,7 @@ class Block:
             rows, scores = rows[scores >= least], scores[scores >= least]
         order = np.argsort(-scores, kind="stable")[:limit]
         nearest = zip(rows[order].tolist(), scores[order].tolist(), strict=True)
-        return [Hit(Key(self.ids[row], self.numbers[row]), min(max(score, -1.0), 1.0)) for row, score in nearest]
+        return [Hit(PieceKey(self.ids[row], self.numbers[row]), min(max(score, -1.0), 1.0)) for row, score in nearest]
 
 
 def merged(one: list[Hit], other: list[Hit], limit: int) -> list[Hit]:

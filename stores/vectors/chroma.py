@@ -1,8 +1,8 @@
-"""Vectors in Chroma: one collection an index, whose pieces know their owner and their document.
+"""Vectors in Chroma: one collection for each index; each piece has its owner and document as metadata.
 
-Collections are cosine, and look at more neighbours than anybody asks for, so that what they find is all but exact. A
-store is a folder of this process' own (`chroma_folder`) or a server (`chroma_server`); this module says what is kept,
-they say how.
+Collections use cosine distance and examine more neighbours than any search asks for, so that results are nearly exact.
+A store is a folder of this process alone (`chroma_folder`) or a server (`chroma_server`); this module decides what is
+stored, those two how.
 """
 
 import asyncio
@@ -13,46 +13,46 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from domain.documents import Hit, Index, Key, Vector
+from domain.documents import Hit, Index, PieceKey, Vector
 
 PREFIX = "streamforge-"
 BATCH = 1_000
-"""Vectors of one call; Chroma takes some 5,000."""
+"""Vectors in one call; Chroma accepts about 5,000."""
 MAX_DOCUMENTS = 500
-"""Documents that one search names; with more of them it is several."""
+"""The most documents that one search names; a search in more is split."""
 CONFIGURATION = {"hnsw": {"space": "cosine", "ef_search": 500, "ef_construction": 200, "max_neighbors": 32}}
 
 Where = dict[str, Any]
 
 
 class Collections(Protocol):
-    """Chroma's own calls. A collection that is not there is made by `upsert`, and else holds nothing.
+    """Chroma's own calls. `upsert` creates a collection that does not exist; to the others it is empty.
 
-    Failures that are nobody's mistake are `storage_unavailable`; a full disk is `storage_full`.
+    Failures of Chroma raise `storage_unavailable`; a full disk raises `storage_full`.
     """
 
     async def names(self) -> list[str]:
-        """Of all collections."""
+        """The names of all collections."""
 
     async def upsert(
         self, name: str, ids: list[str], vectors: list[list[float]], metadatas: list[dict[str, str]]
     ) -> None:
-        """Keep vectors under these ids."""
+        """Store vectors under these ids."""
 
     async def query(self, name: str, vector: list[float], where: Where, limit: int) -> list[tuple[str, float]]:
-        """Ids and distances, nearest first."""
+        """Ids and distances of the vectors that match `where`, nearest first."""
 
     async def vectors(self, name: str, ids: list[str], where: Where) -> list[tuple[str, list[float]]]:
-        """Those of these ids of which that is so."""
+        """Those of these ids that match `where`, with their vectors."""
 
     async def forget(self, name: str, where: Where) -> None:
-        """Delete what is so."""
+        """Delete the vectors that match `where`."""
 
     async def drop(self, name: str) -> None:
         """Delete the collection."""
 
     async def close(self) -> None:
-        """Let go."""
+        """Close the connection or the folder."""
 
 
 class ChromaVectors:
@@ -80,7 +80,9 @@ class ChromaVectors:
         found.sort(key=lambda hit: hit[1])
         return [Hit(_key(found_id), max(-1.0, min(1.0, 1 - distance))) for found_id, distance in found[:limit]]
 
-    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+    async def scores(
+        self, index: Index, owner: str, vector: Vector, keys: Collection[PieceKey]
+    ) -> dict[PieceKey, float]:
         if not keys:
             return {}
         ids, question = [f"{key.document_id}:{key.number}" for key in keys], _numbers(vector)
@@ -104,10 +106,10 @@ class ChromaVectors:
 
 
 async def open_chroma(folder: Path, url: str | None = None) -> ChromaVectors:
-    """The store of a Chroma server, or else of a folder, which is made where it is not there.
+    """The store of a Chroma server or, without a URL, of a folder, which is created if necessary.
 
-    `ChromaError` where a folder is wanted and the package is missing, or another process has the folder open. A server
-    that is away is no reason: what is asked of it fails until it is back.
+    Raises `ChromaError` if the folder cannot be used: the package is missing, or another process has it open. A server
+    that cannot be reached raises nothing here; requests to it fail until it is back.
     """
     if url is not None:
         server = await asyncio.to_thread(import_module, "stores.vectors.chroma_server")
@@ -117,12 +119,12 @@ async def open_chroma(folder: Path, url: str | None = None) -> ChromaVectors:
 
 
 def _name(index: Index) -> str:
-    """Chroma takes letters, digits and `._-` only, so the model is in there as a digest."""
+    """Chroma allows only letters, digits and `._-`, so the name contains a digest of the model."""
     return f"{PREFIX}{hashlib.sha256(index.model.encode()).hexdigest()[:24]}-{index.dimension}"
 
 
 def _wheres(owner: str, document_ids: Collection[str] | None) -> list[Where]:
-    """The owner's pieces; with `document_ids` of these documents, in parts."""
+    """Filters for the owner's pieces; with `document_ids` for those documents, in several parts if they are many."""
     if document_ids is None:
         return [{"owner": owner}]
     ids = sorted(set(document_ids))
@@ -130,9 +132,9 @@ def _wheres(owner: str, document_ids: Collection[str] | None) -> list[Where]:
     return [{"$and": [{"owner": owner}, {"document_id": {"$in": part}}]} for part in parts]
 
 
-def _key(found_id: str) -> Key:
+def _key(found_id: str) -> PieceKey:
     document_id, _, number = found_id.rpartition(":")
-    return Key(document_id, int(number))
+    return PieceKey(document_id, int(number))
 
 
 def _numbers(vector: Vector) -> list[float]:

@@ -1,6 +1,6 @@
 """Chroma in a folder, in this process. Imported on first use: its package is large, and an extra.
 
-A second process would break the folder, so a lock on a file in it keeps others out for as long as it is open.
+A second process would corrupt the folder, so a lock on a file in it keeps others out while it is open.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class ChromaError(Exception):
 
 
 def check_chroma(folder: Path) -> None:
-    """Refuse, with a `ChromaError`, a folder that this process cannot use. Nothing is made, imported or kept."""
+    """Raise a `ChromaError` if this process cannot use the folder. Nothing is created, imported or locked."""
     if find_spec("chromadb") is None:
         raise ChromaError("VECTOR_STORE_TYPE is chroma, which is not installed: `make chroma` installs it.")
     if folder.exists():
@@ -50,7 +50,7 @@ def _lock(folder: Path) -> IO[bytes]:
         import fcntl
 
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # not on Windows, where an open file keeps others out by itself
+    except ImportError:  # not on Windows, where an open file keeps others out anyway
         pass
     except OSError:
         lock.close()
@@ -62,7 +62,7 @@ def _lock(folder: Path) -> IO[bytes]:
 
 
 class FolderCollections:
-    """The collections of one folder. Opening it blocks, for about a second; `ChromaError` where it cannot be."""
+    """The collections of one folder. Opening it blocks for about a second; raises `ChromaError` if that fails."""
 
     def __init__(self, folder: Path) -> None:
         check_chroma(folder)
@@ -106,7 +106,7 @@ class FolderCollections:
         return [collection.name for collection in self._client.list_collections()]
 
     def _upsert(self, name: str, ids: list[str], vectors: list[list[float]], metadatas: list[dict[str, str]]) -> None:
-        # Without a function of its own: the default one would be fetched from the network.
+        # Without an embedding function: the default one would be downloaded.
         collection = self._client.get_or_create_collection(name, embedding_function=None, configuration=CONFIGURATION)
         collection.upsert(ids=ids, embeddings=vectors, metadatas=metadatas)
 

@@ -1,7 +1,7 @@
-"""A Chroma server, by its HTTP API (version 2), which is small enough to need no package for it.
+"""A Chroma server, by its HTTP API (version 2), which is small enough to use without a package.
 
-As with every other server, redirects and proxies of the environment are not taken, certificates are checked, and all
-waiting has an end.
+As with every other server, redirects and the environment's proxies are ignored, certificates are verified, and every
+wait has a limit.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _PAGE = 100
 
 
 class ServerCollections:
-    """The collections of the server at `url`, which may hold a user and a password."""
+    """The collections of the server at `url`, which may contain a user and a password."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -51,7 +51,7 @@ class ServerCollections:
     ) -> None:
         body = await asyncio.to_thread(orjson.dumps, {"ids": ids, "embeddings": vectors, "metadatas": metadatas})
         if await self._ask("POST", f"/{await self._made(name)}/upsert", body) is None:
-            del self._ids[name]  # dropped meanwhile, by another process
+            del self._ids[name]  # dropped meanwhile by another process
             if await self._ask("POST", f"/{await self._made(name)}/upsert", body) is None:
                 raise _unavailable("the collection goes away")
 
@@ -75,7 +75,7 @@ class ServerCollections:
         await self._client.aclose()
 
     async def _made(self, name: str) -> str:
-        """The collection's id; it is made where it is not there."""
+        """The collection's id; it is created if it does not exist."""
         if name not in self._ids:
             body = {"name": name, "get_or_create": True, "configuration": CONFIGURATION}
             made = await self._ask("POST", "", orjson.dumps(body))
@@ -85,7 +85,7 @@ class ServerCollections:
         return self._ids[name]
 
     async def _of(self, name: str, verb: str, body: dict[str, Any]) -> Any:
-        """What a collection answers; nothing where it is not there."""
+        """The response of a request on a collection; `None` if it does not exist."""
         for _ in range(2):
             known = self._ids.get(name)
             if known is None:
@@ -96,11 +96,11 @@ class ServerCollections:
             answer = await self._ask("POST", f"/{known}/{verb}", orjson.dumps(body))
             if answer is not None:
                 return answer
-            self._ids.pop(name, None)  # dropped meanwhile, and perhaps made anew
+            self._ids.pop(name, None)  # dropped meanwhile, and perhaps created again
         return None
 
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The answer's JSON; nothing where what was named is not there."""
+        """The response's JSON; `None` for a 404."""
         try:
             async with (
                 asyncio.timeout(SECONDS),

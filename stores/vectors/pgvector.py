@@ -1,7 +1,7 @@
-"""Vectors in PostgreSQL, by its extension `vector`: exact, and scored by the server.
+"""Vectors in PostgreSQL with its extension `vector`: exact, and scored by the database server.
 
-There is no index of nearness: one that is searched for an owner's few among everybody's many finds too few of them.
-The owner's vectors are found by an ordinary index, and every one is compared.
+There is no approximate index: searched for a few vectors of one owner among many of all owners, it finds too few. An
+ordinary index finds the owner's vectors, and each of them is compared.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from struct import unpack
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from domain.documents import Hit, Index, Key, Vector
+from domain.documents import Hit, Index, PieceKey, Vector
 from stores.sql.engine.database import Database
 from stores.sql.engine.failures import reason_of
 from stores.sql.engine.schema import SchemaError
 from stores.sql.rows import AnyRow
 
-_LOCK = 0x56_65_63_74_6F_72  # any number that no other program takes: "Vector"
+_LOCK = 0x56_65_63_74_6F_72  # any number that no other program uses: "Vector"
 _BATCH = 200
-"""Vectors that are sent at a time: the event loop makes them ready."""
+"""Vectors per insert: preparing them blocks the event loop."""
 _DROPPED_AT_ONCE = 5_000
-_OTHER_LENGTH = "the question's vector has another length than those of the index"
+_OTHER_LENGTH = "the question's vector and those of the index differ in length"
 
 _PREPARED = text(
     "SELECT to_regclass('document_vectors') IS NOT NULL "
@@ -70,7 +70,7 @@ _DROP = text(
 
 
 class PgVectors:
-    """A store of vectors, in the database `database`, which is PostgreSQL. Its table is made on first use."""
+    """A vector store in PostgreSQL, in the given database. Its table is created on first use."""
 
     def __init__(self, database: Database) -> None:
         if database.dialect != "postgresql":
@@ -80,7 +80,7 @@ class PgVectors:
         self._prepared = False
 
     async def prepare(self) -> None:
-        """Make the extension and the table if they are not there; `SchemaError` where that cannot be."""
+        """Create the extension and the table if necessary; raises `SchemaError` if that is not possible."""
         async with self._preparing:
             if self._prepared:
                 return
@@ -96,9 +96,9 @@ class PgVectors:
     async def add(
         self, index: Index, owner: str, document_id: str, vectors: Sequence[Vector], *, first: int = 0
     ) -> None:
-        """Keep vectors of pieces; none of a document that is not there (any more)."""
+        """Store vectors of pieces; none if the document no longer exists."""
         if any(len(vector) != 4 * index.dimension for vector in vectors):
-            raise ValueError("a vector has another length than those of its index")
+            raise ValueError("a vector and the others of its index differ in length")
         await self.prepare()
         values = {"document": document_id, "owner": owner, "model": index.model, "dimension": index.dimension}
 
@@ -130,8 +130,9 @@ class PgVectors:
         rows = await self._database.read(lambda connection: connection.execute(query, values).all())
         return [_hit(row) for row in rows]
 
-    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
-        """The cosines of these pieces."""
+    async def scores(
+        self, index: Index, owner: str, vector: Vector, keys: Collection[PieceKey]
+    ) -> dict[PieceKey, float]:
         if len(vector) != 4 * index.dimension:
             raise ValueError(_OTHER_LENGTH)
         if not keys:
@@ -145,20 +146,20 @@ class PgVectors:
         return {hit.key: hit.score for hit in map(_hit, rows)}
 
     async def delete(self, owner: str, document_id: str) -> None:
-        """Forget the document's vectors; deleting the document itself does so too."""
+        """Delete the document's vectors; deleting the document does so too."""
         await self.prepare()
         values = {"document": document_id, "owner": owner}
         await self._database.write(lambda connection: connection.execute(_DELETE, values))
 
     async def drop(self, index: Index) -> None:
-        """Forget a whole index, a part at a time."""
+        """Delete a whole index, a part at a time."""
         await self.prepare()
         values = {"model": index.model, "dimension": index.dimension, "most": _DROPPED_AT_ONCE}
         while await self._database.write(partial(_dropped, values=values)) > 0:
             pass
 
     async def close(self) -> None:
-        """Nothing is held: the database is its opener's."""
+        """Does nothing: the caller that opened the database closes it."""
 
 
 def _prepare(connection: Connection) -> None:
@@ -172,7 +173,7 @@ def _dropped(connection: Connection, values: dict[str, object]) -> int:
 
 
 def _hit(row: AnyRow) -> Hit:
-    return Hit(Key(row.document_id, row.number), min(max(row.score, -1.0), 1.0))
+    return Hit(PieceKey(row.document_id, row.number), min(max(row.score, -1.0), 1.0))
 
 
 def _numbers(vector: Vector) -> list[float]:

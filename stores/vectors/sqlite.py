@@ -1,11 +1,11 @@
-"""Vectors in the main database's SQLite file: exact, and no other library on that file.
+"""Vectors in the main database's SQLite file: exact, and without another library using that file.
 
-A search runs in one of the database's reading threads: numpy scores 10,000 vectors of 256 numbers in less than a
-millisecond and holds no lock on the interpreter meanwhile, so a process of its own would cost more than it saves.
+A search runs in one of the database's reader threads: numpy scores 10,000 vectors of 256 numbers in less than a
+millisecond and releases the interpreter's lock meanwhile, so a separate process would cost more than it saves.
 
-The vectors of those who searched last are kept in memory. What is kept is right whoever has written in the meantime:
-rows are numbered, and no number is used twice, so that the highest one tells whether something came; and how often
-vectors of an owner went, a trigger of the database counts.
+The vectors of the owners who searched most recently are cached in memory. The cache stays correct whichever process
+writes: rows are numbered, and no number is used twice, so the highest one shows whether vectors were added; and a
+trigger of the database counts how often vectors of an owner were deleted.
 """
 
 import json
@@ -17,17 +17,17 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
-from domain.documents import Hit, Index, Key, Vector
+from domain.documents import Hit, Index, PieceKey, Vector
 from stores.sql.documents.tables import documents, vectors, vectors_gone
 from stores.sql.engine.database import Database
-from stores.vectors.blocks import Block, merged
+from stores.vectors.blocks import VectorBlock, merged
 
 KEPT = 128 * 1024 * 1024
-"""Bytes of vectors that are kept in memory, of all owners together."""
+"""Bytes of vectors that are cached in memory, for all owners together."""
 
-_OTHER_LENGTH = "the question's vector has another length than those of the index"
+_OTHER_LENGTH = "the question's vector and those of the index differ in length"
 _AT_ONCE = 2_000
-"""Vectors that are read at a time."""
+"""Rows per query."""
 _DROPPED_AT_ONCE = 5_000
 
 _OF = (
@@ -40,7 +40,7 @@ _STATE = select(
     select(func.coalesce(func.max(vectors.c.seq), 0)).where(*_OF).scalar_subquery(), func.coalesce(_GONE, 0)
 )
 _COUNT = select(func.count()).where(*_OF)
-_ROWS = (  # in the driver's own types, which cost less
+_ROWS = (  # in the driver's own types, which is faster
     "SELECT seq, document_id, number, vector FROM document_vectors WHERE owner = :owner_ AND model = :model_ "
     "AND dimension = :dimension_ AND seq > :last {only} ORDER BY seq LIMIT :most"
 )
@@ -55,28 +55,28 @@ _THERE = select(documents.c.id).where(documents.c.id == bindparam("document"), d
 _ADD = insert(vectors)
 _DELETE = delete(vectors).where(vectors.c.document_id == bindparam("document"), vectors.c.owner == bindparam("owner_"))
 _BEFORE = _DELETE.where(*_OF[1:], vectors.c.number.between(bindparam("first"), bindparam("last")))
-"""Those that are written over. Were they replaced, no trigger would count that they went."""
+"""The vectors to overwrite. They are deleted first: the trigger does not count replaced rows."""
 _SOME = select(vectors.c.seq).where(*_OF[1:]).limit(_DROPPED_AT_ONCE)
 _DROP = delete(vectors).where(vectors.c.seq.in_(_SOME))
 
 
 class SqliteVectors:
-    """A store of vectors, in the database `database`, which is SQLite."""
+    """A vector store in SQLite, in the given database."""
 
     def __init__(self, database: Database, *, kept: int = KEPT) -> None:
         if database.dialect != "sqlite":
             raise ValueError("these vectors are kept in SQLite only")
         self._database = database
         self._most = kept
-        self._kept: OrderedDict[tuple[Index, str], Block] = OrderedDict()
+        self._kept: OrderedDict[tuple[Index, str], VectorBlock] = OrderedDict()
         self._changing = Lock()
 
     async def add(
         self, index: Index, owner: str, document_id: str, vectors: Sequence[Vector], *, first: int = 0
     ) -> None:
-        """Keep vectors of pieces; none of a document that is not there (any more)."""
+        """Store vectors of pieces; none if the document no longer exists."""
         if any(len(vector) != 4 * index.dimension for vector in vectors):
-            raise ValueError("a vector has another length than those of its index")
+            raise ValueError("a vector and the others of its index differ in length")
         rows = [
             {
                 "document_id": document_id, "owner": owner, "model": index.model, "dimension": index.dimension,
@@ -106,19 +106,20 @@ class SqliteVectors:
             partial(self._search, index=index, owner=owner, vector=vector, document_ids=document_ids, limit=limit)
         )
 
-    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
-        """The cosines of these pieces."""
+    async def scores(
+        self, index: Index, owner: str, vector: Vector, keys: Collection[PieceKey]
+    ) -> dict[PieceKey, float]:
         if len(vector) != 4 * index.dimension:
             raise ValueError(_OTHER_LENGTH)
         values = _values(index, owner) | {"keys": json.dumps(list(keys))}
 
-        def scores(connection: Connection) -> dict[Key, float]:
+        def scores(connection: Connection) -> dict[PieceKey, float]:
             import numpy as np
 
             rows = connection.execute(_THESE, values).all()
             matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4").reshape(-1, index.dimension)
             cosines = np.einsum("ij,j->i", matrix, np.frombuffer(vector, dtype="<f4")).clip(-1, 1).tolist()
-            return {Key(row.document_id, row.number): score for row, score in zip(rows, cosines, strict=True)}
+            return {PieceKey(row.document_id, row.number): score for row, score in zip(rows, cosines, strict=True)}
 
         return await self._database.read(scores) if keys else {}
 
@@ -139,7 +140,7 @@ class SqliteVectors:
         if known is not None and known.state == state:
             return known.best(question, document_ids, limit)
         count = connection.execute(_COUNT, _values(index, owner)).scalar_one()
-        if count * 4 * index.dimension > self._most:  # looked through as they are read, and not kept
+        if count * 4 * index.dimension > self._most:  # too many to cache: score them while reading
             hits: list[Hit] = []
             for block in _blocks(connection, index, owner, document_ids=document_ids):
                 hits = merged(hits, block.best(question, document_ids, limit), limit)
@@ -148,15 +149,15 @@ class SqliteVectors:
         self._keep(index, owner, whole)
         return whole.best(question, document_ids, limit)
 
-    def _known(self, index: Index, owner: str) -> Block | None:
-        """What is kept in memory, and now was asked for last."""
+    def _known(self, index: Index, owner: str) -> VectorBlock | None:
+        """The cached vectors, if any, which become the most recently used."""
         with self._changing:
             known = self._kept.get((index, owner))
             if known is not None:
                 self._kept.move_to_end((index, owner))
             return known
 
-    def _keep(self, index: Index, owner: str, block: Block) -> None:
+    def _keep(self, index: Index, owner: str, block: VectorBlock) -> None:
         with self._changing:
             self._kept[index, owner] = block
             self._kept.move_to_end((index, owner))
@@ -164,18 +165,18 @@ class SqliteVectors:
                 self._kept.popitem(last=False)
 
     async def delete(self, owner: str, document_id: str) -> None:
-        """Forget the document's vectors; deleting the document itself does so too."""
+        """Delete the document's vectors; deleting the document does so too."""
         values = {"document": document_id, "owner_": owner}
         await self._database.write(lambda connection: connection.execute(_DELETE, values))
 
     async def drop(self, index: Index) -> None:
-        """Forget a whole index, a part at a time: others who write need not wait for all of it."""
+        """Delete a whole index, a part at a time, so that other writers get their turn."""
         values = {"model_": index.model, "dimension_": index.dimension}
         while await self._database.write(lambda connection: connection.execute(_DROP, values).rowcount) > 0:
             pass
 
     async def close(self) -> None:
-        """Let go of what is kept in memory; the database is its opener's."""
+        """Clear the cache; the caller that opened the database closes it."""
         with self._changing:
             self._kept.clear()
 
@@ -184,22 +185,22 @@ def _values(index: Index, owner: str) -> dict[str, Any]:
     return {"owner_": owner, "model_": index.model, "dimension_": index.dimension}
 
 
-def _whole(connection: Connection, index: Index, owner: str, known: Block | None, gone: int) -> Block:
-    """All of the owner's vectors; of those that are known already only the new ones are read."""
+def _whole(connection: Connection, index: Index, owner: str, known: VectorBlock | None, gone: int) -> VectorBlock:
+    """All of the owner's vectors; reads only those that are not in `known`."""
     import numpy as np
 
-    nothing = Block(0, [], [], np.empty((0, index.dimension), dtype="<f4"))
+    nothing = VectorBlock(0, [], [], np.empty((0, index.dimension), dtype="<f4"))
     start = [known if known is not None and known.gone == gone else nothing]
     parts = start + list(_blocks(connection, index, owner, last=start[0].last))
     ids = [document_id for part in parts for document_id in part.ids]
     numbers = [number for part in parts for number in part.numbers]
-    return Block(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]), gone)
+    return VectorBlock(parts[-1].last, ids, numbers, np.concatenate([part.matrix for part in parts]), gone)
 
 
 def _blocks(
     connection: Connection, index: Index, owner: str, *, last: int = 0, document_ids: Collection[str] | None = None
-) -> Iterator[Block]:
-    """The owner's vectors, of these documents only, whose rows come after the one numbered `last`."""
+) -> Iterator[VectorBlock]:
+    """The owner's vectors in rows after number `last`, of all documents or of these only."""
     import numpy as np
 
     values = _values(index, owner) | {"most": _AT_ONCE}
@@ -210,4 +211,4 @@ def _blocks(
         numbered, ids, numbers, parts = zip(*rows, strict=True)
         last = numbered[-1]
         matrix = np.frombuffer(b"".join(parts), dtype="<f4").reshape(-1, index.dimension)
-        yield Block(last, list(ids), list(numbers), matrix)
+        yield VectorBlock(last, list(ids), list(numbers), matrix)

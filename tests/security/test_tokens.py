@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from services.access.jwt_tokens import TokenRules, Tokens
+from services.access.jwt_tokens import JwtTokens, TokenRules
 from stores import issuer_keys
 from stores.issuer_keys import IssuerKeys
 from tests.journeys.streams.test_reading import code_of
@@ -150,7 +150,7 @@ def test_a_bad_token_is_no_token(server: LiveServer, text: str) -> None:
 @given(st.text(st.sampled_from("eyJhbGciOiJSUzI1NiJ9.-_=/ []{}"), max_size=200) | st.text(max_size=50))
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_text_is_more_than_no_token(file: Path, text: str) -> None:
-    assert await Tokens(IssuerKeys(str(file)), RULES).check(text) is None
+    assert await JwtTokens(IssuerKeys(str(file)), RULES).check(text) is None
 
 
 class Issuer(BaseHTTPRequestHandler):
@@ -195,7 +195,7 @@ async def test_a_new_key_is_found_and_an_unknown_one_asked_for_seldom() -> None:
     now = 0.0
     with issuer(published(jwk(RSA_KEY, "old"))) as (url, handler):
         keys = IssuerKeys(url, clock=lambda: now)
-        tokens = Tokens(keys, RULES)
+        tokens = JwtTokens(keys, RULES)
         old, new = token(kid="old"), token(OTHER_RSA, kid="new")
         assert await tokens.check(old) is not None
         handler.answer = published(jwk(OTHER_RSA, "new"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
-from domain.documents import Key
+from domain.documents import PieceKey
 from domain.words import COMMON, UNSPACED, words_of
 from stores.sql.documents.tables import chunks
 from stores.sql.rows import among
@@ -60,7 +60,7 @@ _RANKED_IN_POSTGRESQL = """
 
 def keywords(
     connection: Connection, owner: str, query: str, document_ids: Collection[str] | None, limit: int
-) -> list[Key]:
+) -> list[PieceKey]:
     """The owner's pieces that match the query best, within the documents given, or all if `None`."""
     words, pairs = terms(query)
     if not words and not pairs:
@@ -99,7 +99,7 @@ def telling(found: Mapping[str, int]) -> list[str]:
 
 def _in_sqlite(
     connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
-) -> list[Key]:
+) -> list[PieceKey]:
     sieve = ""
     if not _one(connection, _ONE_OWNER, owner) and re.search("[a-zA-Z0-9]", owner):
         sieve = (
@@ -117,7 +117,7 @@ def _in_sqlite(
     if document_ids is not None:
         only = "AND piece.document_id IN (SELECT value FROM json_each(:ids))"
         values["ids"] = json.dumps(list(document_ids))
-    return [Key(*row) for row in connection.exec_driver_sql(_RANKED_IN_SQLITE.format(only=only), values)]
+    return [PieceKey(*row) for row in connection.exec_driver_sql(_RANKED_IN_SQLITE.format(only=only), values)]
 
 
 def _one(connection: Connection, query: str, *values: str | int) -> int:
@@ -131,7 +131,7 @@ def _quoted(words: str) -> str:
 
 def _in_postgresql(
     connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
-) -> list[Key]:
+) -> list[PieceKey]:
     values: dict[str, Any] = {"owner": owner, "words": words, "most": MAX_FOUND + 1}
     found = {row[0]: row[1] for row in connection.execute(_FOUND_IN_POSTGRESQL, values)}
     chosen = telling(found)
@@ -144,12 +144,14 @@ def _in_postgresql(
     if document_ids is not None:
         only = "AND document_id = ANY(CAST(:ids AS text[]))"
         values["ids"] = list(document_ids)
-    return [Key(row[0], row[1]) for row in connection.execute(text(_RANKED_IN_POSTGRESQL.format(only=only)), values)]
+    return [
+        PieceKey(row[0], row[1]) for row in connection.execute(text(_RANKED_IN_POSTGRESQL.format(only=only)), values)
+    ]
 
 
 def _scanned(
     connection: Connection, owner: str, parts: list[str], document_ids: Collection[str] | None, limit: int
-) -> list[Key]:
+) -> list[PieceKey]:
     said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
     place = func.strpos if connection.dialect.name == "postgresql" else func.instr
     held = [place(said, part) > 0 if UNSPACED.match(part) else said.icontains(part, autoescape=True) for part in parts]
@@ -160,7 +162,7 @@ def _scanned(
         .order_by(count.desc(), chunks.c.seq)
         .limit(limit)
     )
-    return [Key(*row) for row in connection.execute(query)]
+    return [PieceKey(*row) for row in connection.execute(query)]
 
 
 def _of(document_ids: Collection[str] | None, connection: Connection) -> tuple[ColumnElement[bool], ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, text
 
-from domain.documents import Chunk, Key, Passage
+from domain.documents import Chunk, Passage, PieceKey
 from stores.sql.documents import records
 from stores.sql.documents.queue import CHUNK
 from stores.sql.documents.tables import chunks
@@ -74,7 +74,7 @@ def selected(
     return list(connection.execute(_SELECTED_IN_POSTGRESQL, values).scalars())
 
 
-def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Passage]:
+def passages(connection: Connection, owner: str, keys: Sequence[PieceKey]) -> list[Passage]:
     """The owner's pieces with these keys, in their order, without those that do not exist."""
     if not keys:
         return []
@@ -83,11 +83,11 @@ def passages(connection: Connection, owner: str, keys: Sequence[Key]) -> list[Pa
     else:
         ids, numbers = zip(*keys, strict=True)
         rows = connection.execute(_PASSAGES_IN_POSTGRESQL, {"owner": owner, "ids": list(ids), "numbers": list(numbers)})
-    found = {Key(row[0], row[1]): row for row in rows}
+    found = {PieceKey(row[0], row[1]): row for row in rows}
     return [_passage(key, found[key]) for key in keys if key in found]
 
 
-def _passage(key: Key, row: AnyRow) -> Passage:
+def _passage(key: PieceKey, row: AnyRow) -> Passage:
     _, _, name, title, text, page, heading, media_type = row
     return Passage(key, name, title or name, text, page, heading, media_type=media_type)
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from domain.documents import MAX_NAME, Chunk, Document, Index, IngestionJob, Key, Passage, Work
+from domain.documents import MAX_NAME, Chunk, Document, Index, IngestionJob, Passage, PieceKey, Work
 from domain.events import UNWRITABLE
 from domain.messages import Page
 from stores.sql.documents import indexes, keywords, passages, queue, records
@@ -167,13 +167,13 @@ class DocumentStore:
         """Which of these ids belong to documents of the owner, in any state."""
         return await self._database.read(partial(records.known, owner=owner, ids=ids))
 
-    async def passages(self, owner: str, keys: Sequence[Key]) -> Sequence[Passage]:
+    async def passages(self, owner: str, keys: Sequence[PieceKey]) -> Sequence[Passage]:
         """The owner's pieces with these keys (a few hundred at most), in their order; missing ones are left out."""
         return await self._database.read(partial(passages.passages, owner=owner, keys=keys))
 
     async def keywords(
         self, owner: str, query: str, *, document_ids: Collection[str] | None, limit: int
-    ) -> Sequence[Key]:
+    ) -> Sequence[PieceKey]:
         """The owner's pieces that contain words of the query, best first. Any text is a valid query."""
         return await self._database.read(
             partial(keywords.keywords, owner=owner, query=query, document_ids=document_ids, limit=limit)

@@ -3,12 +3,12 @@
 import pytest
 
 from domain.citations import marks
-from domain.documents import Key, Passage
+from domain.documents import Passage, PieceKey
 from services.answering.simulated_quotes import extract
 
 
 def passage(text: str) -> Passage:
-    return Passage(Key("d" * 32, 0), "title", "title", text)
+    return Passage(PieceKey("d" * 32, 0), "title", "title", text)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from domain.callers import LOCAL
-from domain.documents import Hit, Index, Key, Vector
+from domain.documents import Hit, Index, PieceKey, Vector
 from domain.errors import StreamForgeError
 from services.documents.document_service import DocumentService
 from services.storage import Storage
@@ -32,7 +32,9 @@ class Elsewhere:
     ) -> list[Hit]:
         raise NotImplementedError
 
-    async def scores(self, index: Index, owner: str, vector: Vector, keys: Collection[Key]) -> dict[Key, float]:
+    async def scores(
+        self, index: Index, owner: str, vector: Vector, keys: Collection[PieceKey]
+    ) -> dict[PieceKey, float]:
         raise NotImplementedError
 
     async def delete(self, owner: str, document_id: str) -> None:

@@ -114,7 +114,7 @@ def test_a_base_url_for_a_model_without_an_address_is_refused(name: str | None) 
         ('[[models]]\nid = "a b"\nprovider = "openai"\n', 2, "id"),
         (GOOD + 'fallbacks = ["b"]\n', 4, "'b' is not another model"),
         (GOOD + 'fallbacks = ["a"]\n', 4, "'a' is not another model"),
-        (GOOD + '\n# two\n[[models]]\nid = "b"\nprovider = "openai_compatible"\n', 6, "wants one"),
+        (GOOD + '\n# two\n[[models]]\nid = "b"\nprovider = "openai_compatible"\n', 6, "needs one"),
         ('[[models]]\nid = "a"\nprovider = "local"\nbase_url = "http://x"\n', 4, "no address"),
         (GOOD + 'base_url = "http://user:pass@x"\n', 4, "without user or password"),
         (GOOD + 'base_url = "http://x:99999/v1"\n', 4, "base_url"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.documents import Index, Key
+from domain.documents import Index, PieceKey
 from domain.errors import StreamForgeError
 from domain.messages import new_id
 from stores.vectors.chroma import open_chroma
@@ -79,7 +79,7 @@ async def test_what_is_kept_survives_a_killed_process(tmp_path: Path) -> None:
     store = await open_chroma(tmp_path / "chroma")
     hits = await store.search(INDEX, "ann", EAST, document_ids=None, limit=3)
     await store.close()
-    assert [hit.key for hit in hits] == [Key(document_id, 0)]
+    assert [hit.key for hit in hits] == [PieceKey(document_id, 0)]
 
 
 async def test_settings_of_other_programs_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from domain.documents import Hit, Index, Key
+from domain.documents import Hit, Index, PieceKey
 from domain.messages import new_id
 from stores.vectors.base import VectorStore
 from tests.stores.vectors.places import Place, as_vectors, random_matrix, unit
@@ -17,11 +17,11 @@ NORTH_EAST = unit(1, 1, 0)
 OWNERS = ["ann", "ann b", "Ann", "user:ann", "ann%", '"', "'", "äöü", "中文"]
 
 
-def keys(hits: Sequence[Hit]) -> list[Key]:
+def keys(hits: Sequence[Hit]) -> list[PieceKey]:
     return [hit.key for hit in hits]
 
 
-async def nearest(store: VectorStore, owner: str = "ann", limit: int = 10, index: Index = INDEX) -> list[Key]:
+async def nearest(store: VectorStore, owner: str = "ann", limit: int = 10, index: Index = INDEX) -> list[PieceKey]:
     return keys(await store.search(index, owner, unit(1, 0.1, 0.01), document_ids=None, limit=limit))
 
 
@@ -32,7 +32,7 @@ async def test_the_nearest_come_first_with_the_cosine_of_their_angle(place: Plac
         await store.add(INDEX, "ann", one, [NORTH, EAST])
         await store.add(INDEX, "ann", two, [unit(-1, 0, 0), NORTH_EAST])
         hits = await store.search(INDEX, "ann", EAST, document_ids=None, limit=10)
-        assert keys(hits) == [Key(one, 1), Key(two, 1), Key(one, 0), Key(two, 0)]
+        assert keys(hits) == [PieceKey(one, 1), PieceKey(two, 1), PieceKey(one, 0), PieceKey(two, 0)]
         assert [hit.score for hit in hits] == pytest.approx([1, 0.5**0.5, 0, -1], abs=1e-6)
         assert all(-1 <= hit.score <= 1 for hit in hits)
         assert await store.search(INDEX, "ann", EAST, document_ids=None, limit=2) == hits[:2]
@@ -57,7 +57,7 @@ async def test_nobody_finds_or_deletes_what_is_anothers(place: Place) -> None:
         for owner, document_id in ids.items():
             for meant in (None, [document_id], list(ids.values())):
                 hits = await store.search(INDEX, owner, EAST, document_ids=meant, limit=100)
-                assert keys(hits) == [Key(document_id, 0), Key(document_id, 1)], owner
+                assert keys(hits) == [PieceKey(document_id, 0), PieceKey(document_id, 1)], owner
         assert await store.search(INDEX, "bob", EAST, document_ids=list(ids.values()), limit=100) == []
 
 
@@ -68,12 +68,14 @@ async def test_only_the_documents_meant_are_searched(place: Place) -> None:
         for document_id in ids:
             await store.add(INDEX, "ann", document_id, [EAST, NORTH])
 
-        async def found(meant: Sequence[str], limit: int = 10) -> set[Key]:
+        async def found(meant: Sequence[str], limit: int = 10) -> set[PieceKey]:
             return set(keys(await store.search(INDEX, "ann", NORTH, document_ids=meant, limit=limit)))
 
-        assert await found([ids[2]]) == {Key(ids[2], 0), Key(ids[2], 1)}
-        assert await found([ids[2]], limit=1) == {Key(ids[2], 1)}
-        assert await found([*ids[:2], ids[0], new_id()]) == {Key(one, number) for one in ids[:2] for number in (0, 1)}
+        assert await found([ids[2]]) == {PieceKey(ids[2], 0), PieceKey(ids[2], 1)}
+        assert await found([ids[2]], limit=1) == {PieceKey(ids[2], 1)}
+        assert await found([*ids[:2], ids[0], new_id()]) == {
+            PieceKey(one, number) for one in ids[:2] for number in (0, 1)
+        }
         assert await found([new_id()]) == set()
         assert await found([]) == set()
         assert len(await found([*(new_id() for _ in range(2_000)), ids[0]])) == 2
@@ -84,11 +86,11 @@ async def test_pieces_that_are_named_are_scored_if_they_are_ones_own(place: Plac
     await place.know("ann", one)
     await place.know("bob", other)
     async with place.open() as store:
-        mine, foreign = [Key(one, number) for number in range(3)], Key(other, 0)
+        mine, foreign = [PieceKey(one, number) for number in range(3)], PieceKey(other, 0)
         assert await store.scores(INDEX, "ann", EAST, mine) == {}, "nothing is there yet"
         await store.add(INDEX, "ann", one, [EAST, unit(-1, 0, 0), NORTH_EAST])
         await store.add(INDEX, "bob", other, [EAST])
-        scores = await store.scores(INDEX, "ann", EAST, [*mine[1:], foreign, Key(one, 9), Key(new_id(), 0)])
+        scores = await store.scores(INDEX, "ann", EAST, [*mine[1:], foreign, PieceKey(one, 9), PieceKey(new_id(), 0)])
         assert scores == pytest.approx({mine[1]: -1, mine[2]: 0.5**0.5}, abs=1e-6)
         assert all(-1 <= score <= 1 for score in scores.values())
         assert await store.scores(INDEX, "bob", EAST, [foreign, *mine]) == pytest.approx({foreign: 1}, abs=1e-6)
@@ -104,7 +106,7 @@ async def test_parts_are_added_in_any_order_and_written_over(place: Place) -> No
     async with place.open() as store:
         await store.add(INDEX, "ann", document_id, [UP, UP], first=2)
         await store.add(INDEX, "ann", document_id, [EAST, NORTH])
-        assert (await nearest(store))[:2] == [Key(document_id, 0), Key(document_id, 1)]
+        assert (await nearest(store))[:2] == [PieceKey(document_id, 0), PieceKey(document_id, 1)]
         await store.add(INDEX, "ann", document_id, [NORTH, UP, EAST], first=1)
         await store.add(INDEX, "ann", document_id, [])
         hits = await store.search(INDEX, "ann", EAST, document_ids=None, limit=10)
@@ -142,10 +144,10 @@ async def test_what_is_deleted_is_gone_and_can_come_again(place: Place) -> None:
             await store.add(INDEX, "ann", document_id, [EAST, NORTH])
         assert len(await nearest(store)) == 4
         await store.delete("ann", one)
-        assert await nearest(store) == [Key(two, 0), Key(two, 1)]
+        assert await nearest(store) == [PieceKey(two, 0), PieceKey(two, 1)]
         await store.add(INDEX, "ann", one, [NORTH])
-        assert await nearest(store) == [Key(two, 0), Key(one, 0), Key(two, 1)] or (
-            await nearest(store) == [Key(two, 0), Key(two, 1), Key(one, 0)]
+        assert await nearest(store) == [PieceKey(two, 0), PieceKey(one, 0), PieceKey(two, 1)] or (
+            await nearest(store) == [PieceKey(two, 0), PieceKey(two, 1), PieceKey(one, 0)]
         )
 
 
@@ -172,12 +174,12 @@ async def test_what_one_does_another_sees_at_once(place: Place) -> None:
             await one.add(INDEX, "ann", document_id, [EAST])
             assert document_id in {key.document_id for key in await nearest(other)}
         await other.add(INDEX, "ann", ids[0], [NORTH])
-        assert (await nearest(one))[-1] == Key(ids[0], 0)
+        assert (await nearest(one))[-1] == PieceKey(ids[0], 0)
         for document_id in ids:
             await other.delete("ann", document_id)
             assert document_id not in {key.document_id for key in await nearest(one)}
         await other.add(INDEX, "ann", ids[0], [EAST])
-        assert await nearest(one) == [Key(ids[0], 0)]
+        assert await nearest(one) == [PieceKey(ids[0], 0)]
         await other.drop(INDEX)
         assert await nearest(one) == []
 
@@ -198,7 +200,7 @@ async def test_of_ten_thousand_the_nearest_are_found(place: Place) -> None:
         right = 0
         for question in questions:
             order = np.argsort(-(matrix @ question), kind="stable")[:10]
-            expected = {Key(ids[row // 500], int(row % 500)) for row in order}
+            expected = {PieceKey(ids[row // 500], int(row % 500)) for row in order}
             hits = await store.search(index, "ann", question.tobytes(), document_ids=None, limit=10)
             assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
             right += len(expected & set(keys(hits)))

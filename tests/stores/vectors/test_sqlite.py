@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, Executable
 
-from domain.documents import Index, Key, Vector
+from domain.documents import Index, PieceKey, Vector
 from domain.messages import new_id
 from stores.sql.engine.database import Database, open_database
 from stores.vectors.pgvector import PgVectors
@@ -69,7 +69,7 @@ async def test_after_any_changes_by_two_the_answer_is_that_of_a_plain_list(place
     ids = {owner: [new_id() for _ in range(4)] for owner in ("ann", "bob")}
     for owner, mine in ids.items():
         await place.know(owner, *mine)
-    there: dict[tuple[str, Key], Vector] = {}
+    there: dict[tuple[str, PieceKey], Vector] = {}
     async with open_database(place.url) as one, open_database(place.url) as other:
         stores = [SqliteVectors(one, kept=kept), SqliteVectors(other, kept=kept)]
         for _ in range(300):
@@ -79,7 +79,7 @@ async def test_after_any_changes_by_two_the_answer_is_that_of_a_plain_list(place
                 first, count = chance.randrange(4), chance.randrange(1, 4)
                 added = [unit(*(chance.gauss(0, 1) for _ in range(4))) for _ in range(count)]
                 await store.add(INDEX, owner, document_id, added, first=first)
-                there |= {(owner, Key(document_id, at)): vector for at, vector in enumerate(added, first)}
+                there |= {(owner, PieceKey(document_id, at)): vector for at, vector in enumerate(added, first)}
             elif chance.random() < 0.9:
                 await store.delete(owner, document_id)
                 there = {at: vector for at, vector in there.items() if at[1].document_id != document_id}
@@ -131,9 +131,9 @@ async def test_more_than_is_read_at_a_time_is_found_too(place: SqlPlace) -> None
             for row in (0, 1_999, 2_000, 4_999):
                 vector = matrix[row].tobytes()
                 (hit,) = await store.search(INDEX, "ann", vector, document_ids=None, limit=1)
-                assert hit.key == Key(document_id, row)
+                assert hit.key == PieceKey(document_id, row)
                 (hit,) = await store.search(INDEX, "ann", vector, document_ids=[document_id], limit=1)
-                assert hit.key == Key(document_id, row)
+                assert hit.key == PieceKey(document_id, row)
 
 
 async def test_of_those_that_are_equally_near_the_oldest_come_first(place: SqlPlace) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from domain.documents import Chunk, Key
+from domain.documents import Chunk, PieceKey
 from domain.messages import new_id
 from stores.sql.documents.keywords import MAX_FOUND, MAX_QUERY, telling, terms
 from stores.sql.documents.store import DocumentStore
@@ -99,9 +99,9 @@ async def test_scripts_without_spaces_are_found_by_pairs_of_signs(documents: Doc
 async def test_only_the_documents_meant_are_looked_at(documents: DocumentStore) -> None:
     one, two = [await written(documents, "fish swim", "鱼") for _ in range(2)]
     for query, number in (("fish", 0), ("鱼", 1)):
-        assert await documents.keywords("ann", query, document_ids=[two], limit=9) == [Key(two, number)]
+        assert await documents.keywords("ann", query, document_ids=[two], limit=9) == [PieceKey(two, number)]
         both = await documents.keywords("ann", query, document_ids=[one, two, new_id()], limit=9)
-        assert set(both) == {Key(one, number), Key(two, number)}
+        assert set(both) == {PieceKey(one, number), PieceKey(two, number)}
         assert await documents.keywords("ann", query, document_ids=[], limit=9) == []
 
 
@@ -113,7 +113,7 @@ async def test_owners_whose_names_are_alike_find_their_own_only(documents: Docum
     ids = {owner: await written(documents, "fish 鱼", owner=owner) for owner in OWNERS}
     for owner, document_id in ids.items():
         keys = await documents.keywords(owner, query, document_ids=None, limit=99)
-        assert keys == [Key(document_id, 0)], owner
+        assert keys == [PieceKey(document_id, 0)], owner
 
 
 async def test_an_owners_name_is_not_a_word_of_the_documents(documents: DocumentStore) -> None:

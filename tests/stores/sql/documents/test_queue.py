@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from domain.documents import Chunk, Document, IngestionJob, Key
+from domain.documents import Chunk, Document, IngestionJob, PieceKey
 from domain.messages import new_id
 from stores.sql.documents import queue
 from stores.sql.documents.store import DocumentStore
@@ -64,7 +64,7 @@ async def test_a_document_goes_through_its_states_to_ready(documents: DocumentSt
     assert (ready.state, ready.updated, ready.media_type, ready.title, ready.pages, ready.chunks, ready.stream_id) == (
         "ready", 104.0, "text/plain", "T", 7, 1, "s" * 32,
     )  # fmt: skip
-    assert await documents.keywords("ann", "fish", document_ids=None, limit=9) == [Key(document_id, 0)]
+    assert await documents.keywords("ann", "fish", document_ids=None, limit=9) == [PieceKey(document_id, 0)]
     assert not await documents.pending()
     assert await documents.take("w", 200.0, LEASE, attempts=3) is None
 

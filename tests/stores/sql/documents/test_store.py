@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, text
 
-from domain.documents import MAX_COLLECTIONS, Chunk, Document, Index, Key, Passage
+from domain.documents import MAX_COLLECTIONS, Chunk, Document, Index, Passage, PieceKey
 from domain.errors import StreamForgeError
 from domain.messages import new_id
 from stores.sql.documents.collections import CollectionStore
@@ -226,10 +226,16 @@ async def test_collections_are_counted_by_name(documents: DocumentStore, collect
 async def test_passages_come_in_the_order_asked_for_if_they_are_there(documents: DocumentStore) -> None:
     document_id = await read(documents)
     other = await read(documents, "bob")
-    keys = [Key(document_id, 2), Key(other, 0), Key(document_id, 0), Key(document_id, 9), Key(new_id(), 0)]
+    keys = [
+        PieceKey(document_id, 2),
+        PieceKey(other, 0),
+        PieceKey(document_id, 0),
+        PieceKey(document_id, 9),
+        PieceKey(new_id(), 0),
+    ]
     assert list(await documents.passages("ann", keys)) == [
-        Passage(Key(document_id, 2), "fish.txt", "fish.txt", "Nothing else does."),
-        Passage(Key(document_id, 0), "fish.txt", "fish.txt", "Fish swim. 中文 🦊", 1, "Animals > Fish"),
+        Passage(PieceKey(document_id, 2), "fish.txt", "fish.txt", "Nothing else does."),
+        Passage(PieceKey(document_id, 0), "fish.txt", "fish.txt", "Fish swim. 中文 🦊", 1, "Animals > Fish"),
     ]
     assert list(await documents.passages("ann", [])) == []
     assert list(await documents.chunks("ann", document_id)) == list(PIECES)
@@ -242,7 +248,7 @@ async def test_a_documents_own_title_comes_before_its_name(documents: DocumentSt
     assert job is not None
     await documents.advance(job.document.id, "w", "splitting", 3.0, title="On fish" + "!" * 300)
     await documents.complete(job.document.id, "w", PIECES, 4.0)
-    (passage,) = await documents.passages("ann", [Key(job.document.id, 1)])
+    (passage,) = await documents.passages("ann", [PieceKey(job.document.id, 1)])
     assert passage.title.startswith("On fish!")
     assert len(passage.title) == 255
 
@@ -288,7 +294,7 @@ async def test_of_a_deleted_document_nothing_is_left(documents: DocumentStore, d
     assert not await documents.delete("ann", document_id)
     assert set((await rows_left(database)).values()) == {0}
     assert list(await documents.keywords("ann", "fish", document_ids=None, limit=9)) == []
-    assert list(await documents.passages("ann", [Key(document_id, 0)])) == []
+    assert list(await documents.passages("ann", [PieceKey(document_id, 0)])) == []
     assert await documents.content("ann", document_id) is None
     if database.dialect == "sqlite":
         check = text("INSERT INTO document_words (document_words, rank) VALUES ('integrity-check', 1)")
@@ -314,7 +320,7 @@ async def test_who_is_not_the_owner_sees_nothing(documents: DocumentStore, colle
     assert (await documents.list("bob", collection="a", after=None, limit=9)).items == []
     assert await counted(collections, "bob", limit=9) == []
     assert await meant(documents, "bob", ids=[document_id], collections=["a"]) == []
-    assert list(await documents.passages("bob", [Key(document_id, 0)])) == []
+    assert list(await documents.passages("bob", [PieceKey(document_id, 0)])) == []
     assert list(await documents.keywords("bob", "fish", document_ids=[document_id], limit=9)) == []
 
 
@@ -409,5 +415,5 @@ async def test_a_passage_says_what_kind_of_document_it_is_of(documents: Document
     await documents.take("w", 2.0, 10, attempts=3)
     await documents.advance(document.id, "w", "splitting", 2.5, media_type="application/pdf", title="Fish")
     await documents.complete(document.id, "w", PIECES, 3.0)
-    (passage,) = await documents.passages("ann", [Key(document.id, 1)])
+    (passage,) = await documents.passages("ann", [PieceKey(document.id, 1)])
     assert (passage.media_type, passage.title, passage.heading) == ("application/pdf", "Fish", "Animals > Birds")

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
-from domain.documents import Key
+from domain.documents import PieceKey
 from stores.sql.conversations.messages import MessageStore
 from stores.sql.conversations.sessions import SessionStore
 from stores.sql.documents.store import DocumentStore
@@ -130,7 +130,7 @@ def test_data_of_each_version_is_there_at_the_newest(empty: str, version: str) -
             page = await documents.list("ann", collection=None, after=None, limit=10)
             assert [document.id for document in page.items] == (["d"] if version >= "0002" else [])
             keys = await documents.keywords("ann", "swimming", document_ids=None, limit=10)
-            assert keys == ([Key("d", 0)] if version >= "0002" else [])
+            assert keys == ([PieceKey("d", 0)] if version >= "0002" else [])
 
     asyncio.run(read())
 
