@@ -1,4 +1,4 @@
-"""The plain chat chain: a conversation in, and the model's answer to it out."""
+"""The plain chat chain: takes a conversation, and streams the model's answer."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -45,7 +45,7 @@ async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said
 
 
 def _asked(parameters: Parameters, entry: ModelEntry, *, tempered: bool) -> Parameters:
-    """What was asked, over the model's defaults; a default that the model does not take is none."""
+    """The request's parameters over the model's defaults, without defaults that the model does not take."""
     dropped = {name: None for name in entry.defaults.asked if name not in entry.parameters}
     if not tempered:
         dropped["temperature"] = None

@@ -1,7 +1,7 @@
-"""Texts to vectors, by a bundled model in a child process or by LangChain's `Embeddings` of a provider.
+"""Embeds texts, with a bundled model in a child process or with LangChain's `Embeddings` of a provider.
 
-Vectors have length 1, so that the scalar product of two is the cosine of their angle. Texts without a word have one
-too. A text counts as far as the model's window reaches: what comes after is left out.
+Vectors are normalised, so that the dot product of two is their cosine, even those of texts without a word. The part of
+a text beyond the model's window is ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,36 +18,36 @@ from domain.events import writable
 Provider = Literal["local", "openai", "openai_compatible", "ollama"]
 
 DEFAULTS: Mapping[str, str] = {"local": "wordllama", "openai": "text-embedding-3-small"}
-"""The model of providers that have one for everybody."""
+"""The default model of providers that have one."""
 
 
 def words_weight(model: str) -> float:
-    """What the rank of a passage by words counts beside that by the vectors of `model`, in reciprocal rank fusion.
+    """The weight of the ranking by keywords, relative to that by the vectors of `model`, in reciprocal rank fusion.
 
-    As measured by `benchmarks.retrieval`: static vectors and words are worth the same and know different things; beside
-    a model that reads whole sentences, words only settle what is close.
+    As measured by `benchmarks.retrieval`: with static vectors, keywords are worth as much and know different things;
+    with a model that reads whole sentences, keywords only decide close calls.
     """
     return 1.0 if model == "local:wordllama" else 0.1
 
 
 class Embedder(Protocol):
-    """One embedding model. Failures are the codes of models: `provider_...`."""
+    """One embedding model. Errors have the codes of models: `provider_...`."""
 
     @property
     def model(self) -> str:
-        """What its index is called: the provider and its model, like `local:wordllama`."""
+        """The name of its index: provider and model, like `local:wordllama`."""
 
     async def index(self) -> Index:
-        """Where its vectors belong. A remote model is asked once how long they are."""
+        """The index for its vectors. A remote model is asked once for their length."""
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """A vector a text, in order. Any number of texts: they go in batches, between which questions are answered."""
+        """One vector for each text, in order. Any number of texts: questions are embedded between their batches."""
 
     async def embed_query(self, text: str) -> Vector:
-        """The vector of a question, before any batch that waits."""
+        """The vector of a question, computed before any batch that waits."""
 
     async def close(self) -> None:
-        """Let go of connections; the child process is its owner's."""
+        """Close connections; the child process is closed by its owner."""
 
 
 class LocalEmbedder:
@@ -74,12 +74,12 @@ class LocalEmbedder:
         return vector
 
     async def close(self) -> None:
-        """Nothing is open but the worker, which is its owner's."""
+        """Does nothing: only the worker is open, and its owner closes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which model embeds. An empty `model` is the provider's of `DEFAULTS`; `base_url` is for providers elsewhere."""
+    """Which model to use. No `model` means the provider's in `DEFAULTS`; `base_url` is for providers elsewhere."""
 
     provider: Provider
     model: str | None = None
@@ -88,10 +88,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a provider is waited for, in seconds, and how often it is asked again.
+    """How long to wait for a provider, in seconds, and how often to try again.
 
-    `connect` and `answer` are of one request; the wait before a retry doubles from `backoff` up to `longest`, which
-    also caps what the provider asks for.
+    `connect` and `answer` are for one request; the wait before a retry doubles from `backoff` up to `longest`, which
+    also caps the wait that the provider asks for.
     """
 
     connect: float = 5.0
@@ -106,13 +106,13 @@ def make_embedder(
 ) -> Embedder:
     """The embedder of the settings. Nothing is imported, started or asked before its first use.
 
-    `provider_not_configured` or `provider_model` where it is known to fail, in a sentence for the operator. `keys` are
-    the providers' by name; that of `embedding`, if there is one, goes before.
+    Raises `provider_not_configured` or `provider_model`, with a sentence for the operator, if it is certain to fail.
+    `keys` are the providers' by name; one named `embedding` takes precedence.
     """
     model = choice.model or DEFAULTS.get(choice.provider)
     if model is None:
         raise StreamForgeError(
-            "provider_not_configured", f"EMBEDDING_PROVIDER={choice.provider} wants EMBEDDING_MODEL."
+            "provider_not_configured", f"EMBEDDING_PROVIDER={choice.provider} needs EMBEDDING_MODEL."
         )
     if choice.provider == "local":
         return LocalEmbedder(model, worker)

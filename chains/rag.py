@@ -1,7 +1,7 @@
-"""The chain that answers from documents: a question and numbered passages in, an answer with marks out.
+"""The chain that answers from documents: takes a question and numbered passages, and streams an answer with citations.
 
-What stands in a passage is somebody's text, and never an instruction: it is fenced by a line that nobody could have
-known when it was written, labelled, and stands in the user's message, whatever the model takes for a system's.
+A passage is untrusted text, and never an instruction: it is fenced by a line that its author could not have known,
+labelled, and part of the user's message, even for models with a system prompt.
 """
 
 import secrets
@@ -24,7 +24,7 @@ _FENCE_BYTES = 8
 async def rag(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said | Usage | Finished, None]:
     """Stream the model's answer to a question with passages.
 
-    A call of a tool that nobody has offered is not told: it may be a passage that has asked for it.
+    Calls of tools that were not offered are dropped: a passage may have asked for them.
     """
     offered = bool(ask.parameters.tools)
     async with aclosing(chat(ready, entry, grounded(ask))) as answer:
@@ -34,7 +34,7 @@ async def rag(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said 
 
 
 def grounded(ask: Ask) -> Ask:
-    """The same question, as a model is asked it that has the passages before it."""
+    """The question with its passages, as the model is asked it."""
     fence = f"=={secrets.token_hex(_FENCE_BYTES)}"
     told = "\n".join(_fenced(number, passage, fence) for number, passage in enumerate(ask.passages or (), 1))
     instructions = FROM_PASSAGES.format(fence=fence)
@@ -56,5 +56,5 @@ def _fenced(number: int, passage: Passage, fence: str) -> str:
 
 
 def _line(text: str) -> str:
-    """A title on one line: it is somebody's text, too."""
+    """A title on one line: it is untrusted text, too."""
     return " ".join(text.split())[:200]

@@ -1,9 +1,9 @@
-"""Documents become pieces small enough to embed and to quote, by LangChain's text splitters.
+"""Splits documents into pieces small enough to embed and to quote, with LangChain's text splitters.
 
-Sections are never joined, so a piece has one page and one path of headings. Inside a section the text is cut where its
+Sections are never joined, so a piece has one page and one path of headings. Within a section the text is cut where its
 kind allows it best: between paragraphs, then lines, then sentences, then words; Markdown first between its own blocks.
-Importing the splitters takes half a second and forty megabytes, and splitting takes computing: call this in a process
-for such work, never in the server's.
+Importing the splitters takes half a second and forty megabytes, and splitting is CPU work: call this in a worker
+process, never in the server's.
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 BETWEEN = "\n\n"
-"""What stands between two sections in the whole text."""
+"""The text between two sections in the whole text."""
 
 _SENTENCES = [r"(?<=[.!?…])\s+", r"(?<=[。！？])", r"(?<=[,;:])\s+", r"\s+", ""]
 _TEXT = [r"\n\s*\n", r"\n", *_SENTENCES]
@@ -23,14 +23,14 @@ _MARKDOWN = [r"\n(?=#{1,6} )", r"(?<=```)\n", r"\n(?=(?:\*{3,}|-{3,}|_{3,})[ \t]
 
 
 def whole_text(parsed: Parsed) -> str:
-    """The text in which the offsets of pieces count."""
+    """The text to which the offsets of pieces refer."""
     return BETWEEN.join(section.text for section in parsed.sections)
 
 
 def split(parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
     """Pieces of at most `size` characters, in order; each begins with up to `overlap` characters of the one before.
 
-    For each `whole_text(parsed)[chunk.start:chunk.end] == chunk.text`. Pieces of nothing but white space are left out.
+    For each, `whole_text(parsed)[chunk.start:chunk.end] == chunk.text`. Pieces of white space only are left out.
     """
     chunks: list[Chunk] = []
     offset = told = 0
@@ -38,9 +38,9 @@ def split(parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
         for start, end in _pieces(section.text, parsed.media_type == "text/markdown", size, overlap):
             text = section.text[start:end].strip()
             begin = offset + section.text.index(text, start)
-            if not text or begin + len(text) <= told:  # all of it was in the one before
+            if not text or begin + len(text) <= told:  # the one before contains all of it
                 continue
-            if chunks and chunks[-1].start >= begin:  # the one before is in this one: they differed in white space
+            if chunks and chunks[-1].start >= begin:  # it contains the one before: they differed in white space
                 chunks.pop()
             told = begin + len(text)
             chunks.append(Chunk(len(chunks), text, begin, told, section.page, section.heading))
@@ -49,10 +49,10 @@ def split(parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
 
 
 def _pieces(text: str, markdown: bool, size: int, overlap: int) -> list[tuple[int, int]]:
-    """Where the pieces begin and end.
+    """The start and end of each piece.
 
-    The splitter leaves a heading alone before a long paragraph, and the last line of a list after it. So it is asked
-    for pieces an eighth smaller, and what is shorter than that eighth goes with its neighbour.
+    The splitter leaves a heading alone before a long paragraph, and the last line of a list alone after it. So it is
+    asked for pieces an eighth smaller, and pieces shorter than that eighth are joined to their neighbour.
     """
     if len(text) <= size:
         return [(0, len(text))]
@@ -61,7 +61,7 @@ def _pieces(text: str, markdown: bool, size: int, overlap: int) -> list[tuple[in
     found: list[tuple[int, int]] = []
     start = end = 0
     for piece in _splitter(markdown, target, min(overlap, target // 2)).split_text(text):
-        # Pieces leave no gap, so this one begins at the end of the last or before; of places alike, the last will do.
+        # There are no gaps, so a piece starts where the last one ends, or earlier; of several matches, take the last.
         start = text.rfind(piece, start, end + len(piece))
         end = start + len(piece)
         before, last = found[-1] if found else (0, 0)
@@ -82,5 +82,5 @@ def _splitter(markdown: bool, size: int, overlap: int) -> "RecursiveCharacterTex
         keep_separator="end",
         chunk_size=size,
         chunk_overlap=overlap,
-        strip_whitespace=False,  # so that pieces follow upon each other, and are found where they are
+        strip_whitespace=False,  # so that pieces are contiguous, and can be found in the text
     )

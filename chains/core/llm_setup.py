@@ -1,7 +1,7 @@
-"""Which model answers, and the making of it.
+"""Makes the chat models of the catalogue.
 
-Importing this module costs nothing: LangChain and the providers' packages are imported when the first
-model is made, in a thread, so that the server starts in a blink and never stops serving meanwhile.
+Importing this module is cheap: LangChain and the providers' packages are imported when the first model is made, in a
+thread, so that the server starts quickly and keeps serving meanwhile.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _NEED_KEYS = ("openai", "anthropic", "cohere")
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A model that can be asked at once, and the callbacks that want to hear of it."""
+    """A model that can be asked right away, and the callbacks to pass to each run."""
 
     made: "Made"
     callbacks: "list[BaseCallbackHandler]"
@@ -49,7 +49,7 @@ class LLMSetup:
         self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def require(self, entry: ModelEntry) -> None:
-        """Refuse what is known to fail before the provider is asked, with what to do about it."""
+        """Raise an error that says what to do if the model is certain to fail before its provider is asked."""
         try:
             self._require(entry)
         except StreamForgeError as error:
@@ -85,14 +85,14 @@ class LLMSetup:
             raise StreamForgeError("provider_model", f"The local model {entry.model!r} is not one of {sorted(models)}.")
 
     async def ready(self, entry: ModelEntry) -> Ready:
-        """The model behind `entry`, for streaming; made on first use."""
+        """The model of `entry`, for streaming; made on first use."""
         made = self._made.get(entry.id)
         if made is not None and made[0] is None:
             return made[1]
         async with self._making[entry.id]:
             endpoint = await self._local.endpoint(entry.model) if entry.provider == "local" else None
             made = self._made.get(entry.id)
-            if made is None or made[0] != endpoint:  # not yet, or for a child that has died since
+            if made is None or made[0] != endpoint:  # not made yet, or for a child process that has died since
                 ready = await asyncio.to_thread(self._make, entry, endpoint)
                 if made is not None:
                     await made[1].made.close()
@@ -100,7 +100,7 @@ class LLMSetup:
             return made[1]
 
     async def close(self) -> None:
-        """Close what the models hold open; they are made anew when asked for again."""
+        """Close the models' connections; they are made again when next asked for."""
         models = [ready for _, ready in self._made.values()]
         self._made.clear()
         for ready in models:
@@ -110,8 +110,8 @@ class LLMSetup:
     def create_llm(self, entry: ModelEntry, *, base_url: str | None = None, api_key: str | None = None) -> "Made":
         """The catalogue's model as one of LangChain's, which streams and counts its tokens.
 
-        Blocks while packages are imported: call it in a thread.
-        `base_url` and `api_key` are by default the entry's; for `local` they are those of the running `LocalServer`.
+        Blocks while packages are imported: call it in a thread. `base_url` and `api_key` default to the entry's; for
+        `local`, pass those of the running `LocalServer`.
         """
         forget_environment()
         from chains.core.providers.table import Wanted, make  # the first use of LangChain
@@ -136,11 +136,11 @@ class LLMSetup:
         except StreamForgeError as error:
             log.warning("the model cannot be used", model=entry.id, why=error.detail)
             raise
-        except Exception as error:  # a package that does not want what the catalogue says
+        except Exception as error:  # the package does not accept what the catalogue says
             log.warning("the model cannot be made", model=entry.id, exc_info=error)
             raise StreamForgeError("provider_not_configured") from None
 
 
 def _key_name(entry: ModelEntry) -> str:
-    """The name of its key. Endpoints that merely speak OpenAI's API have none in common."""
+    """The name of its key. Endpoints compatible with OpenAI's API have no common one."""
     return entry.key or ("" if entry.provider == "openai_compatible" else entry.provider)

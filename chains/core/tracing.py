@@ -1,4 +1,4 @@
-"""LangSmith tracing: off, unless our own settings ask for it; then by a callback that each run is handed."""
+"""LangSmith tracing: off unless this program's settings ask for it, and then by a callback passed to each run."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Tracing:
         self._callbacks: list[BaseCallbackHandler] | None = None
 
     def callbacks(self) -> "list[BaseCallbackHandler]":
-        """What to hand each run; nothing where tracing is off. Blocks on first use: call it in a thread."""
+        """The callbacks to pass to each run; empty if tracing is off. Blocks on first use: call it in a thread."""
         if self._callbacks is None:
             self._callbacks = self._make()
         return self._callbacks
@@ -36,13 +36,13 @@ class Tracing:
     def _make(self) -> "list[BaseCallbackHandler]":
         import langsmith
 
-        langsmith.configure(enabled=False)  # whatever anything else says: only the callback traces
+        langsmith.configure(enabled=False)  # whatever the environment says: only the callback traces
         if self._target is None:
             return []
         from langchain_core.tracers.langchain import LangChainTracer
         from langsmith import env
 
-        # The first run would run git and docker for these, on the event loop.
+        # The first run would call git and docker for these, on the event loop.
         env.get_git_info()
         env.get_langchain_env_var_metadata()
         env.get_runtime_environment()

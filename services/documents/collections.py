@@ -1,6 +1,6 @@
-"""Collections as things of their own: looked at, filled, emptied and searched.
+"""Collections of documents: listing, filling, emptying and searching them.
 
-A collection is a name that documents are filed under, so every name is there, most of them empty.
+A collection is a name under which documents are filed, so every name is valid, and most are empty.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ class Shelves:
         self._retriever = retriever
 
     async def page(self, caller: Caller, after: str | None, limit: int) -> Page[Collection]:
-        """Those with documents in them, by name; the cursor is the last one's."""
+        """The collections that contain documents, ordered by name; the cursor is the last one's name."""
         stores = await self._storage.open()
         found = await stores.collections.list(caller.id, after=after, limit=limit + 1)
         return Page(list(found[:limit]), found[limit - 1].name if len(found) > limit else None)
 
     async def get(self, caller: Caller, name: str) -> Collection:
-        """What is in the collection."""
+        """The collection with that name, which may be empty."""
         stores = await self._storage.open()
         return await stores.collections.get(caller.id, name)
 
     async def document(self, caller: Caller, name: str, document_id: str) -> Document:
-        """A document in it; `document_not_found` where that is in others only."""
+        """A document in the collection; raises `document_not_found` for one that is only in others."""
         stores = await self._storage.open()
         document = await stores.documents.get(caller.id, document_id) if is_id(document_id) else None
         if document is None or name not in document.collections:
@@ -42,7 +42,7 @@ class Shelves:
         return document
 
     async def put_in(self, caller: Caller, name: str, document_id: str) -> Document:
-        """File a document under the name, beside the others it has."""
+        """File a document under the name, in addition to its other collections; raises `document_not_found`."""
         stores = await self._storage.open()
         document = await stores.collections.put_in(caller.id, name, document_id) if is_id(document_id) else None
         if document is None:
@@ -50,20 +50,20 @@ class Shelves:
         return document
 
     async def take_out(self, caller: Caller, name: str, document_id: str) -> None:
-        """Take a document out, which is kept; `document_not_found` where it was not in it."""
+        """Remove a document from the collection without deleting it; raises `document_not_found` if it is not in it."""
         stores = await self._storage.open()
         if not is_id(document_id) or not await stores.collections.take_out(caller.id, name, document_id):
             raise StreamForgeError("document_not_found")
 
     async def empty(self, caller: Caller, name: str) -> None:
-        """Take all documents out, which are kept."""
+        """Remove all documents from the collection without deleting them."""
         stores = await self._storage.open()
         await stores.collections.take_out(caller.id, name)
 
     async def search(
         self, caller: Caller, name: str, queries: Sequence[str], *, limit: int, min_score: float
     ) -> list[Passage]:
-        """The nearest passages in it, best first; of several queries the nearest."""
+        """The nearest passages in it, best first; with several queries, each passage counts by its best score."""
         wanted = Retrieval(collections=(name,), top_k=limit, min_score=min_score)
         best: dict[object, Passage] = {}
         for query in queries:

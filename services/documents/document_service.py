@@ -1,4 +1,4 @@
-"""Documents as their owners see them. What is another's does not exist."""
+"""Documents as their owners see them. Other owners' documents do not exist."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,14 @@ from stores.vectors.base import VectorStore
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A document that was given to us; `known` says that its owner had given us the same bytes before."""
+    """A document that was uploaded; `known` says whether its owner had already uploaded the same bytes."""
 
     document: Document
     known: bool
 
 
 class DocumentService:
-    """Takes documents, shows what became of them, and forgets them."""
+    """Adds, lists, reads and deletes documents."""
 
     def __init__(
         self, storage: Storage, streams: StreamLog, ingestion: Ingestion, vectors: VectorStore, *, queued: int
@@ -39,15 +39,15 @@ class DocumentService:
         self._queued = queued
 
     def require(self) -> None:
-        """Refuse uploads where what documents need is not installed."""
+        """Raise an error if what documents need is not installed."""
         self._ingestion.require()
 
     async def add(self, caller: Caller, name: str, content: bytes, collections: Sequence[str]) -> Received:
-        """Put a document into the queue; `too_many_documents` where the caller has as many there as may be.
+        """Put a document into the queue; raises `too_many_documents` if the caller's queue is full.
 
-        The same bytes are the document that is there, which goes back into the queue if it had failed.
+        If the caller already has the same bytes, that document is returned; it is queued again if it had failed.
         """
-        from parsing.names import tidy_name  # which takes tables of characters along
+        from parsing.names import tidy_name  # which loads tables of characters
 
         self.require()
         stores = await self._storage.open()
@@ -60,12 +60,12 @@ class DocumentService:
         return Received(document, known=not new)
 
     async def page(self, caller: Caller, collection: str | None, cursor: str | None, limit: int) -> Page[Document]:
-        """A page of the caller's documents, newest first."""
+        """A page of the caller's documents, or of those in a collection, newest first."""
         stores = await self._storage.open()
         return await stores.documents.list(caller.id, collection=collection, after=cursor, limit=limit)
 
     async def get(self, caller: Caller, document_id: str) -> Document:
-        """The caller's document, or `document_not_found`."""
+        """The caller's document; raises `document_not_found`."""
         stores = await self._storage.open()
         document = await stores.documents.get(caller.id, document_id) if is_id(document_id) else None
         if document is None:
@@ -82,23 +82,23 @@ class DocumentService:
         return document, content
 
     async def delete(self, caller: Caller, document_id: str) -> None:
-        """Forget a document, with all that was made of it.
+        """Delete a document, with everything derived from it.
 
-        Its vectors first: where they cannot be reached, the document is still there, to be deleted again. Once more
-        afterwards, for whoever works on it may have added some in between.
+        Its vectors go first: if they cannot be reached, the document remains and can be deleted again. They are deleted
+        once more afterwards, since a worker may have added some in between.
         """
         await self.get(caller, document_id)
         await self._vectors.delete(caller.id, document_id)
         stores = await self._storage.open()
         if not await stores.documents.delete(caller.id, document_id):
             raise StreamForgeError("document_not_found")
-        with contextlib.suppress(StreamForgeError):  # it is gone, and whoever works on it is told so, and does the same
+        with contextlib.suppress(StreamForgeError):  # it is deleted; a worker that has it notices, and does the same
             await self._vectors.delete(caller.id, document_id)
 
     async def progress(self, caller: Caller, document_id: str) -> tuple[Document, Tail | None]:
-        """The document, and the log of its progress where there is one yet, or still.
+        """The document, and the log of its progress if there is one.
 
-        A log that has ended without the document's end, because its process went or will try again, is none.
+        A log that ended without the document's own end, because its process was lost or will try again, does not count.
         """
         document = await self.get(caller, document_id)
         tail = await self._log.find(document.stream_id) if document.stream_id else None
@@ -110,7 +110,7 @@ def _digest(content: bytes) -> str:
 
 
 def _tells(tail: Tail, document: Document) -> bool:
-    """Whether the log has all that there is to say, or will have."""
+    """Whether the log has everything there is to say about the document, or will have."""
     match tail.outcome if tail.ended else None:
         case None:
             return True

@@ -8,9 +8,9 @@ from domain.documents import Index, Vector
 
 
 class Embedding:
-    """An embedder that `make` makes when it is first needed; a `StreamForgeError` where it cannot be.
+    """An embedder that `make` creates when it is first needed; raises a `StreamForgeError` if that fails.
 
-    `place` is where vectors are kept that are not kept in the database: an index elsewhere is another one.
+    `place` names where vectors are stored if not in the database: an index in another place is a different index.
     """
 
     def __init__(self, make: Callable[[], Embedder], place: str = "") -> None:
@@ -19,35 +19,35 @@ class Embedding:
         self._made: Embedder | None = None
 
     def require(self) -> Embedder:
-        """The embedder, or why there is none."""
+        """The embedder; raises if it cannot be made."""
         if self._made is None:
             self._made = self._make()
         return self._made
 
     @property
     def model(self) -> str:
-        """The model of its index. Known without asking anybody."""
+        """The model of its index, without asking the provider."""
         model = self.require().model
         return f"{model}@{self._place}" if self._place else model
 
     @property
     def words_weight(self) -> float:
-        """What words count beside its vectors."""
+        """The weight of a ranking by keywords relative to one by its vectors."""
         return words_weight(self.require().model)
 
     async def index(self) -> Index:
-        """Where its vectors belong. A remote model is asked once how long they are."""
+        """The index for its vectors. A remote model is asked once for their length."""
         return replace(await self.require().index(), model=self.model)
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """A vector a text, in order."""
+        """One vector for each text, in order."""
         return await self.require().embed(texts)
 
     async def embed_query(self, text: str) -> Vector:
-        """The vector of a question, before any batch that waits."""
+        """The vector of a question, computed before any batch that waits."""
         return await self.require().embed_query(text)
 
     async def close(self) -> None:
-        """Let go of what was opened."""
+        """Close what was opened."""
         if self._made is not None:
             await self._made.close()

@@ -1,4 +1,4 @@
-"""The pieces of a document, embedded and put into an index: when it is taken in, and when all are embedded anew."""
+"""Embeds the pieces of a document and stores them in an index, for a new document and when reindexing."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,13 +9,13 @@ from stores.vectors.base import VectorStore
 _BATCH = 64
 
 Tell = Callable[[int], Awaitable[None]]
-"""Is told how many pieces are done, before each batch."""
+"""Called before each batch, with the number of pieces done."""
 
 
 async def put_into_index(
     index: Index, document: Document, chunks: Sequence[Chunk], embedder: Embedding, vectors: VectorStore, tell: Tell
 ) -> None:
-    """Embed the pieces and keep their vectors, a batch at a time, so that all of a long document is never held."""
+    """Embed the pieces and store their vectors, one batch at a time: those of a long document never fill the memory."""
     for first in range(0, len(chunks), _BATCH):
         await tell(first)
         made = await embedder.embed([chunk.text for chunk in chunks[first : first + _BATCH]])

@@ -1,7 +1,8 @@
-"""Taking documents in: a queue in the database, which all processes of a deployment share, and a few workers here.
+"""Ingests documents: a queue in the database, shared by all processes of a deployment, and a few workers in each.
 
-A document is parsed in a process of its own, split and embedded off the loop, and told of in a log of its own. Whoever
-works on one holds a lease on it; if that is lost, with the process or without, another one begins anew.
+A document is parsed in a process of its own, split and embedded outside the event loop, and reports progress in a log
+of its own. The worker that has it holds a lease on it; if that is lost, with the process or without, another worker
+starts over.
 """
 
 import asyncio
@@ -29,29 +30,32 @@ log = structlog.get_logger("documents")
 
 _LOOK_SECONDS = 2.0
 _NOTHING = Spent(NOTHING_USED, None)
-_GOES_ON = Cancelled("replaced", _NOTHING)  # the end of a log whose document has not come to its own: another follows
+_GOES_ON = Cancelled("replaced", _NOTHING)  # ends a log, but not its document's ingestion: another log follows
 _STOP_SECONDS = 5.0
 
 
 class Parse(Protocol):
-    """Reads what is in a document, in a process of its own."""
+    """Reads the text of a document, in a process of its own."""
 
     async def parse(
         self, content: bytes, name: str, on_page: Callable[[int, int | None], None] | None = None
     ) -> Parsed:
-        """What was found; `StreamForgeError` says why nothing was. `on_page` is told pages done, and pages in all."""
+        """The content; raises a `StreamForgeError` that says why there is none.
+
+        `on_page` is called with the number of pages done and, if known, of all pages.
+        """
 
 
 class Split(Protocol):
-    """Cuts texts into pieces, off the loop."""
+    """Cuts texts into pieces, outside the event loop."""
 
     async def split(self, parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
-        """The pieces, of `size` characters at most, each repeating up to `overlap` of the one before."""
+        """Pieces of at most `size` characters, each repeating up to `overlap` characters of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How long pieces are, and how much of each is in the next one, in characters."""
+    """The length of pieces, and how much of each is repeated in the next one, in characters."""
 
     size: int
     overlap: int
@@ -59,15 +63,15 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many documents at once here, how often each is tried, and for how many seconds a worker may be silent."""
+    """How many documents at once in this process, how often each is tried, and a worker's lease in seconds."""
 
     at_once: int = 2
     attempts: int = 3
     lease: float = 30.0
 
 
-class _Gone(Exception):  # noqa: N818 - what has happened, not that it is an error
-    """The document was deleted, or another process works on it."""
+class _Gone(Exception):  # noqa: N818 - what has happened, not an error
+    """The document was deleted, or another process has it."""
 
 
 class Ingestion:
@@ -99,15 +103,15 @@ class Ingestion:
         self._trouble: str | None = None
 
     def require(self) -> None:
-        """Refuse documents that could not be taken in here."""
+        """Raise an error if documents cannot be ingested here."""
         self._embedder.require()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Look at the queue now: there is something to do."""
         self._work.set()
 
     async def run(self) -> None:
-        """Work until cancelled; what is begun then goes back into the queue."""
+        """Work until cancelled; documents in progress then go back into the queue."""
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -120,13 +124,13 @@ class Ingestion:
             await self._stop()
 
     async def _begin(self) -> None:
-        """Take as many documents as there is room for."""
+        """Take as many documents as there are free workers."""
         try:
             stores = await self._storage.open()
             while len(self._tasks) < self._effort.at_once and await stores.documents.pending():
                 await self._may_embed(stores)
                 for document in await stores.documents.hopeless(time(), attempts=self._effort.attempts):
-                    await self._forget_vectors(document)  # before it fails, for then it may be sent again
+                    await self._forget_vectors(document)  # before it fails, since after that it may be uploaded again
                 job = await stores.documents.take(
                     self._name, time(), self._effort.lease, attempts=self._effort.attempts
                 )
@@ -137,20 +141,23 @@ class Ingestion:
                 task.add_done_callback(self._done)
             self._trouble = None
         except StreamForgeError as error:
-            if error.code != self._trouble:  # told once, and not every time that one looks
+            if error.code != self._trouble:  # logged once, not at every look
                 log.warning("no document could be begun", code=error.code)
             self._trouble = error.code
-        except Exception as error:  # our own mistake: others may be begun all the same
+        except Exception as error:  # a mistake in this program must not stop other documents
             log.error("no document could be begun", exc_info=error)
 
     async def _may_embed(self, stores: Stores) -> None:
-        """Let documents wait where another model's index answers. The model itself is not asked: it may be away."""
+        """Raise `index_mismatch`, so that documents wait, if the index in use is another model's.
+
+        The model itself is not asked: it may be unreachable.
+        """
         kept = await stores.documents.index()
         if kept is not None and kept.model != self._embedder.model:
             raise StreamForgeError("index_mismatch")
 
     async def _index(self, stores: Stores) -> Index:
-        """Where vectors belong that are made here, if it is what answers."""
+        """The index for the vectors made here; raises `index_mismatch` if another one is in use."""
         index = await self._embedder.index()
         if await stores.documents.use(index, time()) != index:
             raise StreamForgeError("index_mismatch")
@@ -158,7 +165,7 @@ class Ingestion:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._work.set()  # there is room for another one
+        self._work.set()  # a worker is free
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a document could not be taken in", exc_info=error)
 
@@ -169,7 +176,7 @@ class Ingestion:
             await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
 
     async def _take_in(self, stores: Stores, job: IngestionJob) -> None:
-        """One document, from its bytes to its vectors, or to what it failed with."""
+        """Ingest one document, from its bytes to its vectors or to the error that it fails with."""
         document = job.document
         way = ProgressLog(self._log, document)
         holding = asyncio.create_task(self._hold(stores, document.id, asyncio.current_task()), name="lease")
@@ -180,10 +187,10 @@ class Ingestion:
         except _Gone:
             await way.end(await self._lost(stores, document))
         except asyncio.CancelledError:
-            if holding.done():  # it is this that has cancelled us
+            if holding.done():  # the task that renews the lease has cancelled this one
                 await way.end(await self._lost(stores, document))
                 return
-            with contextlib.suppress(StreamForgeError):  # then it goes on when the lease has run out
+            with contextlib.suppress(StreamForgeError):  # if this fails, ingestion continues after the lease has ended
                 await stores.documents.release(document.id, self._name)
             await way.end(_GOES_ON)
             raise
@@ -223,7 +230,7 @@ class Ingestion:
             raise _Gone
 
     async def _hold(self, stores: Stores, document_id: str, task: asyncio.Task[None] | None) -> None:
-        """Renew the lease while there is work; where it is lost, the work is no longer ours."""
+        """Renew the lease while the task works; cancel the task if the lease is lost."""
         while True:
             await asyncio.sleep(self._effort.lease / 3)
             with contextlib.suppress(StreamForgeError):
@@ -233,22 +240,22 @@ class Ingestion:
                     return
 
     async def _fail(self, stores: Stores, job: IngestionJob, failure: StreamForgeError) -> Terminal:
-        """Fail for good, or for now: what may be better in a while is tried again, when the lease has run out."""
+        """Fail for good, or only this attempt: errors that may pass are tried again when the lease has ended."""
         code = failure.code
-        # What more there is to say of others may be the operator's alone.
+        # The detail of other errors may be for the operator only.
         detail = failure.detail if code.startswith("document_") and failure.detail != ERRORS[code].message else None
         document = job.document
         if ERRORS[code].retryable and job.attempt < self._effort.attempts:
             return await self._lost(stores, document)
         try:
-            if code == "index_mismatch":  # it waits for a server with the settings of the index
+            if code == "index_mismatch":  # it waits for a server with the settings of that index
                 await stores.documents.release(document.id, self._name)
                 return _GOES_ON
             reached = await stores.documents.get(document.owner, document.id)
-            if reached is not None and reached.media_type is not None:  # it was parsed: it may have vectors
+            if reached is not None and reached.media_type is not None:  # it was parsed, so it may have vectors
                 if not await stores.documents.renew(document.id, self._name, time(), self._effort.lease):
                     return _GOES_ON
-                await self._forget_vectors(document)  # which would take the places of others, found by nobody
+                await self._forget_vectors(document)  # they would take the places of others, and match nothing
             if not await stores.documents.fail(document.id, self._name, code, time(), detail=detail):
                 return await self._lost(stores, document)
         except StreamForgeError as error:
@@ -257,7 +264,10 @@ class Ingestion:
         return Failed(code, _NOTHING, detail=detail)
 
     async def _lost(self, stores: Stores, document: Document) -> Terminal:
-        """It goes on elsewhere, or later; or it was deleted, and vectors of it that came afterwards have to go, too."""
+        """The end of a log whose document was lost: it continues elsewhere or later, or it was deleted.
+
+        If it was deleted, vectors that were stored after that are deleted, too.
+        """
         try:
             if await stores.documents.get(document.owner, document.id) is not None:
                 return _GOES_ON

@@ -1,4 +1,4 @@
-"""The log of a document that is being taken in."""
+"""The log of a document that is being ingested."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _TELL_SECONDS = 0.2
 
 
 class ProgressLog:
-    """Tells those who watch how far one document is."""
+    """Reports how far one document is."""
 
     def __init__(self, streams: StreamLog, document: Document) -> None:
         self._log = streams
@@ -25,13 +25,13 @@ class ProgressLog:
         self.stream_id = new_stream_id()
 
     async def begin(self) -> None:
-        """Open it."""
+        """Open the log."""
         info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner)
         self._tail = await self._log.open(info)
         self._seq = 1
 
     async def tell(self, progress: Progress) -> None:
-        """Write how far it is. What cannot be told holds nothing up."""
+        """Append how far it is. If that fails, ingestion goes on without a log."""
         if self._tail is None:
             return
         self._seq += 1
@@ -39,7 +39,7 @@ class ProgressLog:
             self._tail = None
 
     async def watching(self, parse: Callable[[Callable[[int, int | None], None]], Awaitable[Parsed]]) -> Parsed:
-        """What `parse` returns; the pages that it tells of are told on, a few times a second."""
+        """The result of `parse`; the pages that it reports are appended a few times a second."""
         pages: list[tuple[int, int | None]] = []
         telling = asyncio.create_task(self._tell_pages(pages), name="progress")
         try:
@@ -59,7 +59,7 @@ class ProgressLog:
                 await self.tell(Progress("parsing", *newest))
 
     async def end(self, outcome: Terminal) -> None:
-        """Close it."""
+        """End the log."""
         if self._tail is None:
             return
         with contextlib.suppress(StreamForgeError, Fenced):

@@ -1,7 +1,7 @@
-"""Embedding every document anew, into an index beside the one that answers, which then takes its place.
+"""Embeds all documents with another model, into an index beside the one in use, which it then replaces.
 
-Nothing is begun twice: SQL knows which documents the new index holds, and it answers only when that is all of them.
-Whoever is stopped goes on where it was, and documents that come meanwhile are taken along.
+No work is repeated: SQL knows which documents the new index holds, and it is put to use only when that is all of them.
+A run that was interrupted continues where it stopped, and includes documents that were added meanwhile.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from stores.vectors.base import VectorStore
 _DOCUMENTS = 100
 
 Tell = Callable[[int, int], None]
-"""Is told how many pieces are done, and how many there are in all; the latter may grow."""
+"""Called with the number of pieces done and of all pieces; the latter may grow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reindexed:
-    """What was done: `before` is the index that answered, if another one did."""
+    """What was done. `before` is the index that was in use, if it was another one."""
 
     index: Index
     before: Index | None
@@ -32,7 +32,7 @@ class Reindexed:
 
 
 class Reindexing:
-    """Makes the index of the embedding model that is set."""
+    """Makes the index of the embedding model in the settings."""
 
     def __init__(self, storage: Storage, embedder: Embedding, vectors: VectorStore) -> None:
         self._storage = storage
@@ -42,9 +42,9 @@ class Reindexing:
         self._pieces = 0
 
     async def run(self, tell: Tell, *, anew: bool = False) -> Reindexed:
-        """Make the index whole, let it answer, and drop all others. May be repeated, whenever it was stopped.
+        """Complete the index, put it to use, and drop all others. Run it again if it was interrupted.
 
-        `anew` believes nothing of what the index is said to hold: its vectors may have been lost.
+        `anew` ignores what the index is said to hold and embeds everything: its vectors may have been lost.
         """
         self._embedder.require()
         stores = await self._storage.open()
@@ -66,7 +66,7 @@ class Reindexing:
         return Reindexed(index, before if before != index else None, self._documents, self._pieces)
 
     async def _embed(self, stores: Stores, document: Document, index: Index, tell: Callable[[int], None]) -> None:
-        """One document, whole: what was done of it before counts for nothing."""
+        """Embed one document completely, whatever had been done of it before."""
         chunks = await stores.documents.chunks(document.owner, document.id)
 
         async def tell_done(done: int) -> None:
@@ -76,7 +76,7 @@ class Reindexing:
         if await stores.documents.note(document.id, index):
             self._documents += 1
             self._pieces += len(chunks)
-        else:  # it was deleted meanwhile
+        else:  # deleted meanwhile
             await self._vectors.delete(document.owner, document.id)
         tell(self._pieces)
 

@@ -1,6 +1,6 @@
-"""Passages of an owner's documents that are near a question: by meaning and by words, each ranked, and both together.
+"""Finds passages of an owner's documents near a question: by meaning and by words, each ranked, then fused.
 
-Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): a passage counts 1 / (60 + rank) for each ranking.
+Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009): each ranking adds 1 / (60 + rank) to a passage's score.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Retriever:
         self._min_score = min_score
 
     async def check(self, owner: str, wanted: Retrieval) -> None:
-        """Refuse documents that the owner does not have: `document_not_found`."""
+        """Raise `document_not_found` for a document that the owner does not have."""
         if wanted.ids:
             stores = await self._storage.open()
             known = await stores.documents.known(owner, wanted.ids)
@@ -44,15 +44,15 @@ class Retriever:
                     raise StreamForgeError("document_not_found", pointer=f"#/documents/ids/{number}")
 
     def reserve(self, wanted: Retrieval, chars: int) -> int:
-        """Tokens to leave for passages, of so many characters each."""
+        """Tokens to reserve for passages of `chars` characters each."""
         return (wanted.top_k or self._top_k) * room("x" * chars)
 
     async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
-        """The passages that are nearest to the question, best first, of `tokens` in all at most; perhaps none."""
-        question = normalize("NFC", question)  # as documents are
+        """The passages nearest to the question, best first, of at most `tokens` tokens together; possibly none."""
+        question = normalize("NFC", question)  # as documents are normalised
         stores = await self._storage.open()
         index, ids = await stores.documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
-        if index is None or ids == []:  # nothing was ever taken in, or none of what is meant
+        if index is None or ids == []:  # no index yet, or no ready document in the selection
             return []
         (vector, near), worded = await asyncio.gather(
             self._near(index, owner, question, ids),
@@ -73,7 +73,7 @@ class Retriever:
     async def _near(
         self, index: Index, owner: str, question: str, ids: Sequence[str] | None
     ) -> tuple[Vector, list[Hit]]:
-        """The question's vector, and the passages whose vectors, which must be of the same model, are nearest to it."""
+        """The question's vector, and the pieces nearest to it; raises `index_mismatch` for another model's index."""
         if index.model != self._embedder.model:
             raise StreamForgeError("index_mismatch")
         vector = await self._embedder.embed_query(question)
@@ -82,14 +82,14 @@ class Retriever:
         return vector, await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
 
     def _least(self, wanted: Retrieval, worded: bool) -> float:
-        """The cosine that a passage needs. By default one that has words of the question needs half as much."""
+        """The least cosine that a passage needs. By default, half as much if it contains words of the question."""
         if wanted.min_score is not None:
             return wanted.min_score
         return self._min_score / 2 if worded else self._min_score
 
 
 def fuse(near: Sequence[Hit], worded: Sequence[PieceKey], weight: float = 1.0) -> list[PieceKey]:
-    """Both rankings as one, best first; `weight` is what the one by words counts beside the one by meaning."""
+    """Both rankings fused, best first; `weight` is that of the ranking by words, relative to the one by meaning."""
     points: dict[PieceKey, float] = {}
     for ranking, counts in (([hit.key for hit in near], 1.0), (worded, weight)):
         for rank, key in enumerate(ranking, 1):
@@ -98,7 +98,7 @@ def fuse(near: Sequence[Hit], worded: Sequence[PieceKey], weight: float = 1.0) -
 
 
 def _has_all(passage: Passage, words: Set[str]) -> bool:
-    """Whether all that is asked for is in there: what a serial number means, no model of meaning knows."""
+    """Whether the passage contains all these words: no embedding model knows the meaning of a serial number."""
     return bool(words) and words <= set(words_of(f"{passage.heading or ''} {passage.text}"))
 
 

@@ -1,4 +1,4 @@
-"""The store of vectors of the settings, opened on first use."""
+"""The vector store of the settings, opened on first use."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -9,7 +9,7 @@ from stores.vectors.base import VectorStore
 
 
 class Vectors:
-    """A store of vectors that `open_store` opens, beside the stores of the database, when it is first needed."""
+    """A vector store that `open_store` opens when it is first needed; it may use the database's stores."""
 
     def __init__(self, storage: Storage, open_store: Callable[[Stores], Awaitable[VectorStore]]) -> None:
         self._storage = storage
