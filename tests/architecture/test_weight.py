@@ -11,7 +11,9 @@ from tests.support.server import ROOT
 
 HEAVY = {
     "ag_ui",
+    "anthropic",
     "charset_normalizer",
+    "cohere",
     "docx",
     "genai_prices",
     "greenlet",
@@ -32,6 +34,7 @@ HEAVY = {
     "limits",
     "lxml",
     "numpy",
+    "ollama",
     "onnxruntime",
     "pygments",
     "pypdfium2",
