@@ -11,6 +11,7 @@ from blockbuster import blockbuster_ctx
 
 from config.logging import configure_logging
 from stores.sql.engine.schema import migrate
+from tests.support import cost
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.server import LiveServer, fresh_folder, live_server, make_settings
 from tests.support.valkey import RedisServer, binary, redis_server
@@ -21,6 +22,10 @@ configure_logging("ERROR")
 # time that the tests took. They talk to nobody outside; of a folder only those are read that a handshake asks for.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(fresh_folder())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    cost.register(config)
 
 
 @pytest.fixture(autouse=True)
