@@ -13,6 +13,7 @@ from tests.clients.node import Node
 from tests.clients.test_ai_sdk import House, house  # noqa: F401 - the fixture
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.catalogue import row
+from tests.support.effort import examples
 from tests.support.provider import Answer, Provider
 from tests.support.scripts import refuse, words_then
 from tests.support.server import live_server, make_settings, wait_for
@@ -256,7 +257,7 @@ def test_the_application_chooses_the_model(play: Play, serve_models: ServeModels
     assert model.seen.requests[-1]["body"]["model"] == "other-large"
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_any_text_is_read_exactly(node: Node, text: str) -> None:

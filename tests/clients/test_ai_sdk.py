@@ -17,6 +17,7 @@ from domain.messages import new_id
 from tests.browser.relay import relay
 from tests.clients.node import Node
 from tests.support.catalogue import KEYS, row, write_catalogue
+from tests.support.effort import examples
 from tests.support.scripts import refuse, words_then
 from tests.support.server import LiveServer, live_server, make_settings, wait_for
 from tests.support.stage import Part, Stage, stage
@@ -394,7 +395,7 @@ def test_a_question_that_is_refused_switches_to_no_other_branch(node: Node, hous
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(deltas=DELTAS)
 @example(deltas=TROUBLE_IN_SHORT)
 def test_every_text_is_read_exactly_in_pieces_of_every_size(node: Node, version: int, deltas: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from tests.clients.node import Node
+from tests.support.effort import examples
 from tests.support.proxy import CuttingProxy, cutting_proxy
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.wires.samples import TEXTS, TROUBLE
@@ -89,7 +90,7 @@ def test_cut_before_the_first_event_it_starts_over_and_reads_one_answer(
         assert cursors(proxy) == [None, None]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_any_text_is_read_exactly_through_a_cut(node: Node, text: str) -> None:

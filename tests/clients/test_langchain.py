@@ -23,6 +23,7 @@ from tests.journeys.answering.test_tools import PIXEL
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.catalogue import row
 from tests.support.eager import eager
+from tests.support.effort import examples
 from tests.support.llama import KEY, llama
 from tests.support.scripts import COMMIT, asked, refuse, words_then
 from tests.support.server import LiveServer, live_server, make_settings
@@ -89,7 +90,7 @@ def test_heartbeats_in_any_silence_are_nothing_to_it() -> None:
         assert joined(list(model_of(server).stream("hello")))[0].content == TEXT
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_any_text_is_read_exactly(text: str) -> None:

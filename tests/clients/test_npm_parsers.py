@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.events import Terminal
 from tests.clients.node import Node
+from tests.support.effort import examples
 from tests.wires.samples import DELTAS, DONE, ENDING_NAMES, ENDINGS, STREAM_ID, TROUBLE_IN_SHORT, blocks, body, with_lf
 from wires.table import WIRES
 
@@ -26,7 +27,7 @@ def read(node: Node, client: str, whole: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(deltas=DELTAS, end=ENDINGS)
 @example(deltas=TROUBLE_IN_SHORT, end=DONE)
 def test_a_client_reads_every_event_its_id_and_its_exact_text(
@@ -42,7 +43,7 @@ def test_a_client_reads_every_event_its_id_and_its_exact_text(
 
 
 @pytest.mark.parametrize("client", PARSERS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(deltas=DELTAS)
 @example(deltas=TROUBLE_IN_SHORT)
 def test_a_client_joins_the_data_of_the_text_wire_to_the_text(node: Node, client: str, deltas: list[str]) -> None:
@@ -53,7 +54,7 @@ def test_a_client_joins_the_data_of_the_text_wire_to_the_text(node: Node, client
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=examples(12))
 @given(deltas=DELTAS, end=ENDINGS, data=st.data())
 def test_heartbeats_between_events_change_nothing_for_a_client(
     node: Node, client: str, deltas: list[str], end: Terminal, data: st.DataObject

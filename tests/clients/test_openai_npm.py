@@ -11,6 +11,7 @@ from tests.clients.test_openai_python import agent
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.catalogue import row
 from tests.support.completions import WEATHER
+from tests.support.effort import examples
 from tests.support.scripts import COMMIT, asked, gaps, refuse, words_then
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.wires.samples import TEXTS, TROUBLE
@@ -79,7 +80,7 @@ def test_heartbeats_in_any_silence_are_nothing_to_it(node: Node) -> None:
     assert text_of(answer["chunks"]) == TEXT
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_any_text_is_read_exactly(node: Node, text: str) -> None:

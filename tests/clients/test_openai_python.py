@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.catalogue import row
 from tests.support.completions import WEATHER
+from tests.support.effort import examples
 from tests.support.keys import KeyRing
 from tests.support.provider import Answer
 from tests.support.scripts import COMMIT, asked, gaps, refuse, words_then
@@ -102,7 +103,7 @@ def test_heartbeats_in_any_silence_are_nothing_to_it() -> None:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == TEXT
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_any_text_is_read_exactly(text: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from sseclient import SSEClient
 
 from domain.events import Terminal
+from tests.support.effort import examples
 from tests.support.server import live_server, make_settings
 from tests.wires.samples import (
     DELTAS,
@@ -48,7 +49,7 @@ Client = Callable[[list[bytes]], list[Read]]
 
 
 @every_client
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(deltas=DELTAS, end=ENDINGS)
 @example(deltas=TROUBLE_IN_SHORT, end=DONE)
 def test_a_client_reads_every_event_in_pieces_of_every_size(client: Client, deltas: list[str], end: Terminal) -> None:
@@ -62,7 +63,7 @@ def test_a_client_reads_every_event_in_pieces_of_every_size(client: Client, delt
 
 
 @every_client
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(deltas=DELTAS)
 @example(deltas=TROUBLE_IN_SHORT)
 def test_a_client_joins_the_text_in_pieces_of_every_size(client: Client, deltas: list[str]) -> None:
@@ -87,7 +88,7 @@ def http() -> Iterator[httpx.Client]:
         yield client
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_every_client_reads_any_text_exactly_from_a_real_server(http: httpx.Client, text: str) -> None:

@@ -12,6 +12,7 @@ from domain.events import UNWRITABLE
 from parsing.limits import ParseLimits
 from parsing.reading import read_document
 from tests.support.documents import docx, pdf, with_part
+from tests.support.effort import examples
 
 
 def read(content: bytes | str, name: str = "upload", limits: ParseLimits | None = None) -> Parsed:
@@ -200,7 +201,7 @@ def test_what_no_text_may_hold_is_replaced() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     st.text(alphabet=st.sampled_from('#=-` \n\t*[]()<>/pdivh12\0|,:{}"ab\ud800é'), max_size=300),
     st.sampled_from(["a.md", "a.html", "a.csv", "a"]),

@@ -9,13 +9,14 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from main import create_app
+from tests.support.effort import examples
 from tests.support.keys import EVERYTHING, KeyRing, bearer
 from tests.support.server import LiveServer, make_settings
 
 schema = schemathesis.openapi.from_dict(
     create_app(make_settings(AUTH_MODE="api_key", AUTH_SECRET="x" * 32)).openapi()
 ).exclude(path_regex="^/(health|ready|chat/health|chat/doctor.*)?$")
-ask = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+ask = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()
@@ -35,7 +36,7 @@ def test_a_caller_is_answered_as_documented(case: Case[Any], shared_server: Live
 
 
 @schema.parametrize()
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 def test_nobody_is_answered_as_documented(case: Case[Any], shared_server: LiveServer) -> None:
     case.headers.pop("Authorization", None)
     answer = case.call(base_url=shared_server.url, timeout=10)

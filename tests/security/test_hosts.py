@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
+from tests.support.effort import examples
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer
 
 Serve = Callable[..., LiveServer]
 ORIGIN = "http://localhost:3000"
-asking = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+asking = settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def raw(server: LiveServer, head: bytes) -> bytes:

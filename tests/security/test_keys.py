@@ -21,12 +21,13 @@ from routers.schemas.stream_state import StreamOut
 from services.access.secret import read_secret
 from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
+from tests.support.effort import examples
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import ROOT, LiveServer, live_server, make_settings
 
 SCOPES = ["read", "chat", "keys", "admin", "premium"]
 LATTICE = [frozenset(some) for size in range(len(SCOPES) + 1) for some in combinations(SCOPES, size)]
-asking = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+asking = settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def create(server: LiveServer, key: Any, **body: Any) -> httpx.Response:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.effort import examples
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import Process, process_server
 
@@ -37,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process,
 
 
 @given(path=ODD, header=ODD, name=ODD, owner=ODD)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_line_is_one_record(
     running: tuple[Process, str, KeyRing], path: str, header: str, name: str, owner: str
 ) -> None:

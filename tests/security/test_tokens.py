@@ -25,6 +25,7 @@ from services.access.jwt_tokens import JwtTokens, TokenRules
 from stores import issuer_keys
 from stores.issuer_keys import IssuerKeys
 from tests.journeys.streams.test_reading import code_of
+from tests.support.effort import examples
 from tests.support.server import LiveServer
 
 Serve = Callable[..., LiveServer]
@@ -148,7 +149,7 @@ def test_a_bad_token_is_no_token(server: LiveServer, text: str) -> None:
 
 
 @given(st.text(st.sampled_from("eyJhbGciOiJSUzI1NiJ9.-_=/ []{}"), max_size=200) | st.text(max_size=50))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_text_is_more_than_no_token(file: Path, text: str) -> None:
     assert await JwtTokens(IssuerKeys(str(file)), RULES).check(text) is None
 

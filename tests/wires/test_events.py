@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 
 from domain.errors import ERRORS
 from domain.events import Failed, FinishReason, Terminal
+from tests.support.effort import examples
 from tests.support.sse import Parser, parse
 from tests.wires.samples import (
     DELTAS,
@@ -27,7 +28,7 @@ from wires.events import gone
 _BLOCK = re.compile(rb"event: [a-z_]+\ndata: [^\n]+\n(?:retry: ([0-9]+)\n)?id: ([0-9a-f]{32}-[1-9][0-9]*)\n\n")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(deltas=DELTAS)
 @example(deltas=TROUBLE_IN_SHORT)
 def test_the_json_of_every_delta_gives_its_text_back_exactly_at_every_chunk_size(deltas: list[str]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 
 from domain.errors import ERRORS
 from domain.messages import new_id
+from tests.support.effort import examples
 from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer, live_server, make_settings, process_server, wait_for
 from tests.support.sse import parse, text_of
@@ -177,7 +178,7 @@ def test_a_shutdown_refuses_and_breaks_off_in_every_wires_own_words() -> None:
             assert (way.said(body), way.failed(body)) == ("This ", "server_draining"), name
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(text=TEXTS)
 @example(text="".join(TROUBLE))
 def test_every_wire_tells_the_text_that_is_kept(text: str) -> None:

@@ -14,11 +14,12 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from main import create_app
+from tests.support.effort import examples
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.support.sse import Message, parse
 
 schema = schemathesis.openapi.from_dict(create_app(make_settings()).openapi())
-ask = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+ask = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 PROBES = "^/chat/doctor$"
 """A probe takes seconds, so it has a test of its own, in which it is short."""

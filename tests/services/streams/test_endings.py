@@ -25,6 +25,7 @@ from services.upkeep.sweeper import Sweeper
 from stores.streams.base import Appended, Tail
 from stores.streams.memory import MemoryStreamLog
 from tests.support.catalogue import NAMED
+from tests.support.effort import examples
 
 CLOCKS = Clocks.of(heartbeat=0.02, send=0.02, orphan=50, whole=60)
 
@@ -214,7 +215,7 @@ async def test_the_source_is_closed_when_its_stream_is_cancelled() -> None:
     assert_one_honest_end(tail)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     turns=st.lists(st.integers(0, 3), max_size=7),
     enders=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["cancel", "sweep", "drain"])), max_size=4),
@@ -302,7 +303,7 @@ async def test_in_a_session_the_answer_is_saved_before_the_end_is_told() -> None
     assert tail.outcome.message_id == tail.info.message_id
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     turns=st.lists(st.integers(0, 3), max_size=7),
     failures=st.integers(0, 2),

@@ -35,6 +35,7 @@ from stores.sql.conversations.sessions import SessionStore
 from stores.sql.engine.database import open_database
 from tests.stores.sql.conversations.model import Conversation, Said
 from tests.stores.sql.support import ending
+from tests.support.effort import examples
 
 T = TypeVar("T")
 PICK = st.integers(0, 10**6)
@@ -277,7 +278,7 @@ def test_any_story_ends_the_same_in_the_model(url: str) -> None:
             run_state_machine_as_test(
                 lambda: Stories(runner, sessions, messages),  # type: ignore[arg-type]
                 settings=settings(
-                    max_examples=25 if url.startswith("sqlite") else 10,  # each takes ten times as long there
+                    max_examples=examples(25 if url.startswith("sqlite") else 10),  # each takes ten times as long there
                     stateful_step_count=30,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

@@ -13,6 +13,7 @@ from domain.messages import new_id
 from stores.sql.documents.keywords import MAX_FOUND, MAX_QUERY, telling, terms
 from stores.sql.documents.store import DocumentStore
 from stores.sql.engine.database import Database, open_database
+from tests.support.effort import examples
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_random_texts_are_harmless_too(url: str) -> None:
             documents = DocumentStore(database)
             await asyncio.gather(*(documents.keywords("ann", query, document_ids=None, limit=9) for query in queries))
 
-    @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.text(max_size=60), min_size=20, max_size=40))
     def run(queries: list[str]) -> None:
         asyncio.run(ask(queries))

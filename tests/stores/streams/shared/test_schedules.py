@@ -13,6 +13,7 @@ from domain.events import TERMINAL, Delta, Failed
 from stores.streams.base import Appended, Fenced, Tail
 from stores.streams.shared.log import RedisStreamLog
 from tests.stores.streams.logs import CANCELLED, DONE, SPENT, info, shared_log, until
+from tests.support.effort import examples
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.valkey import RedisServer
 
@@ -116,6 +117,6 @@ async def play(server: RedisServer, steps: list[list[str]]) -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=4), max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_schedule_leaves_one_log_that_every_reader_has(valkey: RedisServer, steps: list[list[str]]) -> None:
     asyncio.run(play(valkey, steps))

@@ -1,0 +1,25 @@
+"""How hard hypothesis tries: a quarter of the examples in `make test`, all of them in CI.
+
+`--hypothesis-profile full` (or `CI=true`) tries as hard anywhere.
+"""
+
+import math
+import os
+
+from hypothesis import settings
+
+FULL = 100
+"""hypothesis' own number of examples, for which a test's own count is written."""
+
+
+def choose_profile() -> None:
+    """Set what tests that say nothing else get. hypothesis knows CI itself, and chooses its profile `ci` there."""
+    settings.register_profile("full", max_examples=FULL)
+    settings.register_profile("quick", max_examples=FULL // 4)
+    if os.environ.get("CI") != "true":
+        settings.load_profile("quick")
+
+
+def examples(count: int) -> int:
+    """So many examples at full effort, and in proportion fewer at less."""
+    return math.ceil(count * settings().max_examples / FULL)
