@@ -11,7 +11,7 @@ from blockbuster import blockbuster_ctx
 
 from config.logging import configure_logging
 from stores.sql.engine.schema import migrate
-from tests.support import cost, effort
+from tests.support import cost, effort, lanes
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.server import LiveServer, fresh_folder, live_server, make_settings
 from tests.support.valkey import RedisServer, binary, redis_server
@@ -26,6 +26,7 @@ os.environ["SSL_CERT_DIR"] = str(fresh_folder())
 
 def pytest_configure(config: pytest.Config) -> None:
     cost.register(config)
+    lanes.register(config)
     effort.choose_profile()
 
 
