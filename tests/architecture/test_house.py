@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -65,6 +66,38 @@ def test_a_package_itself_holds_nothing() -> None:
             body = ast.parse(path.read_text()).body
             assert len(body) <= 1, path
             assert all(isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in body), path
+
+
+def test_what_only_its_own_room_uses_is_protected() -> None:
+    """A module of a room is public because others use it, or stands in the room's contract."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    protected = {name for contract in contracts for name in contract.get("protected_modules", ())}
+    imported = {name for path in SOURCES for name in imports_of(path) if room_of(name) != room_of(module_of(path))}
+    for path in sorted((ROOT / "services").glob("*/*.py")):
+        name = module_of(path)
+        if path.name != "__init__.py" and path.parent.name != "assembly":
+            assert (name in imported) != (name in protected), f"{name} is used outside, or it is protected"
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def room_of(module: str) -> str:
+    """The room in services; assembly and the container belong to all of them, so what they import is inside."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "services" else parts[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that the file imports; of the container and its parts none, for they put every room together."""
+    if path.parent.name == "assembly" or path.name == "container.py":
+        return set()
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def test_no_base_http_middleware_and_no_url_path_in_decisions() -> None:
