@@ -15,7 +15,7 @@ from domain.documents import Index, Vector
 from domain.errors import StreamForgeError
 from domain.events import writable
 
-Provider = Literal["local", "openai", "openai_compatible", "ollama"]
+EmbeddingProvider = Literal["local", "openai", "openai_compatible", "ollama"]
 
 DEFAULTS: Mapping[str, str] = {"local": "wordllama", "openai": "text-embedding-3-small"}
 """The default model of providers that have one."""
@@ -78,16 +78,16 @@ class LocalEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EmbeddingModel:
     """Which model to use. No `model` means the provider's in `DEFAULTS`; `base_url` is for providers elsewhere."""
 
-    provider: Provider
+    provider: EmbeddingProvider
     model: str | None = None
     base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RequestLimits:
     """How long to wait for a provider, in seconds, and how often to try again.
 
     `connect` and `answer` are for one request; the wait before a retry doubles from `backoff` up to `longest`, which
@@ -102,7 +102,12 @@ class Patience:
 
 
 def make_embedder(
-    choice: Choice, patience: Patience, worker: CpuWorker, *, keys: Mapping[str, str], proxy: str | None = None
+    choice: EmbeddingModel,
+    limits: RequestLimits,
+    worker: CpuWorker,
+    *,
+    keys: Mapping[str, str],
+    proxy: str | None = None,
 ) -> Embedder:
     """The embedder of the settings. Nothing is imported, started or asked before its first use.
 
@@ -127,11 +132,11 @@ def make_embedder(
             "EMBEDDING_PROVIDER=openai_compatible needs EMBEDDING_BASE_URL, which is not set.",
         )
     key = keys.get("embedding") or keys.get(choice.provider)
-    wanted = Wanted(choice.provider, model, choice.base_url, key, patience.connect, proxy)
+    wanted = Wanted(choice.provider, model, choice.base_url, key, limits.connect, proxy)
     return RemoteEmbedder(
         wanted,
-        answer=patience.answer,
-        retries=patience.retries,
-        backoff=patience.backoff,
-        longest=patience.longest,
+        answer=limits.answer,
+        retries=limits.retries,
+        backoff=limits.backoff,
+        longest=limits.longest,
     )

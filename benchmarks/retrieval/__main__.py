@@ -19,7 +19,7 @@ from benchmarks.retrieval.questions import Page, Question, pages
 from benchmarks.retrieval.ways import OWNER, WAYS, measure
 from chains.core.embedding.cpu_worker import CpuWorker
 from chains.core.embedding.local_embeddings import MODELS
-from chains.embeddings import Choice, Embedder, Patience, make_embedder
+from chains.embeddings import Embedder, EmbeddingModel, RequestLimits, make_embedder
 from domain.documents import Chunk, Index, PieceKey, Vector
 from stores.sql.documents.store import DocumentStore
 from stores.sql.engine.database import Database, open_database
@@ -97,7 +97,7 @@ async def run(docs: Path, models: Sequence[str], stores: Sequence[str]) -> None:
         print(f"{len(pieces)} documents, {count} passages, {len(questions)} questions.\n")
         print("| model | store | way | recall@5 | MRR@10 | p50, ms |\n| --- | --- | --- | --- | --- | --- |")
         for model in models:
-            embedder = make_embedder(Choice("local", model), Patience(), worker, keys={})
+            embedder = make_embedder(EmbeddingModel("local", model), RequestLimits(), worker, keys={})
             vectors, rate = await embed(embedder, pieces)
             print(f"{model} embedded {rate:.0f} passages a second.", file=sys.stderr)
             for store in stores:

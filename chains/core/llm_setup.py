@@ -22,7 +22,7 @@ from domain.models import ModelEntry
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
 
-    from chains.core.providers.table import Made
+    from chains.core.providers.table import MadeModel
 
 log = structlog.get_logger("models")
 
@@ -33,7 +33,7 @@ _NEED_KEYS = ("openai", "anthropic", "cohere")
 class Ready:
     """A model that can be asked right away, and the callbacks to pass to each run."""
 
-    made: "Made"
+    made: "MadeModel"
     callbacks: "list[BaseCallbackHandler]"
 
 
@@ -107,18 +107,18 @@ class LLMSetup:
             await ready.made.close()
         await self._tracing.close()
 
-    def create_llm(self, entry: ModelEntry, *, base_url: str | None = None, api_key: str | None = None) -> "Made":
+    def create_llm(self, entry: ModelEntry, *, base_url: str | None = None, api_key: str | None = None) -> "MadeModel":
         """The catalogue's model as one of LangChain's, which streams and counts its tokens.
 
         Blocks while packages are imported: call it in a thread. `base_url` and `api_key` default to the entry's; for
         `local`, pass those of the running `LocalServer`.
         """
         forget_environment()
-        from chains.core.providers.table import Wanted, make  # the first use of LangChain
+        from chains.core.providers.table import ModelSpec, make  # the first use of LangChain
 
         return make(
             entry.provider,
-            Wanted(
+            ModelSpec(
                 model=entry.model,
                 base_url=base_url or entry.base_url,
                 api_key=api_key or self._keys.get(_key_name(entry)),

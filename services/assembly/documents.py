@@ -12,14 +12,14 @@ from importlib import import_module
 from typing import cast
 
 from chains.core.embedding.cpu_worker import CpuWorker
-from chains.embeddings import Choice, Patience, make_embedder
+from chains.embeddings import EmbeddingModel, RequestLimits, make_embedder
 from config.settings import Settings
 from parsing.parser import Parser
 from services.background import run_until_closed
 from services.documents.collections import Shelves
 from services.documents.document_service import DocumentService
 from services.documents.embedding import Embedding
-from services.documents.ingestion import Cut, Effort, Ingestion
+from services.documents.ingestion import Ingestion, PieceSize, WorkerLimits
 from services.documents.reindexing import Reindexing
 from services.documents.retrieval import Retriever
 from services.documents.vectors import Vectors
@@ -50,8 +50,8 @@ def open_library(settings: Settings, storage: Storage, streams: StreamLog, stack
         cutting,
         embedding,
         vectors,
-        cut=Cut(settings.CHUNK_SIZE, settings.CHUNK_OVERLAP),
-        effort=Effort(settings.DOCUMENTS_AT_ONCE, lease=settings.DOCUMENT_LEASE),
+        piece_size=PieceSize(settings.CHUNK_SIZE, settings.CHUNK_OVERLAP),
+        limits=WorkerLimits(settings.DOCUMENTS_AT_ONCE, lease=settings.DOCUMENT_LEASE),
     )
     run_until_closed(stack, ingestion.run(), "ingestion")
     retriever = Retriever(storage, embedding, vectors, top_k=settings.RAG_TOP_K, min_score=settings.RAG_MIN_SCORE)
@@ -77,11 +77,11 @@ def _open_index(settings: Settings, storage: Storage, stack: AsyncExitStack) -> 
     """What embeds, and where vectors are kept."""
     worker = CpuWorker()
     stack.push_async_callback(worker.close)
-    choice = Choice(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
-    patience = Patience(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
+    choice = EmbeddingModel(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
+    limits = RequestLimits(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
     keys, proxy = settings.provider_keys(), settings.provider_proxy()
     embedding = Embedding(
-        partial(make_embedder, choice, patience, worker, keys=keys, proxy=proxy),
+        partial(make_embedder, choice, limits, worker, keys=keys, proxy=proxy),
         "chroma" if settings.VECTOR_STORE_TYPE == "chroma" else "",
     )
     stack.push_async_callback(embedding.close)

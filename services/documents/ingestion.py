@@ -54,7 +54,7 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PieceSize:
     """The length of pieces, and how much of each is repeated in the next one, in characters."""
 
     size: int
@@ -62,7 +62,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class WorkerLimits:
     """How many documents at once in this process, how often each is tried, and a worker's lease in seconds."""
 
     at_once: int = 2
@@ -86,8 +86,8 @@ class Ingestion:
         embedder: Embedding,
         vectors: VectorStore,
         *,
-        cut: Cut,
-        effort: Effort,
+        piece_size: PieceSize,
+        limits: WorkerLimits,
     ) -> None:
         self._storage = storage
         self._log = streams
@@ -95,8 +95,8 @@ class Ingestion:
         self._splitter = splitter
         self._embedder = embedder
         self._vectors = vectors
-        self._cut = cut
-        self._effort = effort
+        self._piece_size = piece_size
+        self._limits = limits
         self._name = new_stream_id()
         self._work = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,12 +127,12 @@ class Ingestion:
         """Take as many documents as there are free workers."""
         try:
             stores = await self._storage.open()
-            while len(self._tasks) < self._effort.at_once and await stores.documents.pending():
+            while len(self._tasks) < self._limits.at_once and await stores.documents.pending():
                 await self._may_embed(stores)
-                for document in await stores.documents.hopeless(time(), attempts=self._effort.attempts):
+                for document in await stores.documents.hopeless(time(), attempts=self._limits.attempts):
                     await self._forget_vectors(document)  # before it fails, since after that it may be uploaded again
                 job = await stores.documents.take(
-                    self._name, time(), self._effort.lease, attempts=self._effort.attempts
+                    self._name, time(), self._limits.lease, attempts=self._limits.attempts
                 )
                 if job is None:
                     break
@@ -178,51 +178,51 @@ class Ingestion:
     async def _take_in(self, stores: Stores, job: IngestionJob) -> None:
         """Ingest one document, from its bytes to its vectors or to the error that it fails with."""
         document = job.document
-        way = ProgressLog(self._log, document)
+        progress = ProgressLog(self._log, document)
         holding = asyncio.create_task(self._hold(stores, document.id, asyncio.current_task()), name="lease")
         try:
-            await way.begin()
-            await self._work_on(stores, document, job.content, way)
-            await way.end(Done("stop", "", _NOTHING))
+            await progress.begin()
+            await self._work_on(stores, document, job.content, progress)
+            await progress.end(Done("stop", "", _NOTHING))
         except _Gone:
-            await way.end(await self._lost(stores, document))
+            await progress.end(await self._lost(stores, document))
         except asyncio.CancelledError:
             if holding.done():  # the task that renews the lease has cancelled this one
-                await way.end(await self._lost(stores, document))
+                await progress.end(await self._lost(stores, document))
                 return
             with contextlib.suppress(StreamForgeError):  # if this fails, ingestion continues after the lease has ended
                 await stores.documents.release(document.id, self._name)
-            await way.end(_GOES_ON)
+            await progress.end(_GOES_ON)
             raise
         except Exception as error:
             failure = error if isinstance(error, StreamForgeError) else StreamForgeError("internal_error")
             log.warning("a document failed", document_id=document.id, code=failure.code, exc_info=error)
-            await way.end(await self._fail(stores, job, failure))
+            await progress.end(await self._fail(stores, job, failure))
         finally:
             holding.cancel()
 
-    async def _work_on(self, stores: Stores, document: Document, content: bytes, way: ProgressLog) -> None:
-        await self._advance(stores, document, "parsing", stream_id=way.stream_id)
-        await way.tell(Progress("parsing"))
-        parsed = await way.watching(lambda on_page: self._parser.parse(content, document.name, on_page))
+    async def _work_on(self, stores: Stores, document: Document, content: bytes, progress: ProgressLog) -> None:
+        await self._advance(stores, document, "parsing", stream_id=progress.stream_id)
+        await progress.report(Progress("parsing"))
+        parsed = await progress.watching(lambda on_page: self._parser.parse(content, document.name, on_page))
         await self._advance(
             stores, document, "splitting", media_type=parsed.media_type, title=parsed.title, pages=parsed.pages
         )
-        await way.tell(Progress("splitting"))
-        chunks = await self._splitter.split(parsed, self._cut.size, self._cut.overlap)
+        await progress.report(Progress("splitting"))
+        chunks = await self._splitter.split(parsed, self._piece_size.size, self._piece_size.overlap)
         await self._advance(stores, document, "embedding")
-        index = await self._embed(stores, document, chunks, way)
+        index = await self._embed(stores, document, chunks, progress)
         if not await stores.documents.complete(document.id, self._name, chunks, time(), index=index):
             raise _Gone
 
-    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], way: ProgressLog) -> Index:
+    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], progress: ProgressLog) -> Index:
         index = await self._index(stores)
 
-        async def tell(done: int) -> None:
-            await way.tell(Progress("embedding", done, len(chunks)))
+        async def report(done: int) -> None:
+            await progress.report(Progress("embedding", done, len(chunks)))
 
-        await put_into_index(index, document, chunks, self._embedder, self._vectors, tell)
-        await tell(len(chunks))
+        await put_into_index(index, document, chunks, self._embedder, self._vectors, report)
+        await report(len(chunks))
         return index
 
     async def _advance(self, stores: Stores, document: Document, state: Work, **found: Any) -> None:
@@ -232,9 +232,9 @@ class Ingestion:
     async def _hold(self, stores: Stores, document_id: str, task: asyncio.Task[None] | None) -> None:
         """Renew the lease while the task works; cancel the task if the lease is lost."""
         while True:
-            await asyncio.sleep(self._effort.lease / 3)
+            await asyncio.sleep(self._limits.lease / 3)
             with contextlib.suppress(StreamForgeError):
-                if not await stores.documents.renew(document_id, self._name, time(), self._effort.lease):
+                if not await stores.documents.renew(document_id, self._name, time(), self._limits.lease):
                     if task is not None:
                         task.cancel()
                     return
@@ -245,7 +245,7 @@ class Ingestion:
         # The detail of other errors may be for the operator only.
         detail = failure.detail if code.startswith("document_") and failure.detail != ERRORS[code].message else None
         document = job.document
-        if ERRORS[code].retryable and job.attempt < self._effort.attempts:
+        if ERRORS[code].retryable and job.attempt < self._limits.attempts:
             return await self._lost(stores, document)
         try:
             if code == "index_mismatch":  # it waits for a server with the settings of that index
@@ -253,7 +253,7 @@ class Ingestion:
                 return _GOES_ON
             reached = await stores.documents.get(document.owner, document.id)
             if reached is not None and reached.media_type is not None:  # it was parsed, so it may have vectors
-                if not await stores.documents.renew(document.id, self._name, time(), self._effort.lease):
+                if not await stores.documents.renew(document.id, self._name, time(), self._limits.lease):
                     return _GOES_ON
                 await self._forget_vectors(document)  # they would take the places of others, and match nothing
             if not await stores.documents.fail(document.id, self._name, code, time(), detail=detail):

@@ -11,7 +11,7 @@ from domain.events import Progress, Terminal
 from domain.streams import StreamInfo, new_stream_id
 from stores.streams.base import Appended, Fenced, StreamLog, Tail
 
-_TELL_SECONDS = 0.2
+_REPORT_SECONDS = 0.2
 
 
 class ProgressLog:
@@ -30,7 +30,7 @@ class ProgressLog:
         self._tail = await self._log.open(info)
         self._seq = 1
 
-    async def tell(self, progress: Progress) -> None:
+    async def report(self, progress: Progress) -> None:
         """Append how far it is. If that fails, ingestion goes on without a log."""
         if self._tail is None:
             return
@@ -41,22 +41,22 @@ class ProgressLog:
     async def watching(self, parse: Callable[[Callable[[int, int | None], None]], Awaitable[Parsed]]) -> Parsed:
         """The result of `parse`; the pages that it reports are appended a few times a second."""
         pages: list[tuple[int, int | None]] = []
-        telling = asyncio.create_task(self._tell_pages(pages), name="progress")
+        reporting = asyncio.create_task(self._report_pages(pages), name="progress")
         try:
             return await parse(lambda done, total: pages.append((done, total)))
         finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
             if pages:
-                await self.tell(Progress("parsing", *pages[-1]))
+                await self.report(Progress("parsing", *pages[-1]))
 
-    async def _tell_pages(self, pages: list[tuple[int, int | None]]) -> None:
+    async def _report_pages(self, pages: list[tuple[int, int | None]]) -> None:
         while True:
-            await asyncio.sleep(_TELL_SECONDS)
+            await asyncio.sleep(_REPORT_SECONDS)
             if pages:
                 newest = pages[-1]
                 pages.clear()
-                await self.tell(Progress("parsing", *newest))
+                await self.report(Progress("parsing", *newest))
 
     async def end(self, outcome: Terminal) -> None:
         """End the log."""

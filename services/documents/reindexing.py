@@ -17,7 +17,7 @@ from stores.vectors.base import VectorStore
 
 _DOCUMENTS = 100
 
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the number of pieces done and of all pieces; the latter may grow."""
 
 
@@ -41,7 +41,7 @@ class Reindexing:
         self._documents = 0
         self._pieces = 0
 
-    async def run(self, tell: Tell, *, anew: bool = False) -> Reindexed:
+    async def run(self, on_progress: OnProgress, *, anew: bool = False) -> Reindexed:
         """Complete the index, put it to use, and drop all others. Run it again if it was interrupted.
 
         `anew` ignores what the index is said to hold and embeds everything: its vectors may have been lost.
@@ -55,7 +55,7 @@ class Reindexing:
         while True:
             while documents := await stores.documents.lacking(index, _DOCUMENTS):
                 _, left = await stores.documents.left(index)
-                progress = partial(_tell, tell, self._pieces + left)
+                progress = partial(_report, on_progress, self._pieces + left)
                 for document in documents:
                     await self._embed(stores, document, index, progress)
             if await stores.documents.switch(index, time()):
@@ -65,21 +65,21 @@ class Reindexing:
             await stores.documents.forget(other)
         return Reindexed(index, before if before != index else None, self._documents, self._pieces)
 
-    async def _embed(self, stores: Stores, document: Document, index: Index, tell: Callable[[int], None]) -> None:
+    async def _embed(self, stores: Stores, document: Document, index: Index, report: Callable[[int], None]) -> None:
         """Embed one document completely, whatever had been done of it before."""
         chunks = await stores.documents.chunks(document.owner, document.id)
 
-        async def tell_done(done: int) -> None:
-            tell(self._pieces + done)
+        async def on_batch(done: int) -> None:
+            report(self._pieces + done)
 
-        await put_into_index(index, document, chunks, self._embedder, self._vectors, tell_done)
+        await put_into_index(index, document, chunks, self._embedder, self._vectors, on_batch)
         if await stores.documents.note(document.id, index):
             self._documents += 1
             self._pieces += len(chunks)
         else:  # deleted meanwhile
             await self._vectors.delete(document.owner, document.id)
-        tell(self._pieces)
+        report(self._pieces)
 
 
-def _tell(tell: Tell, whole: int, done: int) -> None:
-    tell(done, max(done, whole))
+def _report(on_progress: OnProgress, whole: int, done: int) -> None:
+    on_progress(done, max(done, whole))

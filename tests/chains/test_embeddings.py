@@ -10,7 +10,7 @@ import pytest
 
 from chains.core.embedding.cpu_worker import CpuWorker
 from chains.core.embedding.local_embeddings import MODELS
-from chains.embeddings import Choice, Embedder, Patience, make_embedder
+from chains.embeddings import Embedder, EmbeddingModel, RequestLimits, make_embedder
 from domain.documents import Index, Parsed, Section, Vector
 from domain.errors import StreamForgeError
 from tests.conftest import missing
@@ -33,7 +33,7 @@ async def embedder(request: pytest.FixtureRequest) -> AsyncIterator[Embedder]:
         if find_spec(package) is None:
             missing(package)
     worker = CpuWorker()
-    embedder = make_embedder(Choice("local", request.param), Patience(), worker, keys={})
+    embedder = make_embedder(EmbeddingModel("local", request.param), RequestLimits(), worker, keys={})
     yield embedder
     await embedder.close()
     await worker.close()
@@ -71,7 +71,7 @@ async def test_thousands_of_texts_come_in_order_with_questions_in_between() -> N
     if find_spec("wordllama") is None:
         missing("wordllama")
     worker = CpuWorker()
-    embedder = make_embedder(Choice("local"), Patience(), worker, keys={})
+    embedder = make_embedder(EmbeddingModel("local"), RequestLimits(), worker, keys={})
     assert await embedder.index() == Index("local:wordllama", 256)
     texts = [f"number {n}" for n in range(5_000)]
     work = asyncio.create_task(embedder.embed(texts))
@@ -111,13 +111,13 @@ async def test_the_weights_are_found_where_there_is_neither_network_nor_home(
 @pytest.mark.parametrize(
     ("choice", "code", "hint"),
     [
-        (Choice("local", "word2vec"), "provider_model", "wordllama"),
-        (Choice("openai"), "provider_not_configured", "OPENAI_API_KEY"),
-        (Choice("openai_compatible", "m"), "provider_not_configured", "EMBEDDING_BASE_URL"),
-        (Choice("ollama"), "provider_not_configured", "EMBEDDING_MODEL"),
+        (EmbeddingModel("local", "word2vec"), "provider_model", "wordllama"),
+        (EmbeddingModel("openai"), "provider_not_configured", "OPENAI_API_KEY"),
+        (EmbeddingModel("openai_compatible", "m"), "provider_not_configured", "EMBEDDING_BASE_URL"),
+        (EmbeddingModel("ollama"), "provider_not_configured", "EMBEDDING_MODEL"),
     ],
 )
-def test_what_is_known_to_fail_says_what_to_set(choice: Choice, code: str, hint: str) -> None:
+def test_what_is_known_to_fail_says_what_to_set(choice: EmbeddingModel, code: str, hint: str) -> None:
     with pytest.raises(StreamForgeError, match=hint) as caught:
-        make_embedder(choice, Patience(), CpuWorker(), keys={})
+        make_embedder(choice, RequestLimits(), CpuWorker(), keys={})
     assert caught.value.code == code

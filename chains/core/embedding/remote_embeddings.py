@@ -94,7 +94,7 @@ def _ollama(wanted: Wanted) -> Made:
 
 
 class RemoteEmbedder:
-    """One model of a provider. Seconds as in `Patience`."""
+    """One model of a provider. Seconds as in `RequestLimits`."""
 
     def __init__(
         self, wanted: Wanted, *, answer: float, retries: int, backoff: float, longest: float,

@@ -28,7 +28,7 @@ URLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ModelSpec:
     """A model to make. `connect` in seconds; `reasoning` asks the model to show what it thinks."""
 
     model: str
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeModel:
     """A model, how it wants its parameters called, and how to let go of its connections.
 
     `one_system`: it takes instructions at the beginning only.
@@ -57,33 +57,33 @@ class Made:
         return (getattr(self.model, "profile", None) or {}).get("temperature") is not False
 
 
-def make(provider: str, wanted: Wanted) -> Made:
+def make(provider: str, spec: ModelSpec) -> MadeModel:
     """The model of LangChain. Blocks while packages are imported: call it in a thread."""
     try:
-        return PROVIDERS[provider](wanted)
+        return PROVIDERS[provider](spec)
     except ImportError as error:  # of something that the package itself needs
         raise not_installed(provider) from error
 
 
-def _openai(wanted: Wanted) -> Made:
-    client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
-    model: Any = init_chat_model(wanted.model, model_provider="openai", **_openai_options(wanted, client))
-    return Made(model, partial(parameters.openai, responses=model._use_responses_api), client.aclose)
+def _openai(spec: ModelSpec) -> MadeModel:
+    client = httpx2_client(connect=spec.connect, proxy=spec.proxy)
+    model: Any = init_chat_model(spec.model, model_provider="openai", **_openai_options(spec, client))
+    return MadeModel(model, partial(parameters.openai, responses=model._use_responses_api), client.aclose)
 
 
-def _compatible(wanted: Wanted) -> Made:
+def _compatible(spec: ModelSpec) -> MadeModel:
     from chains.core.providers.compatible import ChatCompatible
 
-    client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
-    options = _openai_options(wanted, client)
-    model = ChatCompatible(model=wanted.model, use_responses_api=False, **options)
-    return Made(model, parameters.compatible, client.aclose)
+    client = httpx2_client(connect=spec.connect, proxy=spec.proxy)
+    options = _openai_options(spec, client)
+    model = ChatCompatible(model=spec.model, use_responses_api=False, **options)
+    return MadeModel(model, parameters.compatible, client.aclose)
 
 
-def _openai_options(wanted: Wanted, client: Any) -> dict[str, Any]:
+def _openai_options(spec: ModelSpec, client: Any) -> dict[str, Any]:
     return {
-        "base_url": wanted.base_url or URLS["openai"],
-        "api_key": SecretStr(wanted.api_key or "none"),  # many endpoints take none, but the package wants to send one
+        "base_url": spec.base_url or URLS["openai"],
+        "api_key": SecretStr(spec.api_key or "none"),  # many endpoints take none, but the package wants to send one
         "max_retries": 0,
         "timeout": client.timeout,
         "stream_usage": True,
@@ -92,15 +92,15 @@ def _openai_options(wanted: Wanted, client: Any) -> dict[str, Any]:
     }
 
 
-def _anthropic(wanted: Wanted) -> Made:
+def _anthropic(spec: ModelSpec) -> MadeModel:
     import anthropic
     import langchain_anthropic  # noqa: F401 - a missing package is told before anything is opened
 
-    client = httpx2_client(connect=wanted.connect, proxy=wanted.proxy)
-    url, key = wanted.base_url or URLS["anthropic"], wanted.api_key or "none"
-    thinking: dict[str, Any] = {"thinking": {"type": "adaptive", "display": "summarized"}} if wanted.reasoning else {}
+    client = httpx2_client(connect=spec.connect, proxy=spec.proxy)
+    url, key = spec.base_url or URLS["anthropic"], spec.api_key or "none"
+    thinking: dict[str, Any] = {"thinking": {"type": "adaptive", "display": "summarized"}} if spec.reasoning else {}
     model = init_chat_model(
-        wanted.model,
+        spec.model,
         model_provider="anthropic",
         base_url=url,
         api_key=SecretStr(key),
@@ -112,17 +112,17 @@ def _anthropic(wanted: Wanted) -> Made:
     vars(model)["_async_client"] = anthropic.AsyncAnthropic(
         api_key=key, base_url=url, max_retries=0, http_client=client, timeout=client.timeout
     )
-    return Made(model, parameters.anthropic, client.aclose, one_system=True)
+    return MadeModel(model, parameters.anthropic, client.aclose, one_system=True)
 
 
-def _cohere(wanted: Wanted) -> Made:
+def _cohere(spec: ModelSpec) -> MadeModel:
     import cohere
     import langchain_cohere  # noqa: F401
 
-    client = httpx_client(connect=wanted.connect, proxy=wanted.proxy, verify=True)
-    url, key = wanted.base_url or URLS["cohere"], wanted.api_key or "none"
+    client = httpx_client(connect=spec.connect, proxy=spec.proxy, verify=True)
+    url, key = spec.base_url or URLS["cohere"], spec.api_key or "none"
     model: Any = init_chat_model(
-        wanted.model, model_provider="cohere", base_url=url, cohere_api_key=SecretStr(key), timeout_seconds=None
+        spec.model, model_provider="cohere", base_url=url, cohere_api_key=SecretStr(key), timeout_seconds=None
     )
     limits: Any = client.timeout  # declared a number, and handed on to httpx as it is
     model.async_client = cohere.AsyncClient(
@@ -133,24 +133,24 @@ def _cohere(wanted: Wanted) -> Made:
         httpx_client=client,
         log_warning_experimental_features=False,
     )
-    return Made(model, parameters.cohere, client.aclose, one_system=True)
+    return MadeModel(model, parameters.cohere, client.aclose, one_system=True)
 
 
-def _ollama(wanted: Wanted) -> Made:
-    options = httpx_options(connect=wanted.connect, proxy=wanted.proxy)
-    if wanted.api_key:
-        options["headers"]["authorization"] = f"Bearer {wanted.api_key}"
+def _ollama(spec: ModelSpec) -> MadeModel:
+    options = httpx_options(connect=spec.connect, proxy=spec.proxy)
+    if spec.api_key:
+        options["headers"]["authorization"] = f"Bearer {spec.api_key}"
     model: Any = init_chat_model(
-        wanted.model,
+        spec.model,
         model_provider="ollama",
-        base_url=wanted.base_url or URLS["ollama"],
-        reasoning=True if wanted.reasoning else None,
+        base_url=spec.base_url or URLS["ollama"],
+        reasoning=True if spec.reasoning else None,
         async_client_kwargs=options,
     )
-    return Made(model, parameters.ollama, model._async_client.close)
+    return MadeModel(model, parameters.ollama, model._async_client.close)
 
 
-PROVIDERS: Mapping[str, Callable[[Wanted], Made]] = {
+PROVIDERS: Mapping[str, Callable[[ModelSpec], MadeModel]] = {
     "openai": _openai,
     "openai_compatible": _compatible,
     "local": _compatible,

@@ -9,12 +9,12 @@ import pytest
 
 from chains.core.embedding.cpu_worker import CpuWorker
 from chains.core.embedding.remote_embeddings import BATCH
-from chains.embeddings import Choice, Embedder, Patience, Provider, make_embedder
+from chains.embeddings import Embedder, EmbeddingModel, EmbeddingProvider, RequestLimits, make_embedder
 from domain.documents import Index
 from domain.errors import StreamForgeError
 from tests.support.embeddings import Vectors, vectors_server
 
-DIALECTS: list[Provider] = ["openai", "openai_compatible", "ollama"]
+DIALECTS: list[EmbeddingProvider] = ["openai", "openai_compatible", "ollama"]
 Make = Callable[..., Embedder]
 
 
@@ -29,11 +29,11 @@ async def make(server: Vectors) -> AsyncIterator[Make]:
     """An embedder of that server; closed with the test."""
     made: list[Embedder] = []
 
-    def one(provider: Provider = "openai", keys: dict[str, str] | None = None, **patience: Any) -> Embedder:
+    def one(provider: EmbeddingProvider = "openai", keys: dict[str, str] | None = None, **limits: Any) -> Embedder:
         url = server.url if provider == "ollama" else f"{server.url}/v1"
         embedder = make_embedder(
-            Choice(provider, "some-model", url),
-            Patience(**{"backoff": 0.01, **patience}),
+            EmbeddingModel(provider, "some-model", url),
+            RequestLimits(**{"backoff": 0.01, **limits}),
             CpuWorker(),
             keys={"openai": "sk-mine"} if keys is None else keys,
         )
@@ -47,7 +47,7 @@ async def make(server: Vectors) -> AsyncIterator[Make]:
 
 @pytest.mark.parametrize("provider", DIALECTS)
 async def test_vectors_have_length_one_and_the_providers_dimension(
-    make: Make, server: Vectors, provider: Provider
+    make: Make, server: Vectors, provider: EmbeddingProvider
 ) -> None:
     embedder = make(provider)
     assert await embedder.embed_query("hello") == struct.pack("<2f", 0.6, 0.8)
@@ -56,7 +56,9 @@ async def test_vectors_have_length_one_and_the_providers_dimension(
 
 
 @pytest.mark.parametrize("provider", DIALECTS)
-async def test_many_texts_go_in_batches_and_come_in_order(make: Make, server: Vectors, provider: Provider) -> None:
+async def test_many_texts_go_in_batches_and_come_in_order(
+    make: Make, server: Vectors, provider: EmbeddingProvider
+) -> None:
     server.rows = lambda texts: [[1.0, float(text.split()[1])] for text in texts]
     vectors = await make(provider).embed([f"n {n}" for n in range(2 * BATCH + 1)])
     assert [round(y / x) for x, y in (struct.unpack("<2f", vector) for vector in vectors)] == [*range(2 * BATCH + 1)]
@@ -81,7 +83,7 @@ async def test_the_key_goes_to_its_provider_only(make: Make, server: Vectors) ->
 
 
 @pytest.mark.parametrize("provider", DIALECTS)
-async def test_what_may_pass_is_asked_again(make: Make, server: Vectors, provider: Provider) -> None:
+async def test_what_may_pass_is_asked_again(make: Make, server: Vectors, provider: EmbeddingProvider) -> None:
     server.refusals = [(500, {}), (429, {"retry-after": "0"})]
     assert len(await make(provider).embed_query("hello")) == 8
     assert len(server.seen) == 3

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chains.core.providers.table import URLS, Wanted, make
+from chains.core.providers.table import URLS, ModelSpec, make
 
 STRAY = "http://stray.invalid/v1"
 
@@ -29,7 +29,7 @@ async def test_no_variable_moves_a_provider(monkeypatch: pytest.MonkeyPatch, pro
         "CO_API_URL", "OLLAMA_HOST",
     ):  # fmt: skip
         monkeypatch.setenv(name, STRAY)
-    wanted = Wanted("m", base_url=None, api_key="x", connect=1, proxy=None)
+    wanted = ModelSpec("m", base_url=None, api_key="x", connect=1, proxy=None)
     made = await asyncio.to_thread(make, provider, wanted)  # as it imports packages
     assert address_of(provider, made.model).rstrip("/") == URLS[provider]
     assert "stray" not in repr(made.model)
