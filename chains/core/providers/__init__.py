@@ -1,1 +1,1 @@
-"""How each provider's LangChain model is made."""
+"""Makes each provider's LangChain model."""

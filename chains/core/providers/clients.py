@@ -1,7 +1,7 @@
-"""The HTTP clients that the providers' packages are handed, instead of those that they would make.
+"""The HTTP clients that are passed to the providers' packages, in place of those that they would make.
 
-Theirs follow redirects with the prompt and the key, and heed proxies of the environment. Of the clocks only the one
-for connecting is here, since nobody else sees that moment; the others are counted where the words are.
+Theirs follow redirects with the prompt and the key, and use the environment's proxies. Of all the clocks, only the one
+for connecting is set here, since only the client sees that moment; the others are kept where the words arrive.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _KEPT_ALIVE = 100
 
 
 def httpx2_client(*, connect: float, proxy: str | None) -> httpx2.AsyncClient:
-    """For OpenAI's and Anthropic's packages. `connect` in seconds."""
+    """For OpenAI's and Anthropic's packages. `connect` is in seconds."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE)  # MAX_STREAMS is the limit
     transport = httpx2.AsyncHTTPTransport(trust_env=False, limits=limits, proxy=proxy)
     return httpx2.AsyncClient(
@@ -27,12 +27,12 @@ def httpx2_client(*, connect: float, proxy: str | None) -> httpx2.AsyncClient:
 
 
 def httpx_client(*, connect: float, proxy: str | None, verify: bool = False) -> httpx.AsyncClient:
-    """For Cohere's package, whose lines are to be verified."""
+    """For Cohere's package, whose lines need verifying."""
     return httpx.AsyncClient(**httpx_options(connect=connect, proxy=proxy, verify=verify))
 
 
 def httpx_options(*, connect: float, proxy: str | None, verify: bool = False) -> dict[str, Any]:
-    """The same as arguments, for Ollama's, which makes its client itself."""
+    """The same, as keyword arguments for Ollama's package, which makes its client itself."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_ALIVE)
     transport = httpx.AsyncHTTPTransport(trust_env=False, limits=limits, proxy=proxy)
     return {
@@ -40,5 +40,5 @@ def httpx_options(*, connect: float, proxy: str | None, verify: bool = False) ->
         "timeout": httpx.Timeout(None, connect=connect),
         "trust_env": False,
         "follow_redirects": False,
-        "headers": {"accept-encoding": "identity"},  # lines are looked at before anything would decompress them
+        "headers": {"accept-encoding": "identity"},  # lines are checked before anything would decompress them
     }

@@ -1,4 +1,4 @@
-"""Endpoints that speak OpenAI's chat completions without being OpenAI."""
+"""Endpoints compatible with OpenAI's chat completions."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 class ChatCompatible(BaseChatOpenAI):
     """Keeps the thoughts of reasoning models, which OpenAI itself never sends and LangChain's class therefore drops.
 
-    DeepSeek, vLLM and llama.cpp send them as `reasoning_content`, others as `reasoning`. The base class also says
-    `max_tokens`, which such servers know; OpenAI's own successor of that field they ignore.
+    DeepSeek, vLLM and llama.cpp send them as `reasoning_content`, others as `reasoning`. The base class also sends
+    `max_tokens`, which such servers know; they ignore the field that replaced it at OpenAI.
     """
 
     def _convert_chunk_to_generation_chunk(

@@ -1,8 +1,8 @@
-"""What the providers' packages would read from the environment, taken out of their sight.
+"""Hides variables of the environment from the providers' packages, which would read them.
 
-Base URLs, keys, headers, proxies, tracing, output formats: each is a setting of ours or nothing. A variable left
-over from another program would otherwise send prompts to another address, add its key to them, or change what an
-answer looks like.
+Base URLs, keys, headers, proxies, tracing, output formats: each is a setting of ours or not set. A variable left over
+from another program would otherwise send prompts to another address, add its key to them, or change what an answer
+looks like.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Between the network and the providers' packages: lines that are neither endless, nor cut where they should not be.
+"""Sits between the network and the providers' packages, and keeps lines bounded and intact.
 
-httpx ends a line wherever `str.splitlines` does: at U+0085, U+2028 and U+2029 too, which JSON may hold unescaped.
-Ollama's package then fails, and Cohere's silently drops that piece of the answer; it also drops a line of broken
-JSON, and logs it. Here these characters become JSON escapes, which mean the same, and broken JSON is an error.
+httpx ends a line wherever `str.splitlines` does: at U+0085, U+2028 and U+2029 too, which JSON may contain unescaped.
+Ollama's package then fails, and Cohere's silently drops that piece of the answer; it also drops a line of broken JSON,
+and logs it. Here these characters become JSON escapes, which mean the same, and broken JSON is an error.
 """
 
 import re
@@ -20,25 +20,25 @@ _HALF = re.compile(rb"(?:\xc2|\xe2\x80?)\Z")
 
 
 class BrokenLine(ValueError):  # noqa: N818 - what it is, not that it is one
-    """A line that no answer has. Its text stays out of the message."""
+    """A line that no valid answer contains. Its text is left out of the message."""
 
 
 class Lines:
-    """The lines of one body, as they pass."""
+    """Checks the lines of one body as they pass."""
 
     def __init__(self, *, escape: bool = False, verify: bool = False) -> None:
         self._escape = escape
         self._verify = verify
-        self._half = b""  # of a character to escape
+        self._half = b""  # part of a character to escape
         self._size = 0  # bytes of the line that has not ended
-        self._line = b""  # the same, where lines are verified
+        self._line = b""  # the same line, if lines are verified
 
     def feed(self, data: bytes) -> bytes:
-        """The next bytes, as they may go on."""
+        """Takes the next bytes, and returns those to pass on."""
         end = data.rfind(b"\n")
         self._size = self._size + len(data) if end < 0 else len(data) - end - 1
         if self._size > MAX_LINE_BYTES:
-            raise BrokenLine("the provider sent a line without an end")
+            raise BrokenLine("the provider sent an endless line")
         if self._escape:
             data = self._half + data
             half = _HALF.search(data)
@@ -58,11 +58,11 @@ def _verify(line: bytes) -> None:
         try:
             orjson.loads(value)
         except ValueError:
-            raise BrokenLine("the provider sent JSON that is none") from None
+            raise BrokenLine("the provider sent invalid JSON") from None
 
 
 class LineTransport(httpx.AsyncBaseTransport):
-    """An httpx transport whose responses pass through `Lines`."""
+    """An httpx transport that passes its responses through `Lines`."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, *, verify: bool) -> None:
         self._transport = transport
@@ -92,7 +92,7 @@ class _Stream(httpx.AsyncByteStream):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """The same for httpx2, whose users end lines where they should: only the length is bound."""
+    """The same for httpx2, whose users end lines correctly: only the length is limited."""
 
     def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""Which package each provider's models come from: told without importing any, as that takes a second."""
+"""Which package each provider's models come from; known without importing any, which takes a second."""
 
 import importlib.util
 
@@ -16,12 +16,12 @@ _OF = {
 
 
 def require_package(entry: ModelEntry) -> None:
-    """Refuse a model whose provider's package is not installed."""
+    """Raise `provider_not_configured` if the package of the model's provider is not installed."""
     if importlib.util.find_spec(_OF[entry.provider].replace("-", "_")) is None:
         raise not_installed(entry.provider)
 
 
 def not_installed(provider: str) -> StreamForgeError:
-    """What to do about it."""
+    """The error for a provider whose package is not installed, with what to do about it."""
     detail = f"The provider {provider!r} needs {_OF[provider]}, which is not installed; install requirements.txt."
     return StreamForgeError("provider_not_configured", detail)

@@ -1,7 +1,7 @@
-"""How each provider's package wants to be told what was asked: one function a provider.
+"""Translates a request's parameters for each provider's package: one function for each provider.
 
-Tools, choices and formats are handed over as the provider's API has them, not through `bind_tools`, which leaves out
-or changes what it does not like. What a provider cannot do is not here: `ModelEntry.check` has refused it.
+Tools, choices and formats are passed in the form of the provider's API, not through `bind_tools`, which drops or
+changes what it does not support. What a provider cannot do never gets here: `ModelEntry.check` has refused it.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ _COHERES: dict[Choice, str] = {"none": "NONE", "required": "REQUIRED"}
 
 
 def compatible(asked: Parameters) -> dict[str, Any]:
-    """Chat completions, whose names are ours.
+    """Chat completions, whose names ours are.
 
-    The package would take a `response_format` for its own business, and read the answer a second time.
+    As a named argument the package would take `response_format` for itself, and parse the answer a second time.
     """
     named = _openai(asked)
     if asked.response_format is not None:
@@ -27,7 +27,7 @@ def compatible(asked: Parameters) -> dict[str, Any]:
 
 
 def openai(asked: Parameters, responses: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """OpenAI itself; `responses` says whether the package asks so on the Responses API, which it translates to."""
+    """OpenAI itself. `responses` says whether the package uses the Responses API, to which it then translates."""
     named = _openai(asked)
     if asked.response_format is not None and responses(named):
         return {**named, "response_format": _format(asked.response_format)}
@@ -35,7 +35,7 @@ def openai(asked: Parameters, responses: Callable[[dict[str, Any]], bool]) -> di
 
 
 def anthropic(asked: Parameters) -> dict[str, Any]:
-    """Messages."""
+    """Anthropic's Messages API."""
     named = _sampling(asked)
     if asked.tools is not None:
         named["tools"] = [_anthropics_tool(tool) for tool in asked.tools]
@@ -55,7 +55,7 @@ def anthropic(asked: Parameters) -> dict[str, Any]:
 
 
 def cohere(asked: Parameters) -> dict[str, Any]:
-    """Cohere's second chat API, and no retries of the package's own, which has no other place to say so."""
+    """Cohere's second chat API, without the package's own retries, which can only be turned off here."""
     named = _sampling(asked)
     if "top_p" in named:
         named["p"] = named.pop("top_p")
@@ -70,7 +70,7 @@ def cohere(asked: Parameters) -> dict[str, Any]:
 
 
 def ollama(asked: Parameters) -> dict[str, Any]:
-    """Ollama's chat API, where a model that may not call a tool is best not told of any."""
+    """Ollama's chat API. If the model may not call a tool, it is not told about any."""
     options = _sampling(asked)
     if "max_tokens" in options:
         options["num_predict"] = options.pop("max_tokens")
@@ -100,7 +100,7 @@ def _openai(asked: Parameters) -> dict[str, Any]:
 
 
 def _sampling(asked: Parameters) -> dict[str, Any]:
-    """What most APIs have under our own names. The system prompt is a message."""
+    """What most APIs call by our names. The system prompt is sent as a message."""
     named: dict[str, Any] = {name: getattr(asked, name) for name in _AS_THEY_ARE if getattr(asked, name) is not None}
     if asked.stop is not None:
         named["stop"] = list(asked.stop)

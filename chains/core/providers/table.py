@@ -1,7 +1,7 @@
-"""The table of providers: from a row of the catalogue to LangChain's model for it.
+"""The table of providers: makes LangChain's model for an entry of the catalogue.
 
-Imported when the first model is made; each provider's package when its first model is. Every base URL and every
-HTTP client is passed, because the packages would otherwise take theirs from the environment.
+Imported when the first model is made; each provider's package when its first model is. Every base URL and HTTP client
+is passed in, because the packages would otherwise take theirs from the environment.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,7 +29,7 @@ URLS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model to make. `connect` in seconds; `reasoning` asks the model to show what it thinks."""
+    """A model to make. `connect` is in seconds; `reasoning` asks the model to show its thoughts."""
 
     model: str
     base_url: str | None
@@ -41,9 +41,9 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class MadeModel:
-    """A model, how it wants its parameters called, and how to let go of its connections.
+    """A model, the names it has for its parameters, and a function that closes its connections.
 
-    `one_system`: it takes instructions at the beginning only.
+    `one_system`: it accepts a system prompt only at the beginning.
     """
 
     model: BaseChatModel = field(repr=False)
@@ -53,15 +53,15 @@ class MadeModel:
 
     @property
     def tempered(self) -> bool:
-        """Whether the model takes a temperature; some of those that reason do not, as LangChain's tables know."""
+        """Whether the model accepts a temperature; LangChain's tables know which reasoning models do not."""
         return (getattr(self.model, "profile", None) or {}).get("temperature") is not False
 
 
 def make(provider: str, spec: ModelSpec) -> MadeModel:
-    """The model of LangChain. Blocks while packages are imported: call it in a thread."""
+    """LangChain's model. Blocks while packages are imported: call it in a thread."""
     try:
         return PROVIDERS[provider](spec)
-    except ImportError as error:  # of something that the package itself needs
+    except ImportError as error:  # something that the package itself needs
         raise not_installed(provider) from error
 
 
@@ -83,7 +83,7 @@ def _compatible(spec: ModelSpec) -> MadeModel:
 def _openai_options(spec: ModelSpec, client: Any) -> dict[str, Any]:
     return {
         "base_url": spec.base_url or URLS["openai"],
-        "api_key": SecretStr(spec.api_key or "none"),  # many endpoints take none, but the package wants to send one
+        "api_key": SecretStr(spec.api_key or "none"),  # many endpoints need none, but the package requires one
         "max_retries": 0,
         "timeout": client.timeout,
         "stream_usage": True,
@@ -94,7 +94,7 @@ def _openai_options(spec: ModelSpec, client: Any) -> dict[str, Any]:
 
 def _anthropic(spec: ModelSpec) -> MadeModel:
     import anthropic
-    import langchain_anthropic  # noqa: F401 - a missing package is told before anything is opened
+    import langchain_anthropic  # noqa: F401 - a missing package must fail before anything is opened
 
     client = httpx2_client(connect=spec.connect, proxy=spec.proxy)
     url, key = spec.base_url or URLS["anthropic"], spec.api_key or "none"
@@ -108,7 +108,7 @@ def _anthropic(spec: ModelSpec) -> MadeModel:
         stream_usage=True,
         **thinking,
     )
-    # The class has no parameter for it; made by the class itself, it would be shared, and follow redirects.
+    # The class has no parameter for it; the client it would make itself is shared, and follows redirects.
     vars(model)["_async_client"] = anthropic.AsyncAnthropic(
         api_key=key, base_url=url, max_retries=0, http_client=client, timeout=client.timeout
     )
@@ -124,7 +124,7 @@ def _cohere(spec: ModelSpec) -> MadeModel:
     model: Any = init_chat_model(
         spec.model, model_provider="cohere", base_url=url, cohere_api_key=SecretStr(key), timeout_seconds=None
     )
-    limits: Any = client.timeout  # declared a number, and handed on to httpx as it is
+    limits: Any = client.timeout  # declared as a number, and passed on to httpx as it is
     model.async_client = cohere.AsyncClient(
         key,
         base_url=url,

@@ -1,1 +1,1 @@
-"""From LangChain's words to ours."""
+"""Translates LangChain's messages, chunks and errors to ours, and ours to LangChain's."""

@@ -1,4 +1,4 @@
-"""What was said, as LangChain's messages."""
+"""The conversation as LangChain's messages."""
 
 import json
 from typing import Any
@@ -11,10 +11,10 @@ from domain.streams import Ask, Turn
 
 
 def messages_of(ask: Ask, system: str | None, *, one_system: bool) -> list[BaseMessage]:
-    """What the model is told, oldest first.
+    """The messages to send to the model, oldest first.
 
-    `system` is what it is told before, unless the client's own dialogue does that; with `one_system` all that is so
-    told stands together at the beginning.
+    `system` comes first, unless the client's own dialogue has a system prompt; with `one_system`, all system prompts
+    are joined at the beginning.
     """
     turns = [*ask.before, Turn("user", ask.message)] if ask.dialogue is None else list(ask.dialogue)
     instructions = [turn.text for turn in turns if turn.role == "system"]
@@ -38,7 +38,7 @@ def _message(turn: Turn) -> BaseMessage:
 
 
 def _content(turn: Turn) -> list[str | dict[Any, Any]]:
-    """The text with its pictures, each where it stands."""
+    """The text with its images, each in its place."""
     parts: list[str | dict[Any, Any]] = []
     begun = 0
     for image in turn.images:
@@ -53,7 +53,7 @@ def _content(turn: Turn) -> list[str | dict[Any, Any]]:
 
 
 def _answer(turn: Turn) -> AIMessage:
-    """Arguments that are no JSON object go back as they are where the provider takes them so."""
+    """Arguments that are not a JSON object are passed back unchanged if the provider accepts them so."""
     calls: list[Call] = []
     broken: list[InvalidToolCall] = []
     for call in turn.calls:

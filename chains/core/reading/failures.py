@@ -1,8 +1,8 @@
-"""From whatever a provider's package raises to the domain's error: the one table.
+"""The one table from what the providers' packages raise to the domain's errors.
 
-OpenAI's and Anthropic's packages raise LangChain's errors; of Cohere's, Ollama's and of every error in mid-stream
-only the HTTP status or the HTTP client's exception is known. The provider's own words stay out: they may repeat
-keys and prompts.
+OpenAI's and Anthropic's packages raise LangChain's errors. For Cohere's and Ollama's, and for every error in
+mid-stream, only the HTTP status or the HTTP client's exception is known. The provider's own words are left out: they
+may repeat keys and prompts.
 """
 
 import math
@@ -20,7 +20,7 @@ from domain.errors import StreamForgeError
 
 log = structlog.get_logger("models")
 
-# First match wins, so the narrower come first.
+# The first match wins, so narrower types come first.
 _KINDS: list[tuple[tuple[type[BaseException], ...], str]] = [
     ((langchain.ContextOverflowError,), "context_overflow"),
     ((httpx.ConnectTimeout, httpx2.ConnectTimeout), "provider_connect_timeout"),
@@ -50,7 +50,7 @@ _MAX_WAIT = 86_400
 
 
 def failure(error: Exception) -> StreamForgeError:
-    """The domain's error for `error`, with the time to wait where the provider has told one."""
+    """The domain's error for `error`, with the time to wait if the provider gave one."""
     if isinstance(error, StreamForgeError):
         return error
     chain = list(_chain(error))
@@ -60,7 +60,7 @@ def failure(error: Exception) -> StreamForgeError:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and what led to it: packages wrap those of their HTTP client."""
+    """The exception and its causes: packages wrap those of their HTTP client."""
     for _ in range(8):
         if error is None:
             return
@@ -69,7 +69,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _code(chain: list[BaseException]) -> str:
-    # OpenAI's package no longer says the code in its text, where LangChain looks for it.
+    # OpenAI's package no longer puts the code in its text, where LangChain looks for it.
     overflow = getattr(chain[0], "code", None) == "context_length_exceeded"
     if overflow or isinstance(chain[0], langchain.ContextOverflowError):
         return "context_overflow"
@@ -94,7 +94,7 @@ def _retry_after(error: BaseException) -> int | None:
 
 
 def wait_of(headers: Mapping[str, Any]) -> int | None:
-    """Whole seconds, rounded up, of `retry-after-ms` or of `Retry-After` (RFC 9110, 10.2.3) in either of its forms."""
+    """Whole seconds, rounded up, from `retry-after-ms` or from `Retry-After` (RFC 9110, 10.2.3) in either form."""
     seconds = _number(headers.get("retry-after-ms"))
     seconds = seconds / 1000 if seconds is not None else _number(headers.get("retry-after"))
     if seconds is None:

@@ -1,7 +1,7 @@
-"""What the text of an answer is.
+"""Makes the text of an answer storable.
 
-A surrogate pair that the provider split over two chunks is joined, a lone surrogate and NUL become U+FFFD (databases
-and JSON parsers cannot hold them), and nothing else is changed.
+A surrogate pair that the provider split over two chunks is joined; lone surrogates and NUL become U+FFFD, because
+databases and JSON parsers cannot hold them. Nothing else is changed.
 """
 
 import re
@@ -12,16 +12,16 @@ _HIGH = re.compile(r"[\ud800-\udbff]\Z")
 
 
 class Mender:
-    """Makes the text of one channel writable, piece by piece."""
+    """Mends the text of one channel, chunk by chunk."""
 
     __slots__ = ("held",)
 
     def __init__(self) -> None:
         self.held = ""
-        """Half a surrogate pair."""
+        """The first half of a surrogate pair."""
 
     def mend(self, text: str) -> str:
-        """The next piece, as far as it is whole."""
+        """The text to pass on now; half a pair at its end is held back."""
         if not text or (not self.held and not UNWRITABLE.search(text)):
             return text
         text = self.held + text
@@ -31,5 +31,5 @@ class Mender:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def rest(self) -> str:
-        """What is left once nothing more comes."""
+        """What is still held back at the end."""
         return "\ufffd" if self.held else ""

@@ -1,7 +1,7 @@
-"""From LangChain's pieces of tool calls to ours: which call a piece belongs to, and what of it is new.
+"""Assembles tool calls from LangChain's pieces: which call a piece belongs to, and what it adds.
 
-Providers tell the calls of one answer apart by index, by id, or not at all where each comes whole. Some repeat the
-name with every piece, or send another id with each.
+Providers tell the calls of one answer apart by index, by id, or not at all if each comes whole. Some repeat the name
+with every piece, or send a different id with each.
 """
 
 import secrets
@@ -17,12 +17,12 @@ _MAX_NAME = 200
 
 
 class _Call:
-    """One call. Until its name is known, its arguments wait."""
+    """One call. Its arguments are held back until its name is known."""
 
     __slots__ = ("_argued", "_id", "_mender", "_waiting", "name")
 
     def __init__(self, id: str) -> None:
-        # What a client gives back to us must be short, and fit everywhere.
+        # Clients send it back to us, so it must be short and valid everywhere.
         usable = 0 < len(id) <= _MAX_ID and not UNWRITABLE.search(id)
         self._id = id if usable else f"call_{secrets.token_hex(12)}"
         self._mender = Mender()
@@ -31,7 +31,7 @@ class _Call:
         self.name = ""
 
     def add(self, name: str, arguments: str) -> ToolCall | None:
-        """The next piece, if it tells anything new."""
+        """Take the next piece; returns what it adds, if anything."""
         arguments = self._waiting + self._mender.mend(arguments)
         first = bool(name) and not self.name
         self.name = self.name or writable(name)[:_MAX_NAME]
@@ -42,7 +42,7 @@ class _Call:
         return ToolCall(self._id, self.name if first else None, arguments)
 
     def rest(self, *, whole: bool) -> ToolCall | None:
-        """What is left; the arguments of a call without any are JSON too."""
+        """What was held back; a call without arguments gets `{}`."""
         left = self._mender.rest()
         if whole and not left and not self._argued:
             left = "{}"
@@ -61,15 +61,16 @@ class ToolCalls:
         return bool(self._calls)
 
     def add(self, piece: Mapping[str, Any]) -> ToolCall | None:
-        """What a piece of LangChain's adds, if anything."""
+        """Take a piece of LangChain's; returns what it adds, if anything."""
         name = str(piece.get("name") or "")
         call = self._call(str(piece.get("id") or ""), piece.get("index"), named=bool(name))
         return call.add(name, str(piece.get("args") or ""))
 
     def finish(self, *, whole: bool) -> list[ToolCall]:
-        """What is left once the answer has ended; a call that was never named makes it `provider_incomplete`.
+        """What was held back until the end of the answer; a call without a name raises `provider_incomplete`.
 
-        An answer that is not `whole` was cut short, perhaps in a call: nothing is made of what is missing.
+        An answer that is not `whole` was cut off, perhaps in the middle of a call: nothing is added for what is
+        missing.
         """
         if not all(call.name for call in self._calls):
             raise StreamForgeError("provider_incomplete")

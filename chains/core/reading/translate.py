@@ -1,4 +1,4 @@
-"""From LangChain's chunks to the words of the domain: the one place."""
+"""The one place that translates LangChain's chunks into the domain's events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from domain.events import Delta, FinishReason, Reasoning, ToolCall
 from domain.models import Finished
 from domain.usage import MAX_TOKENS, Usage
 
-# Chat completions, Ollama; Anthropic; Cohere. A reason that nobody has told us of is still one: "stop".
+# Chat completions, Ollama; Anthropic; Cohere. A reason that is not listed counts as "stop".
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -31,7 +31,7 @@ _REASONS: dict[str, FinishReason] = {
     "error_toxic": "content_filter",
     "tool_call": "tool_calls",
 }
-# How a stream that is fine otherwise tells that its answer is not whole: routers, Cohere, vLLM, DeepSeek.
+# How a stream that otherwise looks fine reports an incomplete answer: routers, Cohere, vLLM, DeepSeek.
 _FAILURES = {
     "error": "provider_error",
     "timeout": "provider_incomplete",
@@ -43,7 +43,7 @@ _NAMES = ("finish_reason", "stop_reason", "done_reason")
 
 
 class Translator:
-    """One answer's chunks, in order, into deltas, thoughts, calls, usage and the word that ends them."""
+    """Translates one answer's chunks, in order, into deltas, thoughts, calls, usage and the final `Finished`."""
 
     def __init__(self) -> None:
         self._text = Mender()
@@ -52,7 +52,7 @@ class Translator:
         self._reason: str | None = None
 
     def text(self, chunk: AIMessageChunk) -> str:
-        """The answer's text that the chunk adds, perhaps none."""
+        """The text that the chunk adds to the answer, possibly empty."""
         content = chunk.content
         text = content if isinstance(content, str) else str(chunk.text)
         return self._text.mend(text) if text or self._text.held else ""
@@ -62,7 +62,7 @@ class Translator:
         return [call for piece in chunk.tool_call_chunks if (call := self._calls.add(piece)) is not None]
 
     def rest(self, chunk: AIMessageChunk) -> list[Reasoning | Usage]:
-        """What else the chunk tells."""
+        """The thoughts and usage in the chunk."""
         found: list[Reasoning | Usage] = []
         if thought := self._thoughts.mend(_thought(chunk)):
             found.append(Reasoning(thought))
@@ -73,9 +73,9 @@ class Translator:
         return found
 
     def finish(self) -> list[Delta | ToolCall | Finished]:
-        """What is left once the chunks have ended; `provider_incomplete` if the model never said so.
+        """What was held back until the chunks ended; raises `provider_incomplete` if the model never finished.
 
-        An answer that makes calls ends for them, also where its server says that it has simply stopped.
+        An answer with tool calls finishes for `tool_calls`, even if its server says that it simply stopped.
         """
         if self._reason is None:
             raise StreamForgeError("provider_incomplete")
@@ -89,7 +89,7 @@ class Translator:
 
 
 def _thought(chunk: AIMessageChunk) -> str:
-    """What the model thinks, wherever its package puts it."""
+    """The thoughts in a chunk, wherever the package puts them."""
     if thought := chunk.additional_kwargs.get("reasoning_content"):
         return str(thought)
     if isinstance(chunk.content, str):
@@ -120,12 +120,12 @@ def _usage(spent: UsageMetadata) -> Usage:
 
 
 def _count(tokens: int) -> int:
-    """Whatever a server says, as many as there can be."""
+    """The number that a server sent, at most `MAX_TOKENS`."""
     return max(0, min(tokens, MAX_TOKENS))
 
 
 def _reason(metadata: Mapping[str, Any]) -> str | None:
-    """Why the model ended, in lower case; OpenAI's Responses API has words of its own."""
+    """Why the model finished, in lower case; OpenAI's Responses API has reasons of its own."""
     for name in _NAMES:
         if reason := metadata.get(name):
             return str(reason).lower()
