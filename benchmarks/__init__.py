@@ -1,1 +1,1 @@
-"""What a stream costs: one command starts StreamForge and its peers and measures them in the same run."""
+"""Measures what a stream costs: one command starts StreamForge and its peers, and measures them in the same run."""

@@ -1,7 +1,7 @@
 """`python -m benchmarks [load ...] [--rounds N] [--quick]`: measure, print the table, write it into docs/.
 
-A round takes every contender once; the next one takes them in the opposite order, so that a machine that
-grows slower meanwhile favours none. Figures are medians, ratios are taken within a round.
+A round measures every contender once; the next one measures them in the opposite order, so that a machine that slows
+down meanwhile favours none. Figures are medians; ratios are taken within a round.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "starlette", "sse-star
 
 
 async def measure(load: Load, scale: Scale, rounds: int) -> list[Round]:
-    """All rounds of one load."""
+    """All rounds of one load, without the warm-up."""
     results: list[Round] = []
     for number in range(load.discarded + rounds):
         figures = {}
@@ -44,7 +44,7 @@ async def run(names: Sequence[str], rounds: int | None, scale: Scale) -> dict[st
 
 
 def about() -> str:
-    """Where and with what this was measured."""
+    """The machine and the versions that were measured."""
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
         f"Measured on {date.today():%d %B %Y}: {_processor()}, {os.cpu_count()} cores, {platform.system()}, "
@@ -61,7 +61,7 @@ def _processor() -> str:
 
 
 def write(records: dict[str, Record]) -> None:
-    """Put loads that were measured into docs/, beside what was measured of the others before."""
+    """Write the loads that were measured into docs/, next to the earlier results of the others."""
     file, page = DOCS / "benchmarks.json", DOCS / "benchmarks.md"
     kept = {name: Record(**record) for name, record in json.loads(file.read_text()).items()}
     merged = {name: record for name in LOADS if (record := records.get(name) or kept.get(name))}
@@ -78,7 +78,7 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.loads) - set(LOADS):
         parser.error(f"no such load: {', '.join(sorted(unknown))}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of `finally`, which kills the servers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # runs `finally` blocks, which kill the servers
     raise_file_limit()
     names = args.loads or list(LOADS)
     results = asyncio.run(run(names, args.rounds, QUICK if args.quick else Scale()))

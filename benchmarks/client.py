@@ -1,8 +1,8 @@
 """The load generator, a process of its own: opens streams at a steady pace, and checks every word of each.
 
-While streams run it only keeps what came and when; it parses after the last one has ended, so that beside a
-server on a small machine it stays out of the way. It takes a `Plan` as JSON on its command line and tells what
-happens in JSON lines: `live` (every stream has its first byte), `ending` (the first has ended), `done`.
+While streams run, it only stores what arrives and when; it parses after the last one has ended, so that it takes little
+from a server on the same small machine. It reads a `Plan` as JSON from its command line and reports events as JSON
+lines: `live` (every stream has its first byte), `ending` (the first has ended), `done`.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ _OWN_ID = b"{id}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`streams` opened evenly over `opening` seconds; with `hold`, dropped so many seconds after the last.
+    """`streams` are opened evenly over `opening` seconds and, with `hold`, dropped that many seconds after the last.
 
-    `{id}` in the `body` is another text of 32 characters for every stream.
+    `{id}` in the `body` is replaced by a different text of 32 characters for every stream.
     """
 
     port: int
@@ -57,7 +57,7 @@ class Plan:
 
 
 class Stream(asyncio.Protocol):
-    """One connection: what came, and when."""
+    """One connection: what arrived, and when."""
 
     __slots__ = ("begun", "ended", "load", "parts", "times", "transport")
 
@@ -69,7 +69,7 @@ class Stream(asyncio.Protocol):
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # a class of uvloop's own
+        self.transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
         self.transport.write(self.load.request())
 
     def data_received(self, data: bytes) -> None:
@@ -109,7 +109,7 @@ class Load:
         ).encode() + body
 
     def request(self) -> bytes:
-        """What a stream is opened with."""
+        """The request that opens a stream."""
         return self._request.replace(_OWN_ID, uuid4().hex.encode())
 
     def one_live(self) -> None:
@@ -156,7 +156,7 @@ class Load:
         await asyncio.gather(*waiting)
 
     async def _ping(self, seconds: float) -> list[float]:
-        """Ask for /health every 20 ms on one kept connection; answers the latencies."""
+        """Request /health every 20 ms on one kept connection; returns the latencies in seconds."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.plan.port)
         latencies = []
         for _ in range(int(seconds / 0.02)):
@@ -173,9 +173,9 @@ class Load:
         return latencies
 
     def _verify(self) -> dict[str, Any]:
-        """Every word of every stream, in order; first bytes after the connection was begun, and lateness.
+        """Check every word of every stream, and compute first bytes (since the connection was begun) and lateness.
 
-        Word n of a stream is late against the moment of its first word plus n delays.
+        Word n of a stream is late relative to the time of its first word plus n delays.
         """
         words = self.plan.text.encode().split()
         failed, firsts, lateness = 0, [], []

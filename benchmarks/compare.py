@@ -1,7 +1,7 @@
-"""`python -m benchmarks.compare DIR [load ...] [--pairs N]`: this checkout against another one, pair by pair.
+"""`python -m benchmarks.compare DIR [load ...] [--pairs N]`: compare this checkout with another one, pair by pair.
 
-Both run with this interpreter's packages, one after the other, and in the opposite order in every second pair. What
-is judged is processor time: a load is worse if the whole 95 % interval of its paired ratios lies above 1.03.
+Both run with this interpreter's packages, one after the other, and in the opposite order in every second pair.
+Processor time decides: a load is worse if the whole 95 % interval of its paired ratios lies above 1.03.
 """
 
 import argparse
@@ -25,10 +25,10 @@ ALLOWED = 1.03
 JUDGED = {"paced": "us_per_event", "fast": "us_per_event", "idle": "core_percent", "start": "cpu_ms"}
 """The figure of each load that is processor time."""
 
-# Not the program: environments, and what tests bring.
+# Not part of the program: environments, and tests.
 _APART = re.compile(r"/(\.venv|node_modules|tests)")
 
-# Student's t for a two-sided interval of 95 %, by degrees of freedom; beyond them the normal distribution's is near.
+# Student's t for a two-sided interval of 95 %, by degrees of freedom; for more, the normal distribution is close.
 _T = dict(enumerate((12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160), 1))
 _T_BEYOND = 2.145
 
@@ -49,7 +49,7 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
 
 
 async def measure(name: str, wire: str, other: Path, pairs: int, scale: Scale) -> list[Pair]:
-    """Pairs of one load on one wire. One round that is thrown away warms the files of both."""
+    """Measure pairs of one load on one wire. A first round, which warms the files of both, is discarded."""
     contender = {"text": TEXT, "events": EVENTS}[wire]
     found: list[Pair] = []
     for count in range(-LOADS[name].discarded, pairs):
@@ -93,10 +93,10 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.loads) - set(JUDGED):
         parser.error(f"no such load: {', '.join(sorted(unknown))}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of `finally`, which kills the servers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # runs `finally` blocks, which kill the servers
     raise_file_limit()
     other = args.other.resolve()
-    for tree in (ROOT, other):  # as an installed program has it, whichever of them has run before
+    for tree in (ROOT, other):  # like an installed program, whichever of them has run before
         compileall.compile_dir(tree, quiet=2, rx=_APART)
     found = asyncio.run(
         compare(args.loads or list(JUDGED), other, max(2, args.pairs), QUICK if args.quick else Scale())

@@ -1,4 +1,4 @@
-"""Conversations of different lengths: what asking in them takes, with a model that is told of them."""
+"""Conversations of different lengths: what a question in them costs, with a model that is sent their history."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from benchmarks.client import p99
 from benchmarks.models import provider
 from benchmarks.server import ROOT, Contender, serving
 
-# What a model is told costs time with whoever asks it, so the first two are told the same: some twenty messages.
+# Sending history takes time in the client, too, so the first two send the same amount: some twenty messages.
 LENGTHS = (
     Contender("short", "20 messages"),
     Contender("long", "10,000 messages, as many told"),
@@ -22,7 +22,7 @@ _TOLD = {"short": "300", "long": "300", "whole": "16000"}
 
 
 async def first_byte(contender: Contender, answers: int) -> dict[str, float]:
-    """Ask in a conversation that is that long already: when the first byte comes."""
+    """The time to the first byte of an answer in a conversation of that length."""
     with tempfile.TemporaryDirectory() as folder:
         filler = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.filler", folder, str(_MESSAGES[contender.name])),
@@ -56,5 +56,5 @@ async def _ask(port: int, session_id: str) -> float:
 
 
 def database(folder: Path) -> str:
-    """Where the server that is given `folder` keeps its database."""
+    """The URL of the database of a server whose data folder is `folder`."""
     return f"sqlite:///{folder / 'streamforge.db'}"

@@ -1,7 +1,7 @@
-"""Documents of ten thousand pieces: taken in, beside live streams or not, and asked for.
+"""Documents of ten thousand pieces: ingested, with or without streams at the same time, and searched.
 
-The text is that of `pydoc_data.topics`, which Python brings: its paragraphs in another order in every document, so
-that words are as frequent as people write them.
+The text is that of `pydoc_data.topics`, which Python ships: its paragraphs in a different order in every document, so
+that words are as frequent as in real text.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _IDS = "/v1/vector_stores"
 
 
 async def take_in(contender: Contender, pieces: int, asked: int) -> dict[str, float]:
-    """Upload documents of so many pieces, and ask; with 100 streams at any time meanwhile, or only those."""
+    """Upload documents with `pieces` pieces and search them, with 100 streams at any time; or only one of the two."""
     settings = {"SIMULATED_TEXT": _WORDS, "STREAM_DELAY": "0.1"}
     async with (
         serving(contender, settings) as server,
@@ -43,7 +43,7 @@ async def take_in(contender: Contender, pieces: int, asked: int) -> dict[str, fl
         if contender is STREAMS:
             return {"late_ms": await _streams(server.port) * 1e3}
         await _upload(client, "start", ["Nothing but a start.\n"])
-        await _ready(client)  # the child process is there, and its model is read
+        await _ready(client)  # the child process is running, and has loaded its model
         read = asyncio.Event()
         streaming = asyncio.create_task(_until(read, server.port)) if contender is BESIDE else None
         begun = time.perf_counter()
@@ -58,7 +58,7 @@ async def take_in(contender: Contender, pieces: int, asked: int) -> dict[str, fl
 
 
 async def _streams(port: int) -> float:
-    """100 streams from their beginning to their end: the lateness of their words, in seconds."""
+    """Run 100 streams; returns the lateness of their words in seconds."""
     async with loading(replace(_PLAN, port=port)) as load:
         while (done := await load.next())["event"] != "done":
             pass
@@ -66,9 +66,9 @@ async def _streams(port: int) -> float:
 
 
 async def _until(read: asyncio.Event, port: int) -> float:
-    """Runs of streams until all is read: the worst of those that had documents beside them to their end.
+    """Run streams until `read` is set; returns the worst lateness of the runs that were over before that.
 
-    The first one counts in any case.
+    The first run counts in any case.
     """
     lateness: list[float] = []
     while not read.is_set():
@@ -86,7 +86,7 @@ async def _upload(client: httpx2.AsyncClient, collection: str, texts: Iterable[s
 
 
 async def _ready(client: httpx2.AsyncClient) -> int:
-    """Wait until all documents are in the index: how many pieces they have."""
+    """Wait until all documents are in the index; returns the number of their pieces."""
     async with asyncio.timeout(_LIMIT):
         while True:
             documents = (await client.get("/documents", params={"limit": 200})).raise_for_status().json()["items"]
@@ -98,7 +98,7 @@ async def _ready(client: httpx2.AsyncClient) -> int:
 
 
 async def _ask_all(port: int, store_id: str, questions: Iterable[str]) -> list[float]:
-    """One after the other on one connection: seconds from each question to the last byte of its answer."""
+    """Ask one question after the other on one connection; returns the seconds to the last byte of each answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     waits = []
     for question in questions:
@@ -134,7 +134,7 @@ def _documents(pieces: int) -> Iterator[str]:
 
 
 def _questions(count: int) -> Iterator[str]:
-    """Some words of a paragraph, as somebody might ask for it."""
+    """Some words of a paragraph, as a user might ask for it."""
     chance, paragraphs = random.Random(0), _paragraphs()
     for _ in range(count):
         words = chance.choice(paragraphs).split()

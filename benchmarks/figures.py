@@ -1,4 +1,4 @@
-"""The figures that are promised, and what the rounds say about them."""
+"""The figures that are promised, and how the rounds compare with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ Round = Mapping[str, Figures]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The rounds of one load, and where and with what they were measured."""
+    """The rounds of one load, and on which machine with which versions they were measured."""
 
     about: str
     rounds: Sequence[Round]
 
 
 Records = Mapping[str, Record]
-"""By the load's name."""
+"""By name of the load."""
 
 UNITS = {
     "us_per_event": "CPU, µs an event",
@@ -45,7 +45,7 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One promise: a contender's figure, by itself or against another's of the same round."""
+    """One promise: a contender's figure, by itself or relative to another's of the same round."""
 
     load: str
     title: str

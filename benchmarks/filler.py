@@ -1,4 +1,4 @@
-"""A conversation of many messages: `python -m benchmarks.filler FOLDER MESSAGES` prints the session's id."""
+"""Fills a database with a long conversation: `python -m benchmarks.filler FOLDER MESSAGES` prints the session's id."""
 
 import asyncio
 import sys

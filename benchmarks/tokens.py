@@ -1,7 +1,8 @@
-"""What one token costs, layer by layer: `python -m benchmarks.tokens sdk|astream|streamforge URL WORDS ANSWERS`.
+"""Measures the cost of a token, layer by layer: `python -m benchmarks.tokens sdk|astream|streamforge URL WORDS
+ANSWERS`.
 
-The same words come from the same server, as fast as they go, in a process that does nothing else; it prints the
-processor time a token in microseconds. `streamforge` is everything up to the log: chain, clocks, supervisor, append.
+The same words come from the same server at full speed, in a process that does nothing else; it prints the processor
+time of a token in microseconds. `streamforge` is everything up to the log: chain, clocks, supervisor, append.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ MESSAGE = "Tell me about streaming"
 
 
 class End:
-    """A follower that waits for the end, and does nothing else."""
+    """A follower that only waits for the end."""
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail

@@ -1,1 +1,1 @@
-"""The applications that are compared. Each answers `POST /chat` with the same words."""
+"""The applications to compare. Each responds to `POST /chat` with the same words."""

@@ -1,4 +1,4 @@
-"""FastAPI's own server-sent events, used as its own documentation does; `raw_data`, so that no word is quoted."""
+"""FastAPI's own server-sent events, used as its documentation does; `raw_data`, so that words are not quoted."""
 
 import asyncio
 from collections.abc import AsyncGenerator

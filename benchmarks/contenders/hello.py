@@ -1,4 +1,4 @@
-"""The smallest FastAPI program: what starting costs before anything is added."""
+"""The smallest FastAPI program: the cost of starting before anything is added."""
 
 from fastapi import FastAPI
 

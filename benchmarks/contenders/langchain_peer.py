@@ -1,4 +1,4 @@
-"""LangChain behind a bare ASGI application: what the package costs, without anything that StreamForge does."""
+"""LangChain behind a bare ASGI application: the cost of the package, without anything that StreamForge does."""
 
 import os
 from typing import Any
@@ -24,7 +24,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] != "/health":
         async for chunk in model.astream("Tell me about streaming"):
             if chunk.text:
-                if start:  # with the first word, or the first byte would say nothing of it
+                if start:  # with the first word, so that the first byte means something
                     await send(start)
                     start = {}
                 body = f"data: {chunk.text}\n\n".encode()

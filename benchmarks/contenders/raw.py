@@ -1,4 +1,4 @@
-"""The limit: nothing between the server and the words but the ASGI protocol itself."""
+"""The lower limit: only the ASGI protocol between the server and the words."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The seed's program to the letter: an async generator in FastAPI's `StreamingResponse`, behind its CORS middleware.
+"""The seed's program, unchanged: an async generator in FastAPI's `StreamingResponse`, behind its CORS middleware.
 
 A block is `data: `, the word, a space and a blank line; after every word it sleeps.
 """

@@ -1,4 +1,4 @@
-"""sse-starlette's `EventSourceResponse` with its defaults, used as its own documentation does."""
+"""sse-starlette's `EventSourceResponse` with its defaults, used as its documentation does."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What every peer says, and how fast: the same two names that StreamForge reads."""
+"""What every peer sends, and how fast: the same two constants that StreamForge uses."""
 
 import os
 

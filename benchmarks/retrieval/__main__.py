@@ -1,7 +1,7 @@
 """`python -m benchmarks.retrieval [--docs FOLDER] [--model NAME ...] [--store NAME ...]`: print the table.
 
 The documents are those of Debian's package python3.11-doc (`apt-get install python3.11-doc`, or unpack it anywhere).
-`pgvector` wants DATABASE_URL, an empty database; `chroma` wants `make chroma`, and with CHROMA_URL nothing.
+`pgvector` needs an empty database in DATABASE_URL; `chroma` needs `make chroma`, or a CHROMA_URL.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Pieces = dict[str, tuple[Page, list[Chunk]]]
 
 
 async def split(found: Sequence[Page], worker: CpuWorker) -> tuple[Pieces, list[Question]]:
-    """The pages' pieces by document, and the questions with those that answer them."""
+    """The pages' pieces by document, and the questions with the pieces that answer them."""
     pieces: Pieces = {}
     questions: list[Question] = []
     for page in found:
@@ -51,7 +51,7 @@ async def split(found: Sequence[Page], worker: CpuWorker) -> tuple[Pieces, list[
 
 
 async def keep(documents: DocumentStore, pieces: Pieces) -> None:
-    """Put the pieces where words are looked for."""
+    """Store the pieces for keyword search."""
     now = time()
     for document_id, (page, _) in pieces.items():
         await documents.add(OWNER, document_id, page.name, b"", document_id, (), now, limit=len(pieces))
@@ -61,7 +61,7 @@ async def keep(documents: DocumentStore, pieces: Pieces) -> None:
 
 @asynccontextmanager
 async def opened(store: str, folder: Path, database: Database) -> AsyncIterator[VectorStore]:
-    """A store of vectors."""
+    """Open the vector store with this name."""
     vectors: VectorStore
     if store == "chroma":
         from stores.vectors.chroma import open_chroma
@@ -82,7 +82,7 @@ async def opened(store: str, folder: Path, database: Database) -> AsyncIterator[
 
 
 async def embed(embedder: Embedder, pieces: Pieces) -> tuple[dict[str, list[Vector]], float]:
-    """The vectors of each document, and how many pieces a second that was."""
+    """The vectors of each document, and the number of pieces per second."""
     await embedder.embed_query("The first question loads the model.")
     start = perf_counter()
     found = {document_id: await embedder.embed([c.text for c in chunks]) for document_id, (_, chunks) in pieces.items()}

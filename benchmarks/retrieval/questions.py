@@ -1,8 +1,8 @@
-"""A retrieval set out of Python's own documentation, as Debian's package `python3.11-doc` ships it.
+"""A retrieval set made from Python's own documentation, as Debian's package `python3.11-doc` ships it.
 
-Its FAQ is 171 questions that people ask, each with its answer. A question's right passages are the pieces of its
-answer, which do not hold the question itself. Around them are the pieces of the tutorial, the how-tos and the language
-reference: near enough to be mistaken for an answer, and now and then one that would do, which counts as a mistake.
+Its FAQ has 171 real questions, each with its answer. A question's right passages are the pieces of its answer, which do
+not contain the question itself. Around them are the pieces of the tutorial, the how-tos and the language reference:
+similar enough to be mistaken for an answer, and now and then good enough to be one, which counts as a mistake.
 """
 
 import re
@@ -15,12 +15,12 @@ from domain.documents import Parsed, PieceKey, Section
 
 FOLDERS = ("faq", "tutorial", "howto", "reference")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_SHORTEST = 40  # characters; what is shorter leads to other sections, and says nothing
+_SHORTEST = 40  # characters; shorter sections only lead to others
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page, and for each of its sections the question that it answers, if it does."""
+    """One page, and for each of its sections the question that it answers, if any."""
 
     name: str
     parsed: Parsed
@@ -29,14 +29,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and the passages of the answer."""
+    """A question, and the pieces of its answer."""
 
     text: str
     answers: frozenset[PieceKey]
 
 
 def pages(folder: Path) -> list[Page]:
-    """The pages of the documentation in this folder, which has `faq` and the others in it."""
+    """The pages of the documentation in this folder, which contains `faq` and the other parts."""
     return [_page(file, part) for part in FOLDERS for file in sorted((folder / part).glob("*.html"))]
 
 
@@ -51,7 +51,7 @@ def _page(file: Path, part: str) -> Page:
 
 
 def _sections(file: Path) -> Iterator[tuple[str, str]]:
-    """Heading and own text of each section."""
+    """The heading and the text of each section, without its subsections."""
     from lxml import html
 
     for section in html.fromstring(file.read_bytes()).iter("section"):
