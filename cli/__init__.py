@@ -1,1 +1,1 @@
-"""What `python main.py` does when it is given words; imported only then."""
+"""The commands of `python main.py`; imported only if there are arguments."""

@@ -1,4 +1,4 @@
-"""`python main.py keys`: API keys are made, listed and revoked by whoever may run commands on the server."""
+"""`python main.py keys`: creates, lists and revokes API keys, for operators who can run commands on the server."""
 
 import asyncio
 import re
@@ -23,22 +23,22 @@ _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the API keys of AUTH_MODE=api_key."""
+    """Create, list and revoke the API keys of AUTH_MODE=api_key."""
 
 
 @keys.command()
-@click.option("--owner", required=True, help="Whose conversations the key opens.")
+@click.option("--owner", required=True, help="The owner whose conversations and documents the key opens.")
 @click.option("--name", default="", help="What it is for.")
 @click.option(
-    "--scope", "scopes", multiple=True, help="What it may: read, chat, documents, keys, admin, or a model's own."
+    "--scope", "scopes", multiple=True, help="What it allows: read, chat, documents, keys, admin, or a model's scope."
 )
 @click.option("--expires", help="How long it lasts: 90d, 12h or 30m. Without this, until it is revoked.")
 @click.pass_obj
 def create(settings: Settings, owner: str, name: str, scopes: tuple[str, ...], expires: str | None) -> None:
-    """Make a key and print it: it is shown this once."""
+    """Create a key and print it; it is shown only this once."""
     for option, text, most in (("--owner", owner.strip(), 200), ("--name", name, 100)):
         if len(text) > most or UNWRITABLE.search(text) or (option == "--owner" and not text):
-            raise click.UsageError(f"{option} wants up to {most} characters.")
+            raise click.UsageError(f"{option} takes up to {most} characters.")
     now = time.time()
     try:
         given = settings.AUTH_SECRET.get_secret_value() if settings.AUTH_SECRET else None
@@ -51,12 +51,12 @@ def create(settings: Settings, owner: str, name: str, scopes: tuple[str, ...], e
             expires=now + _seconds(expires) if expires else None,
         )
     except SecretError as error:
-        raise click.ClickException(f"The key cannot be made: {error}") from None
+        raise click.ClickException(f"The key cannot be created: {error}") from None
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     _with_store(settings, lambda store: store.create(made.key))
     if settings.AUTH_MODE != "api_key":
-        click.echo("The server asks for keys once AUTH_MODE is api_key; now it does not.", err=True)
+        click.echo("The server does not check keys until AUTH_MODE is api_key.", err=True)
     click.echo(made.text)
 
 
@@ -64,7 +64,7 @@ def create(settings: Settings, owner: str, name: str, scopes: tuple[str, ...], e
 @click.option("--owner", help="Only this owner's.")
 @click.pass_obj
 def list_keys(settings: Settings, owner: str | None) -> None:
-    """Show what is known of the keys, newest first; never a key itself."""
+    """List the keys, newest first, with everything except the keys themselves."""
     for key in _with_store(settings, lambda store: store.list(owner)):
         click.echo(_line(key, time.time()))
 
@@ -73,15 +73,15 @@ def list_keys(settings: Settings, owner: str | None) -> None:
 @click.argument("key_id")
 @click.pass_obj
 def revoke(settings: Settings, key_id: str) -> None:
-    """End a key for good. What runs under it ends within ten seconds."""
-    name = key_id.removeprefix("sf_")[:16]  # a whole key may be pasted as well
+    """Revoke a key for good. Streams started with it end within ten seconds."""
+    name = key_id.removeprefix("sf_")[:16]  # the whole key may be pasted
     if not _with_store(settings, lambda store: store.revoke(name, time.time())):
         raise click.ClickException("There is no such key. See: python main.py keys list")
     click.echo(f"Revoked {name}.")
 
 
 def _with_store(settings: Settings, work: Callable[[KeyRepository], Awaitable[T]]) -> T:
-    """Do it in the database."""
+    """Run `work` with the database's keys, and return its result."""
     from stores.sql.engine.database import open_database
     from stores.sql.engine.schema import SchemaError
     from stores.sql.keys import KeyStore
@@ -99,12 +99,12 @@ def _with_store(settings: Settings, work: Callable[[KeyRepository], Awaitable[T]
 def _seconds(text: str) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
     if match is None:
-        raise ValueError("--expires wants a time like 90d, 12h or 30m")
+        raise ValueError("--expires must be a time like 90d, 12h or 30m")
     return int(match[1]) * _UNITS[match[2]]
 
 
 def _line(key: ApiKey, now: float) -> str:
-    """One line a key; what people wrote is quoted, so that it cannot move the cursor or look like another line."""
+    """One line for the key. Its owner and name are quoted, so that they can neither move the cursor nor fake a line."""
     state = "revoked" if key.revoked is not None else "usable" if key.usable(now) else "expired"
     moments = f"made {_day(key.created)}, used {_day(key.last_used)}, ends {_day(key.expires)}"
     return f"{key.id}  {state}  {key.owner!a}  {key.name!a}  {','.join(sorted(key.scopes))}  {moments}"

@@ -1,4 +1,4 @@
-"""The commands. Each gets the settings that `main` has loaded, and ends with a sentence where it cannot do its work."""
+"""The commands. Each receives the settings that `main` has loaded, and fails with one sentence."""
 
 import signal
 import sys
@@ -14,8 +14,8 @@ from config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """What `main` has loaded, and how it serves."""
+class CommandContext:
+    """The settings that `main` has loaded, and the function that serves."""
 
     settings: Settings
     serve: Callable[[Settings], int]
@@ -25,20 +25,20 @@ class Program:
 @click.option("--workers", type=click.IntRange(1, 1_000), help="Processes to serve with; by default WORKERS.")
 @click.pass_context
 def commands(context: click.Context, workers: int | None) -> None:
-    """Without a command it serves. Settings come from the environment and .env; see .env.example."""
-    program: Program = context.obj
+    """Without a command, start the server. Settings come from the environment and .env; see .env.example."""
+    loaded: CommandContext = context.obj
     if context.invoked_subcommand is None:
-        settings = program.settings
+        settings = loaded.settings
         if workers is not None:
             settings = settings.model_copy(update={"WORKERS": workers})
-        context.exit(program.serve(settings))
-    context.obj = program.settings
+        context.exit(loaded.serve(settings))
+    context.obj = loaded.settings
 
 
 @commands.command()
 @click.pass_obj
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date, as PostgreSQL needs it after an update of this program."""
+    """Migrate the database's schema, which PostgreSQL needs after an update of this program."""
     from domain.errors import StreamForgeError
     from stores.sql.engine.glance import VERSIONS
     from stores.sql.engine.schema import SchemaError
@@ -60,9 +60,11 @@ commands.add_command(reindex)
 
 
 def run(argv: list[str], settings: Settings, serve: Callable[[Settings], int]) -> int:
-    """Do what the words say. Answers the exit code: 2 for words that mean nothing, 1 for work that failed."""
+    """Run the command in `argv`; returns the exit code: 2 for invalid arguments, 1 for a command that failed."""
     try:
-        code = commands.main(argv, prog_name="python main.py", obj=Program(settings, serve), standalone_mode=False)
+        code = commands.main(
+            argv, prog_name="python main.py", obj=CommandContext(settings, serve), standalone_mode=False
+        )
     except click.UsageError as error:
         print(f"{error.format_message()} See: python main.py --help", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""`python main.py reindex`: embeds all documents anew, after another embedding model was set."""
+"""`python main.py reindex`: embeds all documents again, after the embedding model has been changed."""
 
 import asyncio
 import sys
@@ -12,15 +12,15 @@ from services.documents.reindexing import Reindexed
 
 
 @click.command()
-@click.option("--anew", is_flag=True, help="Embed also what the index holds already, as after vectors were lost.")
+@click.option("--anew", is_flag=True, help="Embed even what the index has already, as after losing vectors.")
 @click.pass_obj
 def reindex(settings: Settings, anew: bool) -> None:
-    """Embed all documents with the model of the settings. Can be stopped; the next run goes on from there."""
+    """Embed all documents with the model of the settings. If interrupted, the next run continues."""
     from services.storage import StorageError
     from stores.sql.engine.schema import SchemaError
     from stores.vectors.chroma_folder import ChromaError
 
-    configure_logging("WARNING")  # or its lines would go through the bar
+    configure_logging("WARNING")  # or its lines would break the progress bar
     try:
         done = asyncio.run(_run(settings, anew=anew))
     except (SchemaError, StorageError, ChromaError) as error:
@@ -36,17 +36,17 @@ async def _run(settings: Settings, *, anew: bool) -> Reindexed:
     async with open_reindexing(settings) as reindexing:
         with click.progressbar(length=0, label="Pieces", show_pos=True, file=sys.stderr) as bar:
 
-            def tell(done: int, whole: int) -> None:
+            def show(done: int, whole: int) -> None:
                 bar.length = whole
                 bar.update(max(done - bar.pos, 0))
 
-            return await reindexing.run(tell, anew=anew)
+            return await reindexing.run(show, anew=anew)
 
 
 def _sentence(done: Reindexed) -> str:
     count = f"{done.documents} documents, {done.pieces} pieces"
     if done.before is not None:
-        return f"The index was {done.before.model}'s, and is {done.index.model}'s now. Embedded: {count}."
+        return f"The index of {done.index.model} has replaced that of {done.before.model}. Embedded: {count}."
     if done.documents:
-        return f"The index of {done.index.model} is whole now. Embedded: {count}."
-    return f"The index is up to date: it is {done.index.model}'s, and holds every document."
+        return f"The index of {done.index.model} is complete. Embedded: {count}."
+    return f"The index of {done.index.model} is up to date: it holds every document."

@@ -1,1 +1,1 @@
-"""`python main.py doctor URL`: what becomes of a stream on its way through a deployment's proxies."""
+"""`python main.py doctor URL`: checks what a deployment's proxies do to a stream."""

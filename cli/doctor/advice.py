@@ -1,16 +1,16 @@
-"""Which setting to change, by proxy. What a proxy is called in its headers chooses; without that all are told."""
+"""Which setting to change at which proxy. The response's headers name the proxy; if they do not, all are listed."""
 
 from collections.abc import Mapping
 
 KNOWN = ("nginx", "caddy", "cloudflare")
-"""As they stand, in any case, in `Server` or `Via`."""
+"""As they appear, in any case, in `Server` or `Via`."""
 
 ADVICE: dict[str, dict[str, str]] = {
     "buffering": {
         "nginx": "nginx: `proxy_buffering off;`, `gzip off;` and `proxy_http_version 1.1;` in the location of /chat, "
         "and no `proxy_ignore_headers X-Accel-Buffering;`.",
         "caddy": "Caddy: no `response_buffers` in `reverse_proxy`; it then passes event streams on at once, and with "
-        "`flush_interval -1` whatever they call themselves.",
+        "`flush_interval -1` streams of any content type.",
         "cloudflare": "Cloudflare: no rule that changes Cache-Control, compression or buffering for this path; then "
         "look at the proxy behind it.",
         "": "Another proxy: look for response buffering, and switch it off for text/event-stream.",
@@ -19,7 +19,7 @@ ADVICE: dict[str, dict[str, str]] = {
         "nginx": "nginx: `gzip off;` in the location of /chat, or no text/event-stream and no * in `gzip_types`.",
         "caddy": "Caddy: leave text/event-stream out of the `match` of `encode`, and let Cache-Control pass.",
         "cloudflare": "Cloudflare: no compression rule for this path, and no rule that changes Cache-Control: it "
-        "compresses nothing that says no-transform.",
+        "compresses nothing with no-transform.",
         "": "Another proxy: do not compress text/event-stream.",
     },
     "headers": {
@@ -59,13 +59,13 @@ ADVICE: dict[str, dict[str, str]] = {
 
 
 def proxies_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Which of the known proxies have signed an answer."""
+    """Which of the known proxies the response's headers name."""
     signed = f"{headers.get('server', '')} {headers.get('via', '')}".lower()
     return tuple(name for name in KNOWN if name in signed)
 
 
 def advice(check: str, proxies: tuple[str, ...], **values: str) -> tuple[str, ...]:
-    """What to change for this check: at the proxies that are known to be there, or at any."""
+    """What to change for this check: at the proxies named, or at any of the known ones if none is."""
     table = ADVICE[check]
     chosen = [table[name] for name in proxies if name in table] or list(table.values())
     return tuple(text.format(**values) for text in chosen)

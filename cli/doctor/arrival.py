@@ -1,27 +1,27 @@
-"""Whether the doctor has come to a StreamForge at all, and if not, where else."""
+"""Whether the URL leads to a StreamForge, and if not, where it leads."""
 
 from dataclasses import dataclass
 
 from cli.doctor.recordings import Recording, printable
 
 MAX_SILENCE = 120.0
-"""Seconds. What is no StreamForge may say anything, and is not waited for."""
+"""Seconds. Something other than StreamForge may report any number, and is not waited for."""
 
 
 class CannotCheckError(Exception):
-    """There is nothing there to check; the sentence says what there is instead, and what to do."""
+    """There is nothing to check; the message says what was found instead, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a server says of its clocks. Seconds."""
+    """A server's clocks, as it reports them, in seconds."""
 
     heartbeat: float
     silence: float
 
 
 def start_of(hello: Recording, url: str) -> Start:
-    """What the first probe's server says of itself; `CannotCheckError` where it is none."""
+    """The clocks in the first probe; raises `CannotCheckError` if it is not a probe."""
     said = hello.start or {}
     heartbeat, silence = said.get("heartbeat"), said.get("silence")
     if isinstance(heartbeat, int | float) and isinstance(silence, int | float) and 0 < silence <= MAX_SILENCE:
@@ -30,33 +30,33 @@ def start_of(hello: Recording, url: str) -> Start:
 
 
 def _instead(hello: Recording, address: str) -> str:
-    """What answers there, in a sentence."""
+    """What responded there, in a sentence."""
     ours = hello.refusal if isinstance(hello.refusal.get("code"), str) else {}
     detail = printable(str(ours.get("detail", "")), 300)
     if ours.get("code") == "foreign_host":
-        return f"The server is reached, and refuses: {detail} {_FOREIGN}"
+        return f"The server was reached, but refused the request: {detail} {_FOREIGN}"
     if detail and hello.status in (429, 503):
         wait = f" Retry-After is {hello.headers['retry-after']} s." if "retry-after" in hello.headers else ""
-        return f"{address} answers {hello.status}: {detail}{wait}"
+        return f"{address} returned {hello.status}: {detail}{wait}"
     if 300 <= hello.status < 400:
         location = hello.headers.get("location", "another place")
-        return f"{address} redirects to {location}. Check that one, or call it as your clients do."
-    said = _BY_STATUS.get(hello.status, "answers {status}, where a stream was expected.")
+        return f"{address} redirects to {location}. Check that URL, or use the one that your clients use."
+    said = _BY_STATUS.get(hello.status, "returned {status} instead of a stream.")
     return f"{address} {said.format(status=hello.status)}"
 
 
 _FOREIGN = (
-    "Behind a proxy, send `Host: localhost` to a server without authentication, or put the name into ALLOWED_HOSTS. "
+    "Behind a proxy, send `Host: localhost` to a server without authentication, or add the name to ALLOWED_HOSTS. "
     "See docs/security.md."
 )
-_REFUSED = "answers {status}, and the server asks nobody for a key there: something before it does. Let this path pass."
+_REFUSED = "returned {status}. The server never asks for a key here, so a proxy before it does. Let this path pass."
 _MISSING = (
-    "answers {status}: there is no stream doctor. Is a path missing before /chat, is the StreamForge there an older "
-    "one, or is /chat/doctor not passed on?"
+    "returned {status}: there is no stream doctor. Is a part of the path missing before /chat, is this an older "
+    "StreamForge, or is /chat/doctor not passed on?"
 )
-_BROKEN = "answers {status}: the proxy does not reach the server. Does it run, where the proxy looks for it?"
+_BROKEN = "returned {status}: the proxy does not reach the server. Is it running where the proxy expects it?"
 _BY_STATUS = {
-    200: "answers, but not as StreamForge does. Is the path right, and what is passed on there?",
+    200: "responds, but not as StreamForge does. Is the path right, and where does the proxy send it?",
     401: _REFUSED,
     403: _REFUSED,
     404: _MISSING,

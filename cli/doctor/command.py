@@ -1,4 +1,4 @@
-"""The command: reads its words, tells each finding as it comes, and answers with an exit code."""
+"""The command: parses its arguments, prints each finding as it comes, and returns an exit code."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ _KEY = re.compile(r"[!-~]{1,4096}")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates (PEM) to trust besides.")
 @click.pass_context
 def doctor(context: click.Context, url: str, *, as_json: bool, quick: bool, ca: str | None) -> None:
-    """Check the way from here to a deployment through its proxies, and say what is wrong with it.
+    """Check what a deployment's proxies do to streams, and say what is wrong.
 
-    URL is what clients call, with the path that they put before /chat, if there is one. With a key in the environment
-    as STREAMFORGE_KEY, POST /chat is checked as well. No model is asked.
+    URL is what clients call, including any path before /chat. With a key in the environment as STREAMFORGE_KEY, POST
+    /chat is checked as well. No model is asked.
 
     The exit code is 0 if nothing is wrong, 1 if something is, and 2 if URL cannot be checked.
     """
@@ -44,7 +44,7 @@ def doctor(context: click.Context, url: str, *, as_json: bool, quick: bool, ca: 
 
 
 def _target(url: str, ca: str | None) -> Any:
-    """Where to, by which key and which certificates; a usage error where the words cannot be meant."""
+    """What to check, with which key and certificates; raises a usage error for arguments that cannot be right."""
     from cli.doctor.probing import Target, trust
 
     try:

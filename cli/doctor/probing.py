@@ -1,4 +1,4 @@
-"""What the doctor asks over HTTP. Every answer becomes a recording; none is an exception."""
+"""The doctor's HTTP requests. Each returns a recording; none raises."""
 
 import asyncio
 import logging
@@ -12,22 +12,22 @@ from typing import Any
 
 import httpx2
 
-from cli.doctor.recordings import MAX_BYTES, Parser, Recording, json_object, printable
+from cli.doctor.recordings import MAX_BYTES, EventParser, Recording, json_object, printable
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 15.0
-"""For an answer, beyond what the server itself takes for it."""
+"""Seconds to wait for a response, on top of the time that the server itself takes for it."""
 
 BROWSERS = "gzip, deflate, br, zstd"
 READABLE = "gzip, deflate"
-"""What is asked for where the body is to be read."""
+"""The encodings to accept if the body is to be read."""
 
 Enough = Callable[[Recording], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the deployment is. `url` is without a slash at its end, `context` for https alone."""
+    """Where the deployment is. `url` has no slash at its end; `context` is for https only."""
 
     url: str
     key: str | None
@@ -40,8 +40,8 @@ class Target:
         return url.host, url.port or (443 if url.scheme == "https" else 80)
 
 
-class Line:
-    """Asks one deployment. Each request has a connection of its own, so that several servers all get their turn."""
+class ProbeClient:
+    """Sends requests to one deployment, each on a new connection, so that several servers get their turn."""
 
     def __init__(self, client: httpx2.AsyncClient, target: Target) -> None:
         self._client = client
@@ -57,20 +57,20 @@ class Line:
         headers: dict[str, str] | None = None,
         encodings: str = READABLE,
     ) -> Recording:
-        """Read a probe that takes the server so many seconds until it is `enough`, or `patience` ends after those."""
+        """Read a probe that takes the server `seconds`, until it is `enough` or `patience` seconds more have passed."""
         given = {"accept": "text/event-stream", "accept-encoding": encodings, **(headers or {})}
         request = self._client.build_request("GET", self._url("/chat/doctor"), params=parameters, headers=given)
         return await self._ask(request, seconds + patience, enough)
 
     async def state_of(self, probe_id: str) -> Recording:
-        """Ask what became of a probe; its `refusal` holds the answer, whatever it is."""
+        """Ask for the state of a probe; the recording's `refusal` holds the response, whatever it is."""
         request = self._client.build_request("GET", self._url(f"/chat/doctor/{probe_id}"))
         return await self._ask(request, ANSWER_SECONDS, None)
 
     async def resume_nothing(self, stream_id: str) -> Recording:
-        """Post a message as a client that comes back for a stream that never was: so no model is asked.
+        """Post a message as a client that resumes a stream that never existed, so that no model is asked.
 
-        Should the header get lost on the way, a real stream begins: it is hung up on, and ends with that.
+        If the header does not get through, a real stream begins; the doctor hangs up on it, which ends it.
         """
         headers = {"accept": "text/event-stream", "last-event-id": f"{stream_id}-1"}
         if self._target.key:
@@ -80,11 +80,11 @@ class Line:
         return await self._ask(request, ANSWER_SECONDS, lambda recording: bool(recording.blocks))
 
     async def offers_http2(self) -> bool | None:
-        """Whether HTTP/2 is offered, as browsers ask for it; nothing where that cannot be seen."""
+        """Whether HTTP/2 is offered to browsers; `None` if that cannot be found out."""
         context = self._target.context
         if context is None:
             return None
-        context.set_alpn_protocols(["h2", "http/1.1"])  # the client's own connections set theirs anew
+        context.set_alpn_protocols(["h2", "http/1.1"])  # the client's own connections set theirs again
         host, port = self._target.address
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -112,11 +112,11 @@ class Line:
                 recording.failure = self._why(error)
         recording.ended = time.monotonic() - begun
         if not recording.status and not recording.failure:
-            recording.failure = f"{self._host} took the connection, and has not answered within {seconds:.0f} s."
+            recording.failure = f"{self._host} accepted the connection, but did not respond within {seconds:.0f} s."
         return recording
 
     async def _read(self, request: httpx2.Request, recording: Recording, begun: float, enough: Enough | None) -> None:
-        parser = Parser(recording)
+        parser = EventParser(recording)
         body = b""
         answer = await self._client.send(request, stream=True)
         try:
@@ -143,44 +143,44 @@ class Line:
         return f"{host}:{port}"
 
     def _why(self, error: BaseException) -> str:
-        """Why there was no answer, in a sentence."""
+        """Why there was no response, in a sentence."""
         for cause in _causes(error):
             for kind, said in _REASONS:
                 if isinstance(cause, kind):
                     reason = printable(getattr(cause, "verify_message", "")).rstrip(".")
                     return said.format(host=self._target.address[0], address=self._host, reason=reason)
-        return f"{self._host} closed the connection without an answer. Is it https:// instead of http://?"
+        return f"{self._host} closed the connection without a response. Is it https:// instead of http://?"
 
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (gaierror, "{host} cannot be found: DNS knows no such name. Is it spelled right?"),
+    (gaierror, "{host} cannot be found in DNS. Is it spelled correctly?"),
     (
         ssl.SSLCertVerificationError,
         "The certificate of {address} cannot be trusted: {reason}. Name its authority with --ca.",
     ),
     (ssl.SSLError, "{address} does not speak TLS. Is it http:// instead of https://?"),
-    (ConnectionRefusedError, "Nobody listens at {address}. Is the proxy, or the server, running there?"),
-    (httpx2.ConnectTimeout, "{address} did not take the connection in time. Is a firewall there?"),
+    (ConnectionRefusedError, "Nothing is listening at {address}. Is the proxy, or the server, running there?"),
+    (httpx2.ConnectTimeout, "{address} did not accept the connection in time. Is there a firewall?"),
 )
-"""Why no answer came, by what lies below it; the closest first."""
+"""Why there was no response, by the cause of the exception; the most specific first."""
 
 
 @asynccontextmanager
-async def open_line(target: Target) -> AsyncIterator[Line]:
-    """A line to the deployment itself: the environment's proxies are not on its clients' way."""
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request
+async def open_client(target: Target) -> AsyncIterator[ProbeClient]:
+    """A client for the deployment itself, which ignores the environment's proxies: its clients do not use them."""
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs every request
     async with httpx2.AsyncClient(
         verify=target.context or False,
-        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),  # each request has one for all of it besides
+        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),  # each request has a limit for all of it, too
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
         headers={"user-agent": "streamforge-doctor"},
         trust_env=False,
     ) as client:
-        yield Line(client, target)
+        yield ProbeClient(client, target)
 
 
 def trust(ca: str | None) -> ssl.SSLContext:
-    """Whom to believe: the authorities that are usual, and those in the file `ca`."""
+    """Trusts the usual authorities, and those in the file `ca`."""
     context = httpx2.create_ssl_context(trust_env=False)
     if ca is not None:
         context.load_verify_locations(ca)
@@ -193,7 +193,7 @@ def _unreadable(recording: Recording) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those that led to it, to a depth that none has."""
+    """The exception and its causes, to a depth that none has."""
     left: list[BaseException] = [error]
     for _ in range(50):
         if not left:

@@ -1,4 +1,4 @@
-"""What one request was answered with, and when: all that findings are made of."""
+"""The response to one request, and when its parts arrived: the input of all findings."""
 
 import json
 import re
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MAX_BYTES = 64 * 1024
-"""Of a body. A probe has a few thousand; who sends more is no StreamForge."""
+"""Bytes of a body. A probe has a few thousand; a server that sends more is not a StreamForge."""
 
-Ending = Literal["", "whole", "cut", "late", "left"]
+BodyEnd = Literal["", "whole", "cut", "late", "left"]
 
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 
 
 def printable(text: str, most: int = 200) -> str:
-    """What others wrote, so that it can neither move the cursor nor fill the screen."""
+    """Text from others, made safe: it can neither move the cursor nor fill the screen."""
     return _UNPRINTABLE.sub(" ", text)[:most]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One event, and when it arrived: in seconds after the request was begun, as everywhere here."""
+    """One event, and when it arrived, in seconds since the request was begun, as everywhere here."""
 
     event: str
     data: dict[str, Any]
@@ -29,10 +29,10 @@ class Block:
 
 @dataclass(slots=True)
 class Recording:
-    """A request and its answer.
+    """A request and its response.
 
-    `failure` is a sentence where there was no answer at all, `opened` when its headers came. Of the ends of a body
-    `cut` is a broken one, `late` one that nobody waited for any longer, and `left` one that the doctor hung up on.
+    `failure` is a sentence if there was no response at all; `opened` is when its headers arrived. A body that ended as
+    `cut` was broken off, `late` means that the doctor stopped waiting, and `left` that it hung up.
     """
 
     failure: str = ""
@@ -43,23 +43,23 @@ class Recording:
     blocks: list[Block] = field(default_factory=list)
     beats: list[float] = field(default_factory=list)
     ended: float = 0.0
-    ending: Ending = ""
+    ending: BodyEnd = ""
     refusal: dict[str, Any] = field(default_factory=dict)
-    """The problem of a refusal, where it is one of ours."""
+    """The problem document, if the response is a refusal of StreamForge."""
 
     def all(self, event: str) -> list[Block]:
-        """The blocks of this name."""
+        """The blocks with this event name."""
         return [block for block in self.blocks if block.event == event]
 
     @property
     def start(self) -> dict[str, Any] | None:
-        """What the server says of a probe, if it is one."""
+        """The probe's start event; `None` if this is not a probe."""
         first = self.blocks[0] if self.blocks else None
         return first.data if first and first.event == "start" and "probe" in first.data else None
 
     @property
     def frames(self) -> list[Block]:
-        """The frames of a probe, without what is none."""
+        """The well-formed frames of a probe."""
         return [
             block
             for block in self.all("frame")
@@ -68,12 +68,12 @@ class Recording:
 
     @property
     def last_arrival(self) -> float:
-        """When anything arrived for the last time."""
+        """When anything arrived last."""
         return max([self.opened, *self.beats, *(block.at for block in self.blocks)])
 
 
-class Parser:
-    """Reads an event stream into a recording. `feed` it the pieces of a body as they arrive."""
+class EventParser:
+    """Parses an event stream into a recording. Call `feed` with the pieces of the body as they arrive."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -82,7 +82,7 @@ class Parser:
         self._data = ""
 
     def feed(self, piece: bytes, at: float) -> None:
-        """These bytes have arrived now."""
+        """Take bytes that arrived at `at`."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             self._read(line.decode("utf-8", "replace").removesuffix("\r"), at)
@@ -101,7 +101,7 @@ class Parser:
 
 
 def json_object(text: str | bytes) -> dict[str, Any]:
-    """The JSON object that this is, or an empty one."""
+    """The JSON object in the text; an empty one if there is none."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Findings for people, as they come, or for programs, in one piece."""
+"""Prints findings: for people, as they come, or for programs, as one JSON object."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ _WIDEST = 100
 
 
 class Teller:
-    """Tells of one examination. A finding's fields are those of the JSON too."""
+    """Prints one examination. The fields of a finding are those of the JSON."""
 
     def __init__(self, url: str, *, as_json: bool) -> None:
         self._url = url
@@ -23,7 +23,7 @@ class Teller:
         self._found: list[Finding] = []
 
     def tell(self, finding: Finding) -> None:
-        """One more."""
+        """Add a finding, and print it unless the output is JSON."""
         if not self._found and not self._json:
             click.echo(f"{self._url}\n")
         self._found.append(finding)
@@ -31,14 +31,14 @@ class Teller:
             click.echo(_lines(finding))
 
     def give_up(self, reason: str) -> None:
-        """It could not be checked."""
+        """Report why the URL could not be checked."""
         if self._json:
             self._print(error=reason)
         else:
             click.echo(reason, err=True)
 
     def close(self) -> int:
-        """All was told. Answers the exit code: 1 if anything is wrong."""
+        """Print the summary, and return the exit code: 1 if anything is wrong."""
         wrong = sum(finding.verdict == "wrong" for finding in self._found)
         if self._json:
             self._print(error=None)
@@ -55,7 +55,7 @@ class Teller:
 
 
 def _lines(finding: Finding) -> str:
-    """The finding, and below it what to do."""
+    """The finding, with what to do below it."""
     width = max(min(shutil.get_terminal_size().columns, _WIDEST), 60)
     head = f"{_MARKS[finding.verdict]:>7}  {finding.check.replace('_', ' '):12}  "
     said = textwrap.fill(finding.said, width, initial_indent=head, subsequent_indent=_INDENT)

@@ -185,10 +185,10 @@ def test_people_get_sentences_and_the_count(places: dict[str, str]) -> None:
     ended = doctor(places["nginx strips"], "--quick")
     assert (ended.returncode, ended.stderr) == (1, "")
     told = " ".join(ended.stdout.split())
-    assert told.startswith(f"{places['nginx strips']} ok first byte The headers came after")
+    assert told.startswith(f"{places['nginx strips']} ok first byte The headers arrived after")
     assert "WRONG resume Cut after frame 3, the stream began again with frame 1" in told
     assert "- nginx: `proxy_set_header Last-Event-ID $http_last_event_id;`" in told
-    assert "- idle Not looked at" in told
+    assert "- idle Not checked" in told
     assert told.endswith("3 things are wrong.")
     assert max(len(line) for line in ended.stdout.splitlines()) <= 100
 
@@ -213,10 +213,10 @@ def test_the_documents_report_is_one_that_is_given(places: dict[str, str]) -> No
 
 NOWHERE = {
     "nobody behind": "the proxy does not reach the server",
-    "a password": "asks nobody for a key",
+    "a password": "never asks for a key",
     "a redirect": "redirects to https://chat.example.com/chat/doctor?frames=1.",
     "another site": "not as StreamForge does",
-    "http://127.0.0.1:1": "Nobody listens at 127.0.0.1:1.",
+    "http://127.0.0.1:1": "Nothing is listening at 127.0.0.1:1.",
     "http://no-such-name.invalid": "cannot be found",
     "caddy https": "--ca",
 }
@@ -235,7 +235,7 @@ def test_a_program_gets_that_sentence_as_json(places: dict[str, str]) -> None:
     assert ended.returncode == 2
     told = report(ended)
     assert (told["url"], told["healthy"], told["checks"]) == ("http://127.0.0.1:1", None, [])
-    assert "Nobody listens" in told["error"]
+    assert "Nothing is listening" in told["error"]
 
 
 def test_tls_where_there_is_none_is_told(server: LiveServer) -> None:

@@ -9,7 +9,7 @@ from cli.doctor import exchanges, findings
 from cli.doctor.advice import ADVICE, proxies_of
 from cli.doctor.arrival import CannotCheckError, start_of
 from cli.doctor.finding import EXPECTED
-from cli.doctor.recordings import Block, Ending, Parser, Recording
+from cli.doctor.recordings import Block, BodyEnd, EventParser, Recording
 
 HEADERS = {name.lower(): wanted or "x" for name, (wanted, _) in EXPECTED.items()}
 START = {
@@ -22,7 +22,7 @@ def recording(
     arrivals: Sequence[float] = (),
     clock: Sequence[float] = SENT,
     first: int = 1,
-    ending: Ending = "whole",
+    ending: BodyEnd = "whole",
     **values: Any,
 ) -> Recording:
     """A probe whose frames were sent at the moments of `clock`, and came at those of `arrivals`."""
@@ -68,8 +68,8 @@ def test_lumps_are_counted_and_how_long_frames_were_held() -> None:
     assert "300 ms" in found.said
 
 
-@pytest.mark.parametrize(("ending", "said"), [("cut", "broke off"), ("late", "collects")])
-def test_frames_that_do_not_all_come_are_wrong(ending: Ending, said: str) -> None:
+@pytest.mark.parametrize(("ending", "said"), [("cut", "was cut off"), ("late", "buffers")])
+def test_frames_that_do_not_all_come_are_wrong(ending: BodyEnd, said: str) -> None:
     found = findings.buffering(recording(SENT[:4], ending=ending))
     assert found.verdict == "wrong"
     assert said in found.said
@@ -128,11 +128,11 @@ def test_a_request_header_that_gets_lost_is_named() -> None:
 @pytest.mark.parametrize(
     ("inner", "outer", "http2", "verdict", "said"),
     [
-        ("1.1", "HTTP/1.1", None, "well", "asked in HTTP/1.1."),
+        ("1.1", "HTTP/1.1", None, "well", "called with HTTP/1.1."),
         ("1.1", "HTTP/1.1", True, "well", "are offered HTTP/2"),
         ("1.1", "HTTP/1.1", False, "well", "not offered HTTP/2"),
-        ("1.0", "HTTP/1.1", None, "wrong", "asked in HTTP/1.0"),
-        ("1.1", "HTTP/1.0", None, "wrong", "came in HTTP/1.0"),
+        ("1.0", "HTTP/1.1", None, "wrong", "called with HTTP/1.0"),
+        ("1.1", "HTTP/1.0", None, "wrong", "came with HTTP/1.0"),
     ],
 )
 def test_http_1_0_is_wrong_on_either_side(inner: str, outer: str, http2: bool | None, verdict: str, said: str) -> None:
@@ -149,8 +149,8 @@ def test_http_1_0_is_wrong_on_either_side(inner: str, outer: str, http2: bool | 
         (recording(SENT, first=4), None, "well", "frame 4"),
         (recording(SENT), recording(SENT, first=4), "wrong", "?last_event_id= gets through"),
         (recording(SENT), recording(SENT), "wrong", "read words twice."),
-        (Recording(status=400, ending="whole"), None, "wrong", "the answer was 400"),
-        (Recording(failure="Nobody listens."), None, "wrong", "Nobody listens"),
+        (Recording(status=400, ending="whole"), None, "wrong", "the response was 400"),
+        (Recording(failure="Nothing is listening."), None, "wrong", "Nothing is listening"),
     ],
 )
 def test_a_client_that_comes_back_gets_what_it_has_not_had(
@@ -170,9 +170,9 @@ def test_without_a_frame_nobody_can_come_back() -> None:
     [
         ("left", 200, "well", "within 5 ms"),
         ("running", 200, "wrong", "every 15 s"),
-        ("ended", 200, "wrong", "has not heard"),
+        ("ended", 200, "wrong", "has not noticed"),
         (None, 200, "unknown", "there are several"),
-        (None, 503, "unknown", "the answer was 503"),
+        (None, 503, "unknown", "the response was 503"),
     ],
 )
 def test_a_disconnect_reaches_the_server_or_it_is_said_why_that_is_not_known(
@@ -192,10 +192,10 @@ GONE = [Block("error", {"code": "stream_gone"}, 0)]
         (recording(blocks=GONE), False, "well", "passed on"),
         (Recording(status=401, refusal={"code": "unauthenticated"}), False, "skipped", "STREAMFORGE_KEY"),
         (Recording(status=401, refusal={"code": "unauthenticated"}), True, "unknown", "unauthenticated"),
-        (Recording(status=401), False, "wrong", "the answer was 401"),
-        (Recording(status=405), True, "wrong", "the answer was 405"),
+        (Recording(status=401), False, "wrong", "the response was 401"),
+        (Recording(status=405), True, "wrong", "the response was 405"),
         (recording(SENT, ending="left"), False, "wrong", "began a new answer"),
-        (recording(blocks=GONE, headers={**HEADERS, "cache-control": "x"}), False, "wrong", "another Cache-Control"),
+        (recording(blocks=GONE, headers={**HEADERS, "cache-control": "x"}), False, "wrong", "a different Cache-Control"),
         (recording(blocks=GONE, headers={**HEADERS, "content-encoding": "gzip"}), False, "wrong", "Content-Encoding"),
     ],
 )
@@ -220,9 +220,9 @@ def test_what_is_wrong_with_the_probes_as_well_is_not_told_twice() -> None:
         (recording([0], ending="cut", ended=2.0, blocks=[Block("start", START, 0)]), "wrong", "after 2 s"),
         (recording(ending="whole", ended=2.0), "wrong", "after 2 s of silence"),
         (Recording(status=504, opened=2.0, ended=2.0, ending="whole"), "wrong", "after 2 s of silence"),
-        (recording([0], ending="late", ended=30.0), "wrong", "nobody closed"),
+        (recording([0], ending="late", ended=30.0), "wrong", "was not closed"),
         (Recording(status=429, ending="whole"), "unknown", "429"),
-        (Recording(failure="Nobody listens."), "unknown", "Nobody listens."),
+        (Recording(failure="Nothing is listening."), "unknown", "Nothing is listening."),
     ],
 )
 def test_an_idle_time_out_is_found_however_it_shows(silent: Recording, verdict: str, said: str) -> None:
@@ -257,16 +257,16 @@ PROBLEM = {"code": "foreign_host", "detail": "Not here."}
 @pytest.mark.parametrize(
     ("hello", "said"),
     [
-        (Recording(failure="Nobody listens at x:1."), "Nobody listens at x:1."),
+        (Recording(failure="Nothing is listening at x:1."), "Nothing is listening at x:1."),
         (Recording(status=200, ending="whole"), "not as StreamForge does"),
         (Recording(status=301, headers={"location": "https://x/"}), "redirects to https://x/."),
-        (Recording(status=401), "asks nobody for a key"),
-        (Recording(status=403), "asks nobody for a key"),
+        (Recording(status=401), "never asks for a key"),
+        (Recording(status=403), "never asks for a key"),
         (Recording(status=403, refusal=PROBLEM), "Not here. Behind a proxy, send `Host: localhost`"),
         (Recording(status=404), "no stream doctor"),
         (Recording(status=429, refusal={"code": "x", "detail": "Slow."}, headers={"retry-after": "7"}), "Slow. Retry"),
         (Recording(status=502), "does not reach the server"),
-        (Recording(status=418), "answers 418"),
+        (Recording(status=418), "returned 418"),
         (recording(blocks=[Block("start", {**START, "silence": 1e9}, 0)]), "not as StreamForge does"),
         (recording(blocks=[Block("start", {**START, "heartbeat": "x"}, 0)]), "not as StreamForge does"),
     ],
@@ -286,7 +286,7 @@ BODY = (
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_a_stream_is_read_in_pieces_of_any_size(size: int) -> None:
     made = Recording()
-    parser = Parser(made)
+    parser = EventParser(made)
     for at in range(0, len(BODY), size):
         parser.feed(BODY[at : at + size], at)
     assert [(block.event, block.data) for block in made.blocks] == [

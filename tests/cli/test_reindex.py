@@ -150,7 +150,7 @@ def test_it_goes_on_where_it_was_stopped_while_the_server_answers(place: Place, 
             code, out, err = ended(place.reindex(new.model))
             assert code == 0, err
             assert out.replace("@chroma", "") == (
-                f"The index was {OLD}'s, and is {NEW}'s now. Embedded: 4 documents, 4 pieces.\n"
+                f"The index of {NEW} has replaced that of {OLD}. Embedded: 4 documents, 4 pieces.\n"
             )
             assert sorted(new.seen) == sorted({*TEXTS, "The albatross lives in the wind."} - set(done))
             answers(early, ids)

@@ -96,7 +96,7 @@ def test_a_base_url_counts_for_every_provider_however_its_model_is_named(tmp_pat
 
 @pytest.mark.parametrize("name", ["local", "local:smollm2", "simulated", None])
 def test_a_base_url_for_a_model_without_an_address_is_refused(name: str | None) -> None:
-    with pytest.raises(CatalogueError, match=f"LLM_BASE_URL is set, but '{name or 'simulated'}' answers") as caught:
+    with pytest.raises(CatalogueError, match=f"LLM_BASE_URL is set, but the default model '{name or 'simulated'}' takes") as caught:
         load(None, replace(DEFAULTS, model=name, base_url="http://x"))
     assert "http://x" not in str(caught.value)
 
@@ -115,7 +115,7 @@ def test_a_base_url_for_a_model_without_an_address_is_refused(name: str | None) 
         (GOOD + 'fallbacks = ["b"]\n', 4, "'b' is not another model"),
         (GOOD + 'fallbacks = ["a"]\n', 4, "'a' is not another model"),
         (GOOD + '\n# two\n[[models]]\nid = "b"\nprovider = "openai_compatible"\n', 6, "needs one"),
-        ('[[models]]\nid = "a"\nprovider = "local"\nbase_url = "http://x"\n', 4, "no address"),
+        ('[[models]]\nid = "a"\nprovider = "local"\nbase_url = "http://x"\n', 4, "takes none"),
         (GOOD + 'base_url = "http://user:pass@x"\n', 4, "without user or password"),
         (GOOD + 'base_url = "http://x:99999/v1"\n', 4, "base_url"),
         (GOOD + 'base_url = "http://x:0/v1"\n', 4, "base_url"),
