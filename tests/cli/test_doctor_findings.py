@@ -195,7 +195,12 @@ GONE = [Block("error", {"code": "stream_gone"}, 0)]
         (Recording(status=401), False, "wrong", "the response was 401"),
         (Recording(status=405), True, "wrong", "the response was 405"),
         (recording(SENT, ending="left"), False, "wrong", "began a new answer"),
-        (recording(blocks=GONE, headers={**HEADERS, "cache-control": "x"}), False, "wrong", "a different Cache-Control"),
+        (
+            recording(blocks=GONE, headers={**HEADERS, "cache-control": "x"}),
+            False,
+            "wrong",
+            "a different Cache-Control",
+        ),
         (recording(blocks=GONE, headers={**HEADERS, "content-encoding": "gzip"}), False, "wrong", "Content-Encoding"),
     ],
 )

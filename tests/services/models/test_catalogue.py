@@ -96,7 +96,7 @@ def test_a_base_url_counts_for_every_provider_however_its_model_is_named(tmp_pat
 
 @pytest.mark.parametrize("name", ["local", "local:smollm2", "simulated", None])
 def test_a_base_url_for_a_model_without_an_address_is_refused(name: str | None) -> None:
-    with pytest.raises(CatalogueError, match=f"LLM_BASE_URL is set, but the default model '{name or 'simulated'}' takes") as caught:
+    with pytest.raises(CatalogueError, match=f"the default model '{name or 'simulated'}' takes no address") as caught:
         load(None, replace(DEFAULTS, model=name, base_url="http://x"))
     assert "http://x" not in str(caught.value)
 
