@@ -16,7 +16,7 @@ from config.log_writer import LogWriter
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
-Line = MutableMapping[str, Any]
+LogLine = MutableMapping[str, Any]
 
 # Whose words are known to hold nothing of a request. Others' hold addresses, answers and, at DEBUG, whole prompts and
 # keys: of these only the place is told.
@@ -64,7 +64,7 @@ def _renderer() -> "Processor":
     return structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=repr).decode())
 
 
-def _foreign(_: Any, __: str, line: Line) -> Line:
+def _foreign(_: Any, __: str, line: LogLine) -> LogLine:
     """A message that is not ours: its place, or from the trusted its first line; asyncio's go on with exceptions."""
     record: logging.LogRecord = line["_record"]
     if record.name.partition(".")[0] in _TRUSTED:
@@ -87,7 +87,7 @@ def _tell_warning(
     logging.getLogger("warnings").warning("%s at %s:%s", category.__name__, filename, lineno)
 
 
-def _tell_exception(_: Any, __: str, line: Line) -> Line:
+def _tell_exception(_: Any, __: str, line: LogLine) -> LogLine:
     """Replace `exc_info` by the exception's type and its frames, outermost first."""
     exc_info = line.pop("exc_info", None)
     if exc_info is True:
