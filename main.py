@@ -20,7 +20,8 @@ from routers.api import add_routes, dialects
 from routers.deps import AppState
 from routers.http.errors import add_error_handlers
 from routers.http.middleware import add_middleware
-from routers.openapi.streams import add_docs
+from routers.openapi.docs_page import add_docs_page
+from routers.openapi.document import describe_api
 from routers.streams.responses import StreamingApp
 from services.assembly.access import key_secret
 from services.container import open_services, read_catalogue
@@ -52,7 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     add_error_handlers(app, served)
     add_routes(app, served)
-    add_docs(app, served, authenticated=settings.AUTH_MODE != "none")
+    describe_api(app, served, authenticated=settings.AUTH_MODE != "none")
+    add_docs_page(app)
     return app
 
 

@@ -31,6 +31,7 @@ STAGES = {
     "routers/streams/connections.py": "reader: log to blocks",
     "wires/": "reader: log to blocks",
     "routers/http/middleware.py": "request: our middleware",
+    "routers/http/body_limit.py": "request: our middleware",
     "routers/": "request: our routes",
     "fastapi/": "request: FastAPI",
     "starlette/": "request: Starlette",

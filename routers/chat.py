@@ -23,14 +23,14 @@ from routers.openapi.codes import (
     STARTS_A_STREAM,
     responses,
 )
-from routers.openapi.streams import (
+from routers.openapi.parameters import (
     FORMAT,
     FORMAT_PARAMETER,
     IDEMPOTENCY_KEY_PARAMETER,
     LAST_EVENT_ID_PARAMETER,
     SESSION_ID_PARAMETER,
-    stream_responses,
 )
+from routers.openapi.streams import stream_responses
 from routers.schemas.base import ResponseModel
 from routers.schemas.chat_request import ChatRequest
 from routers.schemas.stream_state import StreamOut, state_json

@@ -16,10 +16,10 @@ from routers.ag_ui.run_input import INPUT, ask_of, dialogue_of, lines_of, model_
 from routers.deps import caller_of, services_of
 from routers.http.errors import is_json
 from routers.http.guard import guarded
-from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
+from routers.http.request_headers import idempotency_key, wants_to_detach
 from routers.openapi.codes import ANSWERS_IN_A_SESSION, GUARDED, STARTS_A_STREAM
+from routers.openapi.parameters import DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER
 from routers.openapi.plain_text import text_stream
-from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import ClientTurn
 from wires.ag_ui import AgUiEncoder

@@ -27,8 +27,8 @@ from routers.openapi.codes import (
     USES_THE_DATABASE,
     responses,
 )
+from routers.openapi.parameters import IDEMPOTENCY_KEY_PARAMETER
 from routers.openapi.plain_text import text_stream
-from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER
 from routers.schemas.base import ClientId, LenientModel
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import ClientTurn

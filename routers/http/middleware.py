@@ -3,12 +3,10 @@
 Pure ASGI: none of them is touched again once an answer streams.
 """
 
-import asyncio
 import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI
@@ -16,9 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from domain.errors import StreamForgeError
+from routers.http.body_limit import BodyLimit
 from routers.http.errors import problem
 from routers.http.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_machine
+from routers.http.request_headers import header_of
 
 log = structlog.get_logger("requests")
 
@@ -44,7 +43,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        given = _header(scope, b"x-request-id")
+        given = header_of(scope, b"x-request-id")
         id_bytes = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
         request_id = id_bytes.decode()
         clear_contextvars()
@@ -94,107 +93,6 @@ class LastResort:
             if begun:  # too late for a problem: the server closes the connection
                 raise
             await problem("internal_error")(scope, receive, send)
-
-
-class BodyLimit:
-    """Reads the body before anything else looks at it: at most so many bytes, in at most so many seconds.
-
-    `uploads` are the paths that read it by themselves, and how many bytes they may.
-    """
-
-    def __init__(
-        self, app: ASGIApp, *, max_bytes: int, seconds: float = 30.0, uploads: Mapping[str, int] = MappingProxyType({})
-    ) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-        self._seconds = seconds
-        self._uploads = uploads
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self._app(scope, receive, send)
-            return
-        if (most := self._uploads.get(scope["path"])) is not None:
-            await self._upload(scope, receive, send, most)
-            return
-        try:
-            body = await self._read(_header(scope, b"content-length"), receive)
-        except StreamForgeError as error:
-            # What is left of the body would be read as the next request.
-            refusal = problem(error.code, detail=error.detail, headers={"connection": "close"})
-            await refusal(scope, receive, send)
-            return
-        if body is None:
-            return  # the client left
-
-        async def replay() -> Message:
-            nonlocal body
-            if body is None:
-                return await receive()
-            whole, body = body, None
-            return {"type": "http.request", "body": whole, "more_body": False}
-
-        await self._app(scope, replay, send)
-
-    async def _upload(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        """Its route reads it, once that knows who sends it: as much as that, and no part too slowly."""
-        length = _header(scope, b"content-length")
-        size = int(length[:20]) if length.isdigit() else 0  # as it is said, until more has come
-        come, refused = 0, False
-
-        async def counted() -> Message:
-            nonlocal come, refused
-            try:
-                if max(size, come) <= most:
-                    async with asyncio.timeout(self._seconds):
-                        message = await receive()
-                    come += len(message.get("body", b""))
-                if max(size, come) <= most:
-                    return message
-                code, detail = "body_too_large", f"An upload may have at most {most} bytes."
-            except TimeoutError:
-                code, detail = "request_timeout", None
-            refused = True
-            raise StreamForgeError(code, detail)
-
-        async def closing(message: Message) -> None:
-            if refused and message["type"] == "http.response.start":  # the rest would be read as the next request
-                message["headers"].append((b"connection", b"close"))
-            await send(message)
-
-        await self._app(scope, counted, closing)
-
-    async def _read(self, length: bytes, receive: Receive) -> bytes | None:
-        if length.isdigit() and int(length[:20]) > self._max_bytes:
-            raise self._too_large()
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    part = message.get("body", b"")
-                    parts.append(part)
-                    size += len(part)
-                    if size > self._max_bytes:
-                        raise self._too_large()
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
-        except TimeoutError:
-            raise StreamForgeError("request_timeout") from None
-
-    def _too_large(self) -> StreamForgeError:
-        return StreamForgeError("body_too_large", f"The body may have at most {self._max_bytes} bytes.")
-
-
-def _header(scope: Scope, wanted: bytes) -> bytes:
-    """The first value of a header, or nothing."""
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return bytes(value)
-    return b""
 
 
 def add_middleware(

@@ -6,20 +6,22 @@ from typing import Annotated
 from fastapi import Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import WithJsonSchema
+from starlette.types import Scope
 
-DETACH_PARAMETER = {
-    "name": "X-Stream-Detach",
-    "in": "header",
-    "required": False,
-    "description": "`true`: the answer goes on when its last reader leaves, to be resumed by its `X-Stream-Id`",
-    "schema": {"type": "string", "enum": ["true", "false"]},
-}
 LAST_EVENT_ID = "The id of the last event that was read, as in the `id:` lines"
 # Documented, but not enforced: a cursor that is too long is as malformed as any other, and refused as such.
 _EventId = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 50})]
 LastEventId = Annotated[_EventId | None, Header(alias="Last-Event-ID", description=LAST_EVENT_ID)]
 LastEventIdQuery = Annotated[_EventId | None, Query(alias="last_event_id", description="As the header")]
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
+
+
+def header_of(scope: Scope, wanted: bytes) -> bytes:
+    """The first value of a header, or nothing."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return b""
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -16,12 +16,13 @@ from domain.usage import spent_any
 from routers.deps import CallerDep, ModelsDep, caller_of, services_of
 from routers.http.guard import guarded
 from routers.http.leaving import ClientLeft, unless_left
-from routers.http.request_headers import DETACH_PARAMETER, idempotency_key, wants_to_detach
+from routers.http.request_headers import idempotency_key, wants_to_detach
 from routers.openai.completion_request import CompletionRequest
 from routers.openai.completion_response import CONTENT
 from routers.openai.errors import OPENAI_ERROR
 from routers.openapi.codes import GUARDED, STARTS_A_STREAM, responses
-from routers.openapi.streams import IDEMPOTENCY_KEY_PARAMETER, STREAM_HEADERS
+from routers.openapi.parameters import DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER
+from routers.openapi.streams import STREAM_HEADERS
 from routers.schemas.base import ResponseModel
 from routers.streams.responses import StreamResponse
 from services.streaming_service import StreamingService

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
-from routers.http.middleware import BodyLimit
+from routers.http.body_limit import BodyLimit
 from tests.support.server import LiveServer
 
 
