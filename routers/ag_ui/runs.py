@@ -12,7 +12,8 @@ from fastapi.responses import StreamingResponse
 
 from domain.errors import StreamForgeError
 from domain.streams import OnDisconnect, Order, digest
-from routers.ag_ui.run_input import INPUT, ask_of, dialogue_of, lines_of, model_of, read_run
+from routers.ag_ui.dialogue import dialogue_of
+from routers.ag_ui.run_input import INPUT, ask_in_thread, lines_of, model_of, read_run
 from routers.deps import caller_of, services_of
 from routers.http.errors import is_json
 from routers.http.guard import guarded
@@ -55,7 +56,7 @@ async def run_agent(request: Request) -> Response:
     leave: OnDisconnect = "detach" if wants_to_detach(request) else "cancel"
     about = digest(f"ag_ui {body.decode()}") if key is not None else b""
     dialogue = dialogue_of(run)
-    order = Order(dialogue or ask_of(run), model_of(run), leave, idempotency_key=key, digest=about)
+    order = Order(dialogue or ask_in_thread(run), model_of(run), leave, idempotency_key=key, digest=about)
     if dialogue is not None:
         opened = await services.streaming.start(caller, order)
     else:

@@ -12,7 +12,6 @@ from pydantic import FailFast, Field
 
 from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, Line
-from domain.models import NOTHING_ASKED, Parameters
 from domain.streams import Ask, Order, digest
 from routers.deps import CallerDep, ChatsDep, StreamingDep, caller_of, services_of
 from routers.http.error_shapes import PLAIN_TEXT
@@ -30,6 +29,7 @@ from routers.openapi.codes import (
 from routers.openapi.parameters import IDEMPOTENCY_KEY_PARAMETER
 from routers.openapi.plain_text import text_stream
 from routers.schemas.base import ClientId, LenientModel
+from routers.schemas.dialogue import ask_under
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import ClientTurn
 from wires.table import WIRES
@@ -81,8 +81,7 @@ class UiChat(LenientModel):
 
     def ask(self) -> Ask:
         """How the model is asked; what it is asked follows from the chat."""
-        system = "\n\n".join(message.text() for message in self.messages if message.role == "system")
-        return Ask("", Parameters(system=system) if system else NOTHING_ASKED)
+        return ask_under([message.text() for message in self.messages if message.role == "system"])
 
 
 @router.post(

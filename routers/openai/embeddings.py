@@ -16,10 +16,9 @@ from domain.events import writable
 from domain.usage import pieces
 from routers.deps import EmbeddingDep
 from routers.http.guard import guarded
-from routers.openai.completion_request import OpenAIModelIn
 from routers.openai.errors import OPENAI_ERROR
 from routers.openapi.codes import ASKS_A_MODEL, GUARDED, READS_A_BODY, responses
-from routers.schemas.base import Count, ResponseModel
+from routers.schemas.base import Count, LenientModel, ResponseModel
 
 MAX_TEXTS = 2_048
 _AT_ONCE = 64
@@ -29,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("documents
 InputText = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
-class EmbeddingsIn(OpenAIModelIn):
+class EmbeddingsIn(LenientModel):
     """Texts, and the model that they are for. Lists of tokens are refused: they are another model's."""
 
     input: InputText | Annotated[list[InputText], Field(min_length=1, max_length=MAX_TEXTS)]

@@ -14,8 +14,7 @@ from pydantic import Field
 
 from domain.documents import MAX_NAME, Collection, Document, Passage
 from domain.errors import ERRORS, StreamForgeError
-from routers.openai.completion_request import OpenAIModelIn
-from routers.schemas.base import Count, Id, ResponseModel, fault_of_name
+from routers.schemas.base import Count, Id, LenientModel, ResponseModel, fault_of_name
 from routers.schemas.documents import MAX_COLLECTION_NAME, CollectionName
 
 MAX_FOUND = 50
@@ -170,7 +169,7 @@ class StoreList(ResponseModel):
     last_id: StoreIdOut | None = None
 
 
-class StoreIn(OpenAIModelIn):
+class StoreIn(LenientModel):
     """A vector store that is wanted. Only its name is kept, by what is put into it."""
 
     name: CollectionName | None = None
@@ -178,7 +177,7 @@ class StoreIn(OpenAIModelIn):
     expires_after: dict[str, str | int] | None = Field(None, max_length=10, description="Refused: nothing expires here")
 
 
-class StoreFileIn(OpenAIModelIn):
+class StoreFileIn(LenientModel):
     """A document that is to be put into a vector store."""
 
     file_id: Id
@@ -226,7 +225,7 @@ class StoreFiles(ResponseModel):
     last_id: Id | None = None
 
 
-class Ranking(OpenAIModelIn):
+class Ranking(LenientModel):
     """How good a passage must be. There is one ranker."""
 
     score_threshold: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="The least cosine")
@@ -235,7 +234,7 @@ class Ranking(OpenAIModelIn):
 QueryText = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class SearchIn(OpenAIModelIn):
+class SearchIn(LenientModel):
     """What to look for."""
 
     query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=MAX_QUERIES)]

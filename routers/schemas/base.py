@@ -36,6 +36,8 @@ class LenientModel(RequestModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    max_fields = 100
+
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The schema, which also says how many fields there may be."""

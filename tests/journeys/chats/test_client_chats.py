@@ -82,7 +82,7 @@ REFUSALS: list[tuple[int, str, str, dict[str, Any], str]] = [
     (405, "DELETE", "", {}, "does not take that method"),
     (422, "POST", "", {"json": {}}, ""),
     (422, "POST", "", {"json": []}, ""),
-    (422, "POST", "", {"json": {f"field{number}": 1 for number in range(60)}}, ""),
+    (422, "POST", "", {"json": {f"field{number}": 1 for number in range(110)}}, ""),
     (403, "POST", "", {"json": {}, "headers": {"host": "evil.example"}}, "this machine"),
 ]
 ONLY_CHAT: list[tuple[int, str, str, dict[str, Any], str]] = [
