@@ -43,9 +43,8 @@ def dialects(*, api_keys: bool) -> Sequence[Dialect]:
 
 
 def add_routes(app: FastAPI, dialects: Sequence[Dialect]) -> None:
-    """Route requests to the dialects. Routers are tried in this order, so each one's busiest comes first."""
-    for dialect in dialects:
-        app.include_router(dialect.routers[0])
-    for dialect in dialects:
-        for router in dialect.routers[1:]:
-            app.include_router(router)
+    """Route requests to the dialects, the busiest router of each first; the ids of operations are functions' names."""
+    busiest = [dialect.routers[0] for dialect in dialects]
+    others = [router for dialect in dialects for router in dialect.routers[1:]]
+    for router in busiest + others:
+        app.include_router(router, generate_unique_id_function=lambda route: route.name)

@@ -1,4 +1,4 @@
-"""Chat: post a message, read the answer as it comes, come back for the rest, stop it."""
+"""Chat: send a message, read the answer as it is written, come back for the rest, stop it."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -40,15 +40,15 @@ from stores.streams.base import Tail
 from wires.events import gone
 from wires.table import WIRES, Format, Wire
 
-router = APIRouter(prefix="/chat", tags=["chat"], route_class=guarded("chat"))
-public = APIRouter(prefix="/chat", tags=["chat"])
+router = APIRouter(prefix="/chat", tags=["Chat"], route_class=guarded("chat"))
+public = APIRouter(prefix="/chat", tags=["Chat"])
 
 FormatQuery = Annotated[Format, Query(description=FORMAT)]
 StreamId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From `X-Stream-Id`")]
 
 
 class ChatHealth(ResponseModel):
-    """The answer of `GET /chat/health`."""
+    """The response of `GET /chat/health`."""
 
     service: Literal["chat"] = "chat"
     status: Literal["healthy"] = "healthy"
@@ -60,7 +60,7 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
 
 @router.post(
     "",
-    summary="Answer a message",
+    summary="Send a message",
     response_class=StreamingResponse,
     openapi_extra={
         "parameters": [FORMAT_PARAMETER, SESSION_ID_PARAMETER, LAST_EVENT_ID_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]
@@ -70,34 +70,32 @@ _STATE: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/
         "document_not_found", "message_mismatch",
     ),
 )  # fmt: skip
-async def start_stream(chat: ChatRequest, request: Request) -> Response:
-    """Starts a stream and follows it. The stream outlives this connection.
+async def send_message(chat: ChatRequest, request: Request) -> Response:
+    """Starts a stream, in which the message is answered, and follows it. The stream outlives this connection.
 
-    A model that fails before its first word, and early enough, is refused with its status; later it is told by the
-    stream's last event.
+    A model that fails early, before its first word, is refused with the status of the error. After that the stream's
+    last event says so.
 
-    With `Last-Event-ID` nothing is started: the stream that it names goes on after that event, for clients
-    that can only repeat their request.
+    With `Last-Event-ID` nothing is started: the stream that it names continues after that event, for clients that can
+    only repeat their request.
     """
     streams, caller = services_of(request).streaming, caller_of(request)
-    wire = WIRES[_format(request)]
-    order = _order(chat, request)
-    last_event_id = request.headers.get("last-event-id")
-    if last_event_id is not None:
+    order, wire = _order(chat, request), WIRES[_format(request)]
+    if (last_event_id := request.headers.get("last-event-id")) is not None:
         return await _repost(streams, caller, last_event_id, order.ask.message, wire)
     opened = await streams.start(caller, order)
     return StreamResponse(streams, opened.tail, wire, replayed=opened.replayed)
 
 
-@public.get("/health", summary="Is chat working?", responses=responses(*PUBLIC))
-async def chat_health() -> ChatHealth:
-    """Whether streaming is enabled."""
+@public.get("/health", summary="Check the chat", responses=responses(*PUBLIC))
+async def check_chat() -> ChatHealth:
+    """Whether streaming is enabled: it always is."""
     return ChatHealth()
 
 
 @router.get(
     "/streams/{stream_id}",
-    summary="Go on reading a stream",
+    summary="Follow a stream",
     response_class=StreamingResponse,
     responses={
         **stream_responses(
@@ -118,7 +116,7 @@ async def follow_stream(
 ) -> Response:
     """What comes after the cursor, then live. The cursor is `Last-Event-ID`, else `last_event_id`, else `after`.
 
-    With `Accept: application/json` the stream's state instead, for clients that poll.
+    With `Accept: application/json`, for clients that poll, the stream's state instead.
     """
     parse_stream_id(stream_id)
     if _wants_json(accept):
@@ -132,18 +130,18 @@ async def follow_stream(
 
 @router.post(
     "/streams/{stream_id}/cancel",
-    summary="Stop a stream",
+    summary="Cancel a stream",
     status_code=202,
     responses=responses(*GUARDED, *FINDS_A_STREAM, *MAY_HAVE_A_BODY),
     response_model=StreamOut,
 )
 async def cancel_stream(stream_id: StreamId, streams: StreamingDep, caller: CallerDep) -> Response:
-    """Stops the model and answers the stream's state. A stream that has ended keeps its outcome."""
+    """Stops the model and returns the stream's state. A stream that has ended keeps its outcome."""
     return _state(await streams.cancel(caller, parse_stream_id(stream_id)), status=202)
 
 
 def _format(request: Request) -> Format:
-    """`?format=` of the one route where FastAPI's reading of parameters would cost more than a word's journey."""
+    """`?format=`, read here because FastAPI's reading of parameters costs more than sending a word."""
     if not request.scope["query_string"]:
         return "text"
     name = request.query_params.get("format", "text")
@@ -154,7 +152,7 @@ def _format(request: Request) -> Format:
 
 
 def _order(chat: ChatRequest, request: Request) -> Order:
-    """The request for a stream, with what of it does not stand in the body."""
+    """The order: body, query and headers together."""
     session_id = request.query_params.get("session_id") if request.scope["query_string"] else None
     if session_id is not None and not is_id(session_id):
         raise invalid_parameter("session_id", "A session id is 32 lower-case hexadecimal characters.")
@@ -168,7 +166,7 @@ def _order(chat: ChatRequest, request: Request) -> Order:
 
 
 async def _repost(streams: StreamingService, caller: Caller, last_event_id: str, message: str, wire: Wire) -> Response:
-    """Resume for clients that repeat their POST for ever on anything but a stream."""
+    """Resume, always with a stream: on anything else these clients repeat their POST for ever."""
     stream_id, seq = parse_event_id(last_event_id)
     try:
         tail = await streams.find(caller, stream_id)
@@ -180,7 +178,7 @@ async def _repost(streams: StreamingService, caller: Caller, last_event_id: str,
 
 
 def _read_on(streams: StreamingService, tail: Tail, wire: Wire, seq: int) -> StreamResponse | None:
-    """What comes after event number `seq`; nothing where that was the terminal event."""
+    """What comes after event number `seq`; `None` if that was the terminal event."""
     if seq > len(tail.events):
         raise StreamForgeError("cursor_ahead")
     if tail.ended and seq == len(tail.events):
@@ -202,7 +200,7 @@ def _state(snapshot: Snapshot, status: int = 200) -> Response:
 
 
 def _wants_json(accept: str) -> bool:
-    """Whether `application/json` is named, and not to say that it is unwanted."""
+    """Whether `application/json` is named, and not with a quality of 0."""
     for entry in accept.lower().split(","):
         media_type, _, quality = entry.partition(";")
         if media_type.strip() == "application/json":

@@ -1,7 +1,7 @@
-"""Probes for `python main.py doctor`: frames at known times, over the way that streams take.
+"""Probes for `python main.py doctor`: frames at known times, sent the way that streams are sent.
 
-No model is asked and nothing is kept, so nobody needs a key. A probe follows from its parameters, and one that is cut
-can be resumed; only the clock in its frames is the server's own.
+No model is asked and nothing is stored, so no key is needed. A probe follows from its parameters alone, and one that
+was cut can be resumed; only the times in its frames are the server's own.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from wires.frames import frame
 
 MAX_FRAMES = 50
 MAX_INTERVAL = 0.5
-"""Seconds. A probe so takes 25 at most, and a silent one a heartbeat longer."""
+"""Seconds. So a probe takes at most 25, and a silent one a heartbeat longer."""
 
 _ASKED_FOR = (b"authorization", b"idempotency-key", b"last-event-id")  # which of the doctor's headers have come through
 
-public = APIRouter(prefix="/chat/doctor", tags=["system"], route_class=CountedRoute)
+public = APIRouter(prefix="/chat/doctor", tags=["Server"], route_class=CountedRoute)
 
 _COUNTED = (*PUBLIC, "rate_limited")
 _PATTERN = "^[0-9a-f]{32}$"
@@ -67,7 +67,7 @@ _STREAM: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class ProbePlan:
-    """What a probe says, and after which frame; whether it is silent behind the first. Seconds."""
+    """What a probe sends, after which frame it begins, and whether it is silent after the first. Seconds."""
 
     probe_id: str
     frames: int
@@ -77,7 +77,7 @@ class ProbePlan:
 
 
 class ProbeState(ResponseModel):
-    """What became of a probe: `left` where the server saw its client hang up."""
+    """What became of a probe: `left` if the server saw its client hang up."""
 
     probe: str = Field(pattern=_PATTERN, max_length=32)
     state: State
@@ -95,7 +95,7 @@ class ProbeResponse(Response):
         self._received = received
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        probe = self._probes.begin(self._plan.probe_id)  # refused here it is still a status
+        probe = self._probes.begin(self._plan.probe_id)  # a refusal here is still a status
         left = True
         try:
             await unless_left(receive, self._pump(scope, send))
@@ -141,7 +141,7 @@ class ProbeResponse(Response):
 
 @public.get(
     "",
-    summary="Frames at known times",
+    summary="Start a probe",
     response_class=StreamingResponse,
     responses={
         200: _STREAM,
@@ -151,21 +151,21 @@ class ProbeResponse(Response):
         ),
     },
 )
-async def probe_the_way(
+async def start_probe(
     request: Request,
     probes: ProbesDep,
     probe: Annotated[str | None, Query(pattern=_PATTERN, max_length=32, description="An id of your own")] = None,
     frames: Annotated[int, Query(ge=1, le=MAX_FRAMES)] = 20,
     interval: Annotated[float, Query(ge=0.01, le=MAX_INTERVAL, description="Seconds between frames")] = 0.1,
     silent: Annotated[
-        bool, Query(description="Say nothing behind the first frame for a little longer than `STREAM_HEARTBEAT`")
+        bool, Query(description="Send nothing after the first frame for a little longer than `STREAM_HEARTBEAT`")
     ] = False,
     last_event_id_query: LastEventIdQuery = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """What `python main.py doctor` reads to see what becomes of a stream on its way. No model is asked.
+    """Frames at known times. `python main.py doctor` reads them to see what happens to a stream on its way.
 
-    A probe that comes back with the id of its last frame gets those behind it.
+    With the id of a probe's last frame it sends the frames after that one.
     """
     cursor = last_event_id if last_event_id is not None else last_event_id_query
     probe_id, after = _resumed(probe, cursor) if cursor is not None else (probe or secrets.token_hex(16), 0)
@@ -180,19 +180,22 @@ async def probe_the_way(
 
 @public.get(
     "/{probe}",
-    summary="Has the server seen a probe's client hang up?",
+    summary="Get a probe's state",
     responses=responses(*_COUNTED, "invalid_request", "probe_not_found"),
 )
-async def look_after_a_probe(
+async def get_probe_state(
     probe: Annotated[str, Path(pattern=_PATTERN, max_length=32)], probes: ProbesDep, response: Response
 ) -> ProbeState:
-    """Answered by the process that has sent the probe alone, for a minute or two: with several, ask until it is it."""
+    """Whether the server saw the probe's client hang up; known for a minute or two.
+
+    Only the process that sent the probe knows: with several, ask until you reach it.
+    """
     response.headers["cache-control"] = "no-store"
     return ProbeState(probe=probe, state=probes.state(probe))
 
 
 def _resumed(probe: str | None, cursor: str) -> tuple[str, int]:
-    """The probe that the cursor names, and the number of its last frame that was read."""
+    """The probe that the cursor names, and the number of the last frame that was read."""
     probe_id, after = parse_event_id(cursor)
     if probe not in (None, probe_id):
         raise StreamForgeError("malformed_cursor")

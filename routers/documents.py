@@ -1,4 +1,4 @@
-"""Documents: upload them, watch them being read, and forget them."""
+"""Documents: upload them, follow how they are read, delete them."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -42,8 +42,8 @@ from stores.streams.base import Tail
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 from wires.table import Wire
 
-router = APIRouter(tags=["documents"], route_class=guarded("documents"))
-upload_router = APIRouter(tags=["documents"], route_class=guarded("documents", OwnPathRoute))
+router = APIRouter(tags=["Documents"], route_class=guarded("documents"))
+upload_router = APIRouter(tags=["Documents"], route_class=guarded("documents", OwnPathRoute))
 """Goes before `router`, whose paths would take these for the ids of documents."""
 
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
@@ -69,7 +69,7 @@ _FORM: dict[str, Any] = {
             "type": "array",
             "maxItems": MAX_COLLECTIONS,
             "items": {"type": "string", "minLength": 1, "maxLength": 100},
-            "description": "The collections that all of them belong to",
+            "description": "Collections to put all of them into",
         },
     },
 }
@@ -84,10 +84,10 @@ _FORM: dict[str, Any] = {
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
     responses=responses(*GUARDED, *TAKES_DOCUMENTS),
 )
-async def upload(request: Request) -> Uploaded:
-    """Takes files, and answers at once with their ids. `GET /documents/{id}/events` tells how they are read.
+async def upload_documents(request: Request) -> Uploaded:
+    """Takes files and returns their ids at once. `GET /documents/{id}/events` follows how they are read.
 
-    The same bytes again are the document that is there. If it had failed, it is read again from the beginning.
+    The same bytes again are the same document. If it had failed, it is read again from the beginning.
     """
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
@@ -99,21 +99,21 @@ async def upload(request: Request) -> Uploaded:
 
 @upload_router.post(
     "/documents/text",
-    summary="Add a text",
+    summary="Add a text document",
     status_code=202,
     response_model_exclude_none=True,
     responses=responses(*GUARDED, *TAKES_DOCUMENTS),
 )
-async def add_text(given: TextIn, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
-    """Takes a text as a document."""
-    content = given.text.encode("utf-8", "replace")
-    received = await documents.add(caller, given.name, content, list(dict.fromkeys(given.collections)))
+async def add_text_document(new: TextIn, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
+    """Takes a text as a document, as an upload takes a file."""
+    content = new.text.encode("utf-8", "replace")
+    received = await documents.add(caller, new.name, content, list(dict.fromkeys(new.collections)))
     return DocumentOut.received(received)
 
 
 @router.get(
     "/documents",
-    summary="Which documents are there?",
+    summary="List documents",
     response_model_exclude_none=True,
     responses=responses(*GUARDED, *LISTS_PAGES),
 )
@@ -124,31 +124,31 @@ async def list_documents(
     after: PageCursor = None,
     limit: Limit = 50,
 ) -> DocumentPage:
-    """Yours, newest first."""
+    """Your documents, newest first."""
     return DocumentPage.model_validate(await documents.page(caller, collection, after, limit))
 
 
-@router.get("/collections", summary="Which collections are there?", responses=responses(*GUARDED, *USES_THE_DATABASE))
+@router.get("/collections", summary="List collections", responses=responses(*GUARDED, *USES_THE_DATABASE))
 async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> CollectionList:
-    """Yours, by name, and how many documents are in each."""
+    """Your collections by name, with the number of documents in each."""
     found = await shelves.page(caller, None, 1_000)
     return CollectionList.model_validate(found)
 
 
 @router.get(
     "/documents/{document_id}",
-    summary="What became of a document?",
+    summary="Get a document",
     response_model_exclude_none=True,
     responses=responses(*GUARDED, *FINDS_A_DOCUMENT),
 )
 async def get_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> DocumentOut:
-    """Its state, what is known of it, and why it failed if it did."""
+    """The document: its state, what is known of it, and why it failed if it did."""
     return DocumentOut.model_validate(await documents.get(caller, document_id))
 
 
 @router.get(
     "/documents/{document_id}/events",
-    summary="Watch a document being read",
+    summary="Follow a document",
     response_class=StreamingResponse,
     responses={
         **responses(*GUARDED, *FINDS_A_DOCUMENT, *READS_FROM_A_CURSOR, "log_unavailable"),
@@ -158,16 +158,16 @@ async def get_document(document_id: DocumentId, documents: DocumentsDep, caller:
 async def follow_document(
     request: Request, document_id: DocumentId, documents: DocumentsDep, streams: StreamingDep, caller: CallerDep
 ) -> Response:
-    """Its progress from the beginning, or after `Last-Event-ID`, and then live.
+    """How it is read, from the beginning or after `Last-Event-ID`, and then live.
 
-    While it waits for its turn, `received` and heartbeats, for 20 seconds at most. A body that ends with neither
-    `ready` nor `failed` says that the document still waits, or that it goes on in another process: come back, as an
+    While it waits for its turn there are only `received` and heartbeats, for 20 seconds at most. If the body ends
+    with neither `ready` nor `failed`, the document still waits, or is read by another process: come back, as an
     `EventSource` does by itself.
     """
     document, tail = await documents.progress(caller, document_id)
     encoder = partial(DocumentEncoder, document_id=document.id)
     wire = Wire(encoder, HEARTBEAT, stateful=False, seq_after=lambda after, _: after)
-    if tail is None and (end := settled(document)):  # what happened is no longer remembered
+    if tail is None and (end := settled(document)):  # its log is gone
         return StaticStreamResponse(received(document) + end, document.id)
     if tail is None:
         look = partial(_look, documents, caller, document_id, services_of(request).drain)
@@ -181,32 +181,32 @@ async def follow_document(
 
 @router.get(
     "/documents/{document_id}/content",
-    summary="Get a document back",
+    summary="Download a document",
     response_class=Response,
     responses={
         **responses(*GUARDED, *FINDS_A_DOCUMENT),
-        200: {"description": "The bytes as they were sent", "content": {"application/octet-stream": {}}},
+        200: {"description": "The bytes as they were uploaded", "content": {"application/octet-stream": {}}},
     },
 )
-async def get_content(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
-    """The file as it was sent: to be saved, never to be shown, for it is somebody's."""
+async def download_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
+    """The file as it was uploaded, as an attachment."""
     return download(*await documents.content(caller, document_id))
 
 
 @router.delete(
     "/documents/{document_id}",
-    summary="Forget a document",
+    summary="Delete a document",
     status_code=204,
     responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY),
 )
 async def delete_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
-    """Forgets its bytes, its pieces and all that was made of them."""
+    """Deletes the document, its pieces and everything that was made of them."""
     await documents.delete(caller, document_id)
     return Response(status_code=204)
 
 
 async def _look(documents: DocumentService, caller: Caller, document_id: str, drain: Drain) -> Tail | bytes | None:
-    """What has become of a document that waited: its log is there, it has come to its end, or nothing yet."""
+    """What became of a document that waited: its log, or its last event, or nothing yet."""
     try:
         document, tail = await documents.progress(caller, document_id)
     except StreamForgeError as error:
@@ -215,7 +215,7 @@ async def _look(documents: DocumentService, caller: Caller, document_id: str, dr
 
 
 def _files(form: FormData) -> list[UploadFile]:
-    """The files of a form in which there is nothing that would be passed over."""
+    """The files of the form; refuses a form with anything that would be ignored."""
     other = next((name for name in form if name not in _FORM["properties"]), None)
     if other is not None:
         detail = "The form has `file` and `collection`, both as often as needed, and nothing else."

@@ -1,4 +1,4 @@
-"""API keys over HTTP: one's own, made with no more than one has oneself. There only where callers have API keys."""
+"""A caller's own API keys. The routes exist only if callers have API keys."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from routers.http.guard import guarded
 from routers.openapi.codes import GUARDED, MAY_HAVE_A_BODY, READS_A_BODY, USES_THE_DATABASE, responses
 from routers.schemas.base import IsWritable, Moment, RequestModel, ResponseModel
 
-router = APIRouter(prefix="/keys", tags=["keys"], route_class=guarded("keys"))
+router = APIRouter(prefix="/keys", tags=["API keys"], route_class=guarded("keys"))
 
 KeyName = Annotated[str, Field(max_length=100)]
 Scope = Annotated[str, Field(min_length=1, max_length=50)]
@@ -19,12 +19,15 @@ KeyId = Annotated[str, Path(json_schema_extra={"maxLength": 50}, description="Th
 
 
 class NewKey(RequestModel):
-    """What a new key is to be. Whose it is, is no question."""
+    """A key to create; it is always the caller's own."""
 
-    name: Annotated[KeyName, IsWritable] = Field("", description="For people")
-    scopes: list[Scope] = Field(sorted(DEFAULT_SCOPES), max_length=50, description="No more than the asking key has")
+    name: Annotated[KeyName, IsWritable] = Field("", description="For your own use")
+    scopes: list[Scope] = Field(sorted(DEFAULT_SCOPES), max_length=50, description="At most those of the key that asks")
     expires_in: int | None = Field(
-        None, ge=1, le=10 * 366 * 86_400, description="Seconds; unset, and at the latest, when the asking key does"
+        None,
+        ge=1,
+        le=10 * 366 * 86_400,
+        description="Seconds; by default, and at the latest, when the key that asks expires",
     )
 
     @field_validator("scopes")
@@ -34,7 +37,7 @@ class NewKey(RequestModel):
 
 
 class KeyOut(ResponseModel):
-    """A key, without what would let anybody use it. Moments are in seconds since the Unix epoch."""
+    """A key, without the secret."""
 
     id: str = Field(max_length=50)
     name: KeyName
@@ -47,32 +50,32 @@ class KeyOut(ResponseModel):
 
 
 class MadeKeyOut(KeyOut):
-    """A new key, and the only time that it is shown."""
+    """A new key, with its secret."""
 
-    key: str = Field(max_length=200)
+    key: str = Field(max_length=200, description="The key itself, shown only this once")
 
 
 class KeyList(ResponseModel):
-    """One's own keys, newest first."""
+    """Your keys, newest first."""
 
     items: list[KeyOut] = Field(max_length=1_000)
     next: None = None
 
 
-@router.get("", summary="Which keys do I have?", responses=responses(*GUARDED, *USES_THE_DATABASE))
-async def list_keys(caller: CallerDep, keys: KeysDep) -> KeyList:
-    """One's own keys, those that are revoked or expired as well."""
+@router.get("", summary="List API keys", responses=responses(*GUARDED, *USES_THE_DATABASE))
+async def list_api_keys(caller: CallerDep, keys: KeysDep) -> KeyList:
+    """Your keys, including revoked and expired ones."""
     return KeyList(items=[KeyOut.model_validate(key) for key in (await keys.list(caller))[:1_000]])
 
 
 @router.post(
     "",
-    summary="Make a key",
+    summary="Create an API key",
     status_code=201,
     responses=responses(*GUARDED, *READS_A_BODY, *USES_THE_DATABASE),
 )
-async def create_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Response) -> MadeKeyOut:
-    """A key of one's own, shown this once."""
+async def create_api_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Response) -> MadeKeyOut:
+    """Creates a key of your own. It is shown only this once."""
     made = await keys.create(caller, name=new.name, scopes=frozenset(new.scopes), seconds=new.expires_in)
     response.headers["cache-control"] = "no-store"
     return MadeKeyOut(**KeyOut.model_validate(made.key).model_dump(), key=made.text)
@@ -80,12 +83,12 @@ async def create_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Re
 
 @router.delete(
     "/{key_id}",
-    summary="Revoke a key",
+    summary="Revoke an API key",
     status_code=204,
     responses=responses(*GUARDED, "key_not_found", *MAY_HAVE_A_BODY, *USES_THE_DATABASE),
 )
-async def revoke_key(key_id: KeyId, caller: CallerDep, keys: KeysDep, request: Request) -> None:
-    """From now on it opens nothing; what runs under it ends within ten seconds. One's own key is no exception."""
+async def revoke_api_key(key_id: KeyId, caller: CallerDep, keys: KeysDep, request: Request) -> None:
+    """The key stops working at once; streams that it started end within ten seconds. It may be the key that asks."""
     await keys.revoke(caller, key_id)
     auth = services_of(request).auth
     if auth is not None:

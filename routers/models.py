@@ -13,7 +13,7 @@ from routers.openapi.codes import GUARDED, responses
 from routers.schemas.base import ResponseModel
 from services.models.model_service import ModelService
 
-router = APIRouter(prefix="/models", tags=["models"], route_class=guarded("admin"))
+router = APIRouter(prefix="/models", tags=["Models"], route_class=guarded("admin"))
 
 ModelId = Annotated[str, Field(max_length=200)]
 TokenLimit = Annotated[int, Field(ge=1, le=100_000_000)]
@@ -21,7 +21,7 @@ Money = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class PriceOut(ResponseModel):
-    """Money for a million tokens, where the catalogue sets it."""
+    """The price of a million tokens, if the catalogue sets one."""
 
     input: Money
     output: Money
@@ -30,7 +30,7 @@ class PriceOut(ResponseModel):
 
 
 class ModelOut(ResponseModel):
-    """A model. What is not known is `null`."""
+    """A model. Unknown values are `null`."""
 
     id: ModelId
     provider: Provider
@@ -38,29 +38,29 @@ class ModelOut(ResponseModel):
     context_window: TokenLimit | None = Field(description="Tokens of question and answer together")
     max_output_tokens: TokenLimit | None
     capabilities: list[Capability] = Field(max_length=20)
-    parameters: list[Parameter] = Field(max_length=20, description="What it can be asked with; the rest is refused")
+    parameters: list[Parameter] = Field(max_length=20, description="What a request may set; anything else is refused")
     price: PriceOut | None
-    fallbacks: list[ModelId] = Field(max_length=20, description="Who is asked instead, in this order")
+    fallbacks: list[ModelId] = Field(max_length=20, description="Models that answer if this one fails, in this order")
 
 
 class ModelList(ResponseModel):
-    """All that the caller may use."""
+    """The models that the caller may use."""
 
     items: list[ModelOut] = Field(max_length=2_000)
     next: None = None
 
 
-@router.get("", summary="Which models are there?", responses=responses(*GUARDED))
+@router.get("", summary="List models", responses=responses(*GUARDED))
 async def list_models(caller: CallerDep, models: ModelsDep) -> ModelList:
-    """Every model of the catalogue that the caller may use, without keys and addresses."""
+    """The models of the catalogue that you may use."""
     return ModelList(items=[_shown(entry, models, caller) for entry in models.all(caller)])
 
 
-@router.get("/{model_id:path}", summary="What can this model do?", responses=responses(*GUARDED, "model_not_found"))
+@router.get("/{model_id:path}", summary="Get a model", responses=responses(*GUARDED, "model_not_found"))
 async def get_model(
     model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], caller: CallerDep, models: ModelsDep
 ) -> ModelOut:
-    """One model, by the id that requests name it by."""
+    """The model with this id."""
     return _shown(models.get(model_id, caller), models, caller)
 
 

@@ -1,4 +1,4 @@
-"""Conversations: a caller's sessions, and what was said in them."""
+"""Conversations: a caller's sessions, and the messages in them."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ from routers.schemas.base import Limit, PageCursor
 from routers.schemas.messages import FoundOut, FoundPage, MessageOut, MessagePage
 from routers.schemas.sessions import BranchIn, SessionChange, SessionIn, SessionOut, SessionPage
 
-router = APIRouter(tags=["sessions"], route_class=guarded("chat"))
+router = APIRouter(tags=["Sessions"], route_class=guarded("chat"))
 
 SessionId = Annotated[
     str,
@@ -34,65 +34,65 @@ SessionId = Annotated[
 
 @router.post(
     "/sessions",
-    summary="Open a session",
+    summary="Create a session",
     status_code=201,
     responses=responses(*GUARDED, *READS_A_BODY, *USES_THE_DATABASE),
 )
-async def create_session(sessions: SessionsDep, caller: CallerDep, asked: SessionIn) -> SessionOut:
-    """Opens an empty one, as `POST /chat` with `new_session` does; one with that `client_id` is opened once."""
-    return SessionOut.model_validate(await sessions.create(caller, title=asked.title, client_id=asked.client_id))
+async def create_session(sessions: SessionsDep, caller: CallerDep, new: SessionIn) -> SessionOut:
+    """Creates an empty session. If you have one with this `client_id`, returns that, unchanged."""
+    return SessionOut.model_validate(await sessions.create(caller, title=new.title, client_id=new.client_id))
 
 
 @router.get(
     "/sessions",
-    summary="Which sessions do I have?",
+    summary="List sessions",
     response_model_exclude_none=True,
     responses=responses(*GUARDED, *LISTS_PAGES),
 )
 async def list_sessions(
     sessions: SessionsDep, caller: CallerDep, cursor: PageCursor = None, limit: Limit = 50
 ) -> SessionPage:
-    """Yours, in pages; the one that was used last comes first."""
+    """Your sessions, the most recently used first."""
     page = await sessions.page(caller, cursor, limit)
     return SessionPage.model_validate(page)
 
 
 @router.delete(
     "/sessions",
-    summary="Forget everything",
+    summary="Delete all sessions",
     status_code=204,
     responses=responses(*GUARDED, *MAY_HAVE_A_BODY, "invalid_request", *USES_THE_DATABASE),
 )
-async def forget_everything(
+async def delete_all_sessions(
     sessions: SessionsDep,
     caller: CallerDep,
-    everything: Annotated[Literal["true"], Query(description="To be sure")],  # noqa: ARG001 - asked for, no more
+    everything: Annotated[Literal["true"], Query(description="A confirmation")],  # noqa: ARG001 - required, no more
 ) -> Response:
-    """Deletes every session and every message of yours, and stops what still answers in them."""
+    """Deletes all your sessions with their messages, and stops the answers that still run in them."""
     await sessions.delete_all(caller)
     return Response(status_code=204)
 
 
 @router.get(
     "/search",
-    summary="Where was that said?",
+    summary="Search messages",
     responses=responses(*GUARDED, *LISTS_PAGES),
 )
 async def search_messages(
     sessions: SessionsDep,
     caller: CallerDep,
-    q: Annotated[str, Query(min_length=1, max_length=200, description="Words that all stand in the message")],
+    q: Annotated[str, Query(min_length=1, max_length=200, description="Words that must all be in the message")],
     cursor: PageCursor = None,
     limit: Limit = 20,
 ) -> FoundPage:
-    """Messages of yours in which all these words stand, newest first."""
+    """Your messages that contain all these words, newest first."""
     page = await sessions.search(caller, q, cursor, limit)
     return FoundPage(items=[FoundOut.of(found) for found in page.items], next=page.next)
 
 
-@router.get("/sessions/{session_id}", summary="One session", responses=responses(*GUARDED, *FINDS_A_SESSION))
+@router.get("/sessions/{session_id}", summary="Get a session", responses=responses(*GUARDED, *FINDS_A_SESSION))
 async def get_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> SessionOut:
-    """Its title and when it was used."""
+    """The session: its title, and when it was last used."""
     return SessionOut.model_validate(await sessions.get(caller, session_id))
 
 
@@ -102,7 +102,7 @@ async def get_session(session_id: SessionId, sessions: SessionsDep, caller: Call
 async def rename_session(
     session_id: SessionId, change: SessionChange, sessions: SessionsDep, caller: CallerDep
 ) -> SessionOut:
-    """Sets the title, which is yours from then on."""
+    """Sets the title. No automatic title replaces it."""
     return SessionOut.model_validate(await sessions.rename(caller, session_id, change.title))
 
 
@@ -113,26 +113,26 @@ async def rename_session(
     responses=responses(*GUARDED, *FINDS_A_SESSION, *MAY_HAVE_A_BODY),
 )
 async def delete_session(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
-    """Deletes it with all its messages, and stops what still answers in it."""
+    """Deletes the session with its messages, and stops the answer that still runs in it."""
     await sessions.delete(caller, session_id)
     return Response(status_code=204)
 
 
 @router.put(
     "/sessions/{session_id}/branch",
-    summary="Switch to another version",
+    summary="Switch the active branch",
     responses=responses(*GUARDED, *FINDS_A_SESSION, *READS_A_BODY, "message_not_found"),
 )
 async def switch_branch(
     session_id: SessionId, branch: BranchIn, sessions: SessionsDep, caller: CallerDep
 ) -> SessionOut:
-    """Makes the branch with this message the active one, which the model is told and the history shows."""
+    """Makes the branch of this message the active one: the model is given it, and the history shows it."""
     return SessionOut.model_validate(await sessions.activate(caller, session_id, branch.message_id))
 
 
 @router.get(
     "/sessions/{session_id}/export",
-    summary="Take a conversation along",
+    summary="Export a session",
     response_class=StreamingResponse,
     responses={
         200: {
@@ -151,7 +151,7 @@ async def export_session(
     caller: CallerDep,
     format: Annotated[Literal["json", "markdown"], Query(description="`json` or `markdown`")] = "json",
 ) -> Response:
-    """The active branch, whole, as JSON or Markdown."""
+    """The whole active branch as a file, JSON or Markdown."""
     session = await sessions.get(caller, session_id)
     name, media_type, write = (
         (f"{session.id}.json", "application/json", _as_json)
@@ -165,31 +165,31 @@ async def export_session(
 
 @router.get(
     "/chat/history/{session_id}",
-    summary="What was said?",
+    summary="Get a session's history",
     response_model_exclude_none=True,
     responses=responses(*GUARDED, *FINDS_A_SESSION, *LISTS_PAGES),
 )
-async def get_history(
+async def get_session_history(
     session_id: SessionId,
     sessions: SessionsDep,
     caller: CallerDep,
     cursor: PageCursor = None,
     limit: Limit = 50,
-    all_branches: Annotated[bool, Query(alias="all", description="Every message, not the active branch alone")] = False,
+    all_branches: Annotated[bool, Query(alias="all", description="Messages of every branch")] = False,
 ) -> MessagePage:
-    """The messages of the active branch, oldest first; with `all=true` those of every branch, as they came."""
+    """The messages of the active branch, oldest first. With `all=true` those of every branch, as they were sent."""
     page = await sessions.history(caller, session_id, cursor, limit, whole=all_branches)
     return MessagePage(items=[MessageOut.of(message) for message in page.items], next=page.next)
 
 
 @router.delete(
     "/chat/history/{session_id}",
-    summary="Empty a session",
+    summary="Clear a session's history",
     status_code=204,
     responses=responses(*GUARDED, *FINDS_A_SESSION, *MAY_HAVE_A_BODY),
 )
-async def clear_history(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
-    """Deletes its messages and keeps the session."""
+async def clear_session_history(session_id: SessionId, sessions: SessionsDep, caller: CallerDep) -> Response:
+    """Deletes the messages and keeps the session."""
     await sessions.clear(caller, session_id)
     return Response(status_code=204)
 
@@ -209,7 +209,7 @@ async def _as_json(session: Session, pages: AsyncIterator[list[Message]]) -> Asy
 
 
 async def _as_markdown(session: Session, pages: AsyncIterator[list[Message]]) -> AsyncIterator[bytes]:
-    """Headings for who speaks; what they say stays as it is."""
+    """A heading for each message; its text stays as it is."""
     title = " ".join((session.title or "Conversation").split())
     yield f"# {title}\n".encode()
     async for page in pages:
@@ -219,7 +219,7 @@ async def _as_markdown(session: Session, pages: AsyncIterator[list[Message]]) ->
 
 
 def _cited(message: Message) -> str:
-    """What the marks in an answer refer to."""
+    """The sources that the marks in an answer refer to."""
     lines = []
     for source in message.sources or ():
         if source["cited"]:

@@ -1,4 +1,4 @@
-"""What the server says of itself."""
+"""What the server says about itself."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from routers.deps import DrainDep
 from routers.openapi.codes import PUBLIC, responses
 from routers.schemas.base import ResponseModel
 
-public = APIRouter(tags=["system"], responses=responses(*PUBLIC))
+public = APIRouter(tags=["Server"], responses=responses(*PUBLIC))
 
 ShortText = Annotated[str, Field(max_length=200)]
 
@@ -24,7 +24,7 @@ class Endpoints(ResponseModel):
 
 
 class ApiInfo(ResponseModel):
-    """The answer of `GET /`."""
+    """The response of `GET /`."""
 
     name: ShortText
     version: ShortText
@@ -33,7 +33,7 @@ class ApiInfo(ResponseModel):
 
 
 class Health(ResponseModel):
-    """The answer of `GET /health`."""
+    """The response of `GET /health`."""
 
     status: ShortText = "healthy"
     service: ShortText
@@ -41,30 +41,30 @@ class Health(ResponseModel):
 
 
 class Readiness(ResponseModel):
-    """The answer of `GET /ready`: `ready`, or `draining` with status 503."""
+    """The response of `GET /ready`: `ready`, or `draining` with status 503."""
 
     status: ShortText
 
 
-@public.get("/", summary="What this is, and where to go")
-async def root(request: Request) -> ApiInfo:
-    """Name, version and endpoints."""
+@public.get("/", summary="Get API information")
+async def get_api_information(request: Request) -> ApiInfo:
+    """Name, version and the first endpoints."""
     return ApiInfo(name=request.app.title, version=request.app.version)
 
 
-@public.get("/health", summary="Is the process alive?")
-async def health(request: Request) -> Health:
-    """Healthy for as long as it answers."""
+@public.get("/health", summary="Check health")
+async def check_health(request: Request) -> Health:
+    """Whether the process is alive: it responds."""
     return Health(service=request.app.title, version=request.app.version)
 
 
 @public.get(
     "/ready",
-    summary="Should new streams come here?",
+    summary="Check readiness",
     responses={503: {"model": Readiness, "description": "Shutting down: send new streams elsewhere"}},
 )
-async def ready(drain: DrainDep, response: Response) -> Readiness:
-    """Red from the first signal on, while running streams still finish."""
+async def check_readiness(drain: DrainDep, response: Response) -> Readiness:
+    """Whether to send new streams here: not from the first signal to stop, while running streams still finish."""
     if drain.draining:
         response.status_code = 503
         response.headers["retry-after"] = "5"

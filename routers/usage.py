@@ -1,4 +1,4 @@
-"""What was used: sums over one's own streams, and over everybody's for those who may see that."""
+"""What was used: sums over the caller's own streams and, with the scope `admin`, over all callers'."""
 
 from typing import Annotated
 
@@ -11,30 +11,30 @@ from routers.http.guard import guarded
 from routers.openapi.codes import GUARDED, USES_THE_DATABASE, responses
 from routers.schemas.base import Count, Id, ResponseModel
 
-router = APIRouter(tags=["usage"], route_class=guarded("chat"))
+router = APIRouter(tags=["Usage"], route_class=guarded("chat"))
 
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$", max_length=10, description="As 2026-01-31, in UTC")]
 
 
 class UsageRow(ResponseModel):
-    """One sum. The first fields are those that were asked for."""
+    """One sum. The first four fields are there if the sums are by them."""
 
     day: str | None = Field(None, max_length=10)
     model: str | None = Field(None, max_length=200)
     session_id: Id | None = None
-    owner: str | None = Field(None, max_length=200, description="With `everybody` only")
+    owner: str | None = Field(None, max_length=200, description="Only with `everybody`")
     streams: Count
     input_tokens: Count
     output_tokens: Count
     cached_tokens: Count
     reasoning_tokens: Count
-    exact: bool = Field(description="Whether models counted all of it")
-    cost: float | None = Field(None, ge=0, le=1e12, allow_inf_nan=False, description="Absent where no price was known")
+    exact: bool = Field(description="Whether the models counted all of the tokens")
+    cost: float | None = Field(None, ge=0, le=1e12, allow_inf_nan=False, description="Absent if no price was known")
     currency: str | None = Field(None, max_length=8)
 
 
 class UsagePage(ResponseModel):
-    """Sums. Those in different currencies stand apart."""
+    """Sums. Different currencies are never added up."""
 
     items: list[UsageRow] = Field(max_length=1_000)
     next: None = None
@@ -42,7 +42,7 @@ class UsagePage(ResponseModel):
 
 @router.get(
     "/usage",
-    summary="What was used?",
+    summary="Get usage",
     response_model_exclude_none=True,
     responses=responses(*GUARDED, "invalid_request", *USES_THE_DATABASE),
 )
@@ -51,9 +51,9 @@ async def get_usage(
     caller: CallerDep,
     since: Day = None,
     until: Day = None,
-    by: Annotated[list[By], Query(max_length=4, description="What to sum by")] = ["day"],  # noqa: B006 - FastAPI copies it
-    everybody: Annotated[bool, Query(description="Of all callers; needs the scope `admin`")] = False,
+    by: Annotated[list[By], Query(max_length=4, description="Sums for each of these")] = ["day"],  # noqa: B006 - FastAPI copies it
+    everybody: Annotated[bool, Query(description="All callers' usage; needs the scope `admin`")] = False,
 ) -> UsagePage:
-    """Tokens and money, summed by day, model and session, the newest day first; a thousand sums at most."""
+    """Tokens and cost, summed by day, model, session or owner, the newest day first; at most a thousand sums."""
     rows = await usage.total(caller, since=since, until=until, by=frozenset(by), everybody=everybody)
     return UsagePage(items=[UsageRow.model_validate(row) for row in rows])

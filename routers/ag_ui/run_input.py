@@ -1,6 +1,6 @@
-"""What a run of AG-UI is asked with, in the models of the protocol's own package.
+"""The input of a run, read with the models of the protocol's own package.
 
-They are imported with the first run, and hold no text to a length, so what they are given is bounded before.
+They are imported with the first run, and limit no text's length, so their input is bounded first.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ INPUT = {
 
 
 async def read_run(body: bytes) -> "RunAgentInput":
-    """What the client wants to run; refused where it is none."""
+    """The run that the client asks for; `malformed_request` or an `invalid_request` if the body is no such thing."""
     try:
         given = orjson.loads(body)
     except ValueError:
@@ -58,7 +58,7 @@ async def read_run(body: bytes) -> "RunAgentInput":
 
 
 def _bound(given: Any) -> None:
-    """Refuse what the models would let through, or take a long time to refuse."""
+    """Refuse what the models would accept, or take long to refuse."""
     if not isinstance(given, dict) or len(given) > _MAX_FIELDS:
         raise wrong_field("threadId", "Send a RunAgentInput: an object with threadId, runId and messages.")
     for name in ("threadId", "runId"):
@@ -80,7 +80,7 @@ def _bound(given: Any) -> None:
 
 
 def lines_of(run: "RunAgentInput") -> list[Line]:
-    """What both sides said, in a thread that is kept here."""
+    """The messages of a thread that is stored here."""
     lines: list[Line] = []
     for message in run.messages:
         name = writable(message.id) if len(message.id) <= MAX_CLIENT_ID else ""
@@ -92,12 +92,12 @@ def lines_of(run: "RunAgentInput") -> list[Line]:
 
 
 def ask_in_thread(run: "RunAgentInput") -> Ask:
-    """How the model is asked, in a thread that is kept here; what it is asked follows from that."""
+    """How to ask the model in a thread that is stored here. What to ask follows from the thread."""
     return ask_under([message.content for message in run.messages if message.role in ("system", "developer")])
 
 
 def model_of(run: "RunAgentInput") -> str | None:
-    """The model that the client's application wants, in `forwardedProps`; by default the server's."""
+    """The model that the application names in `forwardedProps`; `None` for the server's default."""
     props = run.forwarded_props
     model = props.get("model") if isinstance(props, dict) else None
     if model is None:

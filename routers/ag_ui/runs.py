@@ -1,7 +1,7 @@
-"""AG-UI: a run of an agent over one POST.
+"""AG-UI: a run of an agent in one POST.
 
-A thread is a session under the client's own id, as far as a session can keep what is said in it: text. A run with tools
-or pictures is asked with the client's own messages, and nothing of it is kept.
+A thread is a session under the client's own id, as long as it is all text: a session can store nothing else. A run with
+tools or pictures is answered from the messages that the client sends, and not stored.
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ router = APIRouter(tags=["AG-UI"], route_class=guarded("chat"))
 
 @router.post(
     "/ag-ui",
-    summary="Run the agent for a client of AG-UI",
+    summary="Run the agent (AG-UI)",
     response_class=StreamingResponse,
     openapi_extra={
         "parameters": [IDEMPOTENCY_KEY_PARAMETER, DETACH_PARAMETER],
@@ -42,10 +42,9 @@ router = APIRouter(tags=["AG-UI"], route_class=guarded("chat"))
 async def run_agent(request: Request) -> Response:
     """Answers the last message of the thread, as a run.
 
-    Where the thread is known, its history is the one that is kept here, and where it is not, it begins with the
-    client's, as in a chat of the AI SDK. A run that offers
-    tools, or goes on with what they returned, is asked with the messages that the client sends. Hanging up stops the
-    model, for that is how these clients abort a run.
+    The history of a known thread is the one stored here; an unknown thread begins with the client's messages, as in a
+    chat of the AI SDK. A run that offers tools, or continues with their results, is answered from the messages that the
+    client sends. Hanging up stops the model, because that is how these clients abort a run.
     """
     services, caller = services_of(request), caller_of(request)
     key = idempotency_key(request)

@@ -1,7 +1,7 @@
-"""The AI SDK's own routes: what its `useChat` and `DefaultChatTransport` ask for, at the paths where they ask.
+"""The routes that the AI SDK's `useChat` and `DefaultChatTransport` call.
 
-A chat is a session under the client's own id. The answer goes on when the client hangs up, for that is what a page
-does that is loaded anew; the stop route is what stops it.
+A chat is a session under the client's own id. The answer continues when the client hangs up, because a page does that
+when it is reloaded; only the stop route stops it.
 """
 
 from typing import Annotated, Literal
@@ -39,11 +39,11 @@ MAX_PARTS = 500
 
 router = APIRouter(prefix="/api/chat", tags=["AI SDK"], route_class=guarded("chat"))
 
-ChatId = Annotated[str, Path(description="The client's own id of the chat")]
+ChatId = Annotated[str, Path(description="The client's own id for the chat")]
 
 
 class UiPart(LenientModel):
-    """A part of a message. Those of type `text` are read, all others ignored."""
+    """A part of a message. Only parts of type `text` are read."""
 
     type: str = Field(min_length=1, max_length=200)
     text: str | None = Field(None, max_length=10_000_000)
@@ -57,14 +57,14 @@ class UiMessage(LenientModel):
     parts: Annotated[list[UiPart], FailFast(), Field(max_length=MAX_PARTS)]
 
     def text(self) -> str:
-        """What is said in it."""
+        """The text of all its parts."""
         return writable("\n".join(part.text for part in self.parts if part.type == "text" and part.text))
 
 
 class UiChat(LenientModel):
-    """What the transport posts: the whole of a chat, or its newest `message` alone."""
+    """What the transport posts: a whole chat, or only its newest `message`."""
 
-    id: ClientId = Field(description="The client's own id of the chat")
+    id: ClientId = Field(description="The client's own id for the chat")
     messages: Annotated[list[UiMessage], FailFast()] = Field([], max_length=MAX_MESSAGES)
     message: UiMessage | None = None
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
@@ -72,31 +72,31 @@ class UiChat(LenientModel):
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
 
     def turn(self) -> ClientTurn:
-        """What both sides said, and what is to be done."""
-        told = self.messages or ([self.message] if self.message else [])
-        lines = [Line(writable(each.id), each.role, each.text()) for each in told if each.role != "system"]
+        """The conversation as the client has it, and what to do with it."""
+        shown = self.messages or ([self.message] if self.message else [])
+        lines = [Line(writable(each.id), each.role, each.text()) for each in shown if each.role != "system"]
         again = self.trigger == "regenerate-message"
         once = not again and self.messageId is None
         return ClientTurn(lines, again, self.messageId and writable(self.messageId), once)
 
     def ask(self) -> Ask:
-        """How the model is asked; what it is asked follows from the chat."""
+        """How to ask the model. What to ask follows from the chat."""
         return ask_under([message.text() for message in self.messages if message.role == "system"])
 
 
 @router.post(
     "",
-    summary="Answer in a chat of the AI SDK",
+    summary="Continue a chat (AI SDK)",
     response_class=StreamingResponse,
     openapi_extra={"parameters": [IDEMPOTENCY_KEY_PARAMETER]},
     responses=text_stream(*GUARDED, *STARTS_A_STREAM, *ANSWERS_IN_A_SESSION),
 )
-async def post_chat(chat: UiChat, request: Request) -> Response:
-    """Answers the chat's last message in the parts of a UI message stream.
+async def continue_chat(chat: UiChat, request: Request) -> Response:
+    """Answers the chat's last message, as a UI message stream.
 
-    Where the chat is known, its history is the one that is kept here; where it is not, it begins with the client's
-    messages. A message that was sent before becomes a branch where it has another text. Where it has not, it is the
-    same request, and gets the answer that there is; unless that came to nothing, or a new one is asked for.
+    The history of a known chat is the one stored here; an unknown chat begins with the client's messages. A message
+    that was sent before becomes a new branch if its text is different. If it is the same, so is the request, and it
+    gets the same answer, unless that failed or a new one is asked for.
     """
     services = services_of(request)
     key = idempotency_key(request)
@@ -108,26 +108,26 @@ async def post_chat(chat: UiChat, request: Request) -> Response:
 
 @router.get(
     "/{chat_id:path}/stream",
-    summary="Come back to a chat of the AI SDK",
+    summary="Resume a chat (AI SDK)",
     response_class=StreamingResponse,
     responses={
         **text_stream(*GUARDED, *USES_THE_DATABASE, "not_found", "too_many_readers", "log_unavailable"),
-        204: {"description": "Nothing is answered in it, and nothing was a short while ago"},
+        204: {"description": "No answer is running in it, and none ended a short while ago"},
     },
 )
 async def resume_chat(chat_id: ChatId, chats: ChatsDep, streams: StreamingDep, caller: CallerDep) -> Response:
-    """The newest answer of the chat from its beginning, and then live; also if it ended less than 120 s ago."""
+    """The newest answer in the chat, from its beginning and then live; also if it ended less than 120 s ago."""
     tail = await chats.stream(caller, chat_id)
     return Response(status_code=204) if tail is None else StreamResponse(streams, tail, WIRES["ai_sdk"])
 
 
 @router.post(
     "/{chat_id:path}/stop",
-    summary="Stop the answer in a chat of the AI SDK",
+    summary="Stop a chat (AI SDK)",
     status_code=204,
     responses=responses(*GUARDED, *MAY_HAVE_A_BODY, *FINDS_A_SESSION, "log_unavailable", shape=PLAIN_TEXT),
 )
 async def stop_chat(chat_id: ChatId, chats: ChatsDep, caller: CallerDep) -> Response:
-    """Stops the model; what it has said is kept. Where nothing is answered, nothing happens."""
+    """Stops the answer that is running in the chat, if there is one. What was said is kept."""
     await chats.stop(caller, chat_id)
     return Response(status_code=204)

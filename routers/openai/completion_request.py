@@ -1,6 +1,6 @@
-"""What a chat completion may be asked with: OpenAI's request, each part of it within bounds.
+"""The request for a chat completion: OpenAI's, each part of it within bounds.
 
-Fields that are not here are ignored, as clients bring many. What is here and cannot be done is refused by its name.
+Other fields are ignored, as clients send many. A field that is known here and cannot be honoured is refused by name.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -68,15 +68,15 @@ Parts = Annotated[
 
 
 class MessageIn(LenientModel):
-    """What was said, by whom."""
+    """A message of the conversation."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
     content: Parts | None = None
-    tool_calls: list[CallIn] | None = Field(None, max_length=MAX_CALLS, description="The assistant's")
-    tool_call_id: CallId | None = Field(None, description="The call that a tool's message is the result of")
+    tool_calls: list[CallIn] | None = Field(None, max_length=MAX_CALLS, description="Only the assistant's")
+    tool_call_id: CallId | None = Field(None, description="The call whose result a tool's message is")
 
     def placed(self, number: int) -> Placed:
-        """The turn that the message is, as number `number` of them."""
+        """The turn that the message is; `number` counts messages from 0."""
         parts = [part.said() for part in self.content or ()]
         role = "system" if self.role == "developer" else self.role
         turn = turn_of(role, parts, self.tool_calls, self.tool_call_id)
@@ -137,7 +137,7 @@ class FormatIn(LenientModel):
     @model_validator(mode="after")
     def _described(self) -> Self:
         if self.json_schema is None and self.type == "json_schema":
-            raise ValueError("The type 'json_schema' wants the field `json_schema`.")
+            raise ValueError("The type 'json_schema' needs the field `json_schema`.")
         return self
 
     def domain(self) -> ResponseFormat | None:
@@ -152,9 +152,9 @@ class FormatIn(LenientModel):
 
 
 class StreamOptionsIn(LenientModel):
-    """What a stream tells besides the answer."""
+    """What a stream holds besides the answer."""
 
-    include_usage: bool | None = Field(None, description="A last chunk tells the tokens")
+    include_usage: bool | None = Field(None, description="Send a last chunk with the usage")
 
 
 def _as_list(stop: Any) -> Any:
@@ -168,7 +168,7 @@ StopTexts = Annotated[
 
 
 class CompletionRequest(LenientModel):
-    """A conversation to go on with."""
+    """A conversation to continue."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -180,7 +180,7 @@ class CompletionRequest(LenientModel):
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /v1/models`")
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None
-    n: int | None = Field(None, ge=1, le=128, description="1: there is one answer")
+    n: int | None = Field(None, ge=1, le=128, description="Only 1: there is one answer")
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     max_completion_tokens: int | None = Field(None, ge=1, le=100_000_000)

@@ -11,14 +11,14 @@ from wires.openai import OpenAIEncoder
 
 
 class FunctionOut(ResponseModel):
-    """What is to be called; `arguments` are JSON."""
+    """The function to call; `arguments` are JSON."""
 
     name: str = Field(max_length=200)
     arguments: str = Field(max_length=2**30)
 
 
 class CallOut(ResponseModel):
-    """A call of a tool that the model wants."""
+    """A tool call that the model makes."""
 
     id: str = Field(max_length=200)
     type: Literal["function"]
@@ -26,7 +26,7 @@ class CallOut(ResponseModel):
 
 
 class AnswerOut(ResponseModel):
-    """The answer; `reasoning_content` is what the model thought, no part of it."""
+    """The answer. `reasoning_content` is the model's reasoning, which is not part of it."""
 
     role: Literal["assistant"]
     content: str | None = Field(max_length=2**30)
@@ -36,7 +36,7 @@ class AnswerOut(ResponseModel):
 
 
 class ChoiceOut(ResponseModel):
-    """The one answer, and why it ended."""
+    """The only answer, and why it ended."""
 
     index: Literal[0]
     message: AnswerOut
@@ -45,19 +45,19 @@ class ChoiceOut(ResponseModel):
 
 
 class CachedOut(ResponseModel):
-    """Of the prompt."""
+    """Details of the prompt's tokens."""
 
     cached_tokens: Count
 
 
 class ReasonedOut(ResponseModel):
-    """Of the answer."""
+    """Details of the answer's tokens."""
 
     reasoning_tokens: Count
 
 
 class CompletionUsage(ResponseModel):
-    """Tokens. The last two only where the model told them."""
+    """Tokens. The last two only if the model counts them."""
 
     prompt_tokens: Count
     completion_tokens: Count
@@ -100,4 +100,4 @@ CONTENT: dict[str, Any] = {
         "examples": {"stream": {"summary": "With `stream`", "value": _example()}},
     },
 }
-"""What a chat completion is answered with: whole, or streamed."""
+"""The content of a response to a chat completion: whole, or streamed."""

@@ -1,4 +1,4 @@
-"""OpenAI's API: chat completions, streamed or whole, and the models. Whatever speaks it works by its base URL alone."""
+"""OpenAI's API: chat completions, streamed or whole, and the models. Its clients need only the base URL."""
 
 from dataclasses import replace
 from functools import partial
@@ -30,12 +30,12 @@ from services.streams.starting import Opened
 from wires.openai import OpenAIEncoder, completion
 from wires.table import WIRES, Wire
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("chat"))
+router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=guarded("chat"))
 
 _WIRE = WIRES["openai"]
 _WITH_USAGE = replace(_WIRE, encoder=partial(OpenAIEncoder, usage=True))
 _LEFT = 499
-"""The status in the log of a request whose client has left; nobody reads it."""
+"""The status in the log of a request whose client has left; it is sent to no client."""
 
 
 class OpenAIModel(ResponseModel):
@@ -48,7 +48,7 @@ class OpenAIModel(ResponseModel):
 
 
 class OpenAIModels(ResponseModel):
-    """All that the caller may use."""
+    """The models that the caller may use."""
 
     object: Literal["list"] = "list"
     data: list[OpenAIModel] = Field(max_length=2_000)
@@ -56,7 +56,7 @@ class OpenAIModels(ResponseModel):
 
 @router.post(
     "/chat/completions",
-    summary="Answer a conversation",
+    summary="Create a chat completion",
     response_class=StreamingResponse,
     openapi_extra={"parameters": [DETACH_PARAMETER, IDEMPOTENCY_KEY_PARAMETER]},
     responses={
@@ -64,40 +64,40 @@ class OpenAIModels(ResponseModel):
         **responses(*GUARDED, *STARTS_A_STREAM, "stream_cancelled", shape=OPENAI_ERROR),
     },
 )
-async def create_completion(wanted: CompletionRequest, request: Request) -> Response:
-    """Goes on with a conversation, of which this server keeps nothing; streams with `stream`, else waits for the end.
+async def create_chat_completion(chat: CompletionRequest, request: Request) -> Response:
+    """Answers a conversation, of which this server keeps nothing. With `stream` it streams, else it waits for the end.
 
-    A client that leaves stops the model, unless it says `X-Stream-Detach: true`. Any stream can be read, and resumed,
-    on `/chat/streams/{X-Stream-Id}`.
+    A client that hangs up stops the model, unless it sends `X-Stream-Detach: true`. Any stream can be followed, and
+    resumed, at `/chat/streams/{X-Stream-Id}`.
     """
     streams = services_of(request).streaming
-    order = _order(wanted, request)
+    order = _order(chat, request)
     try:
         opened = await streams.start(caller_of(request), order)
     except StreamForgeError as error:
-        if error.pointer == "#/max_tokens" and wanted.max_completion_tokens is not None:
+        if error.pointer == "#/max_tokens" and chat.max_completion_tokens is not None:
             error.pointer = "#/max_completion_tokens"
         raise
-    if wanted.stream:
-        return StreamResponse(streams, opened.tail, _wire(wanted), replayed=opened.replayed)
+    if chat.stream:
+        return StreamResponse(streams, opened.tail, _wire(chat), replayed=opened.replayed)
     return await _whole(streams, opened, request)
 
 
-@router.get("/models", summary="Which models are there?", responses=responses(*GUARDED, shape=OPENAI_ERROR))
-async def list_models(caller: CallerDep, models: ModelsDep) -> OpenAIModels:
+@router.get("/models", summary="List models (OpenAI)", responses=responses(*GUARDED, shape=OPENAI_ERROR))
+async def list_openai_models(caller: CallerDep, models: ModelsDep) -> OpenAIModels:
     """Every model that the caller may use."""
     return OpenAIModels(data=[_shown(entry) for entry in models.all(caller)])
 
 
 @router.get(
     "/models/{model_id:path}",
-    summary="Is there this model?",
+    summary="Get a model (OpenAI)",
     responses=responses(*GUARDED, "model_not_found", shape=OPENAI_ERROR),
 )
-async def get_model(
+async def get_openai_model(
     model_id: Annotated[str, Path(json_schema_extra={"maxLength": 200})], caller: CallerDep, models: ModelsDep
 ) -> OpenAIModel:
-    """One model, by its id."""
+    """The model with this id."""
     return _shown(models.get(model_id, caller))
 
 
@@ -105,20 +105,20 @@ def _shown(entry: ModelEntry) -> OpenAIModel:
     return OpenAIModel(id=entry.id, owned_by=entry.provider)
 
 
-def _order(wanted: CompletionRequest, request: Request) -> Order:
+def _order(chat: CompletionRequest, request: Request) -> Order:
     key = idempotency_key(request)
-    asked = wanted.model_dump_json(exclude_defaults=True, exclude={"stream", "stream_options"}) if key else ""
+    asked = chat.model_dump_json(exclude_defaults=True, exclude={"stream", "stream_options"}) if key else ""
     return Order(
-        wanted.ask(),
-        wanted.model,
+        chat.ask(),
+        chat.model,
         "detach" if wants_to_detach(request) else "cancel",
         idempotency_key=key,
         digest=digest(f"openai {asked}") if key else b"",
     )
 
 
-def _wire(wanted: CompletionRequest) -> Wire:
-    options = wanted.stream_options
+def _wire(chat: CompletionRequest) -> Wire:
+    options = chat.stream_options
     return _WITH_USAGE if options is not None and options.include_usage else _WIRE
 
 

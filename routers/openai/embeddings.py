@@ -1,4 +1,4 @@
-"""OpenAI's API of embeddings: the vectors that documents here are found by."""
+"""OpenAI's embeddings: the vectors by which documents are found here."""
 
 import asyncio
 import base64
@@ -23,22 +23,24 @@ from routers.schemas.base import Count, LenientModel, ResponseModel
 MAX_TEXTS = 2_048
 _AT_ONCE = 64
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=guarded("documents"))
+router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=guarded("documents"))
 
 InputText = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
 class EmbeddingsIn(LenientModel):
-    """Texts, and the model that they are for. Lists of tokens are refused: they are another model's."""
+    """Texts, and the model to embed them. Lists of tokens are refused: they belong to another model."""
 
     input: InputText | Annotated[list[InputText], Field(min_length=1, max_length=MAX_TEXTS)]
-    model: str = Field(min_length=1, max_length=250, description="The server's own, like `local:wordllama`")
+    model: str = Field(min_length=1, max_length=250, description="The server's embedding model, like `local:wordllama`")
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1, le=100_000, description="As long as the model's vectors are, or nothing")
+    dimensions: int | None = Field(
+        None, ge=1, le=100_000, description="The length of the model's vectors, which is the only one"
+    )
 
 
 class EmbeddingOut(ResponseModel):
-    """The vector of a text, of length 1: as numbers, or as little-endian float32 in base64."""
+    """The vector of a text, normalized: as numbers, or as little-endian float32 in base64."""
 
     object: Literal["embedding"]
     index: int = Field(ge=0, lt=MAX_TEXTS)
@@ -53,7 +55,7 @@ class EmbeddingUsage(ResponseModel):
 
 
 class Embeddings(ResponseModel):
-    """A vector a text, in order."""
+    """One vector for each text, in order."""
 
     object: Literal["list"]
     data: list[EmbeddingOut] = Field(max_length=MAX_TEXTS)
@@ -63,7 +65,7 @@ class Embeddings(ResponseModel):
 
 @router.post(
     "/embeddings",
-    summary="Turn texts into vectors",
+    summary="Create embeddings",
     response_class=Response,
     responses={
         200: {"model": Embeddings, "description": "The vectors"},
@@ -74,7 +76,7 @@ class Embeddings(ResponseModel):
     },
 )  # fmt: skip
 async def create_embeddings(wanted: EmbeddingsIn, embedding: EmbeddingDep) -> Response:
-    """The embedding model of this server, which is one. What of a text its window does not hold is left out."""
+    """Embeds texts with the one embedding model of this server. Text beyond its window is left out."""
     model = embedding.require().model
     if wanted.model not in (model, model.partition(":")[2]):
         detail = f"The embedding model of this server is {model!r}."
@@ -96,7 +98,7 @@ def _usage(texts: Sequence[str]) -> dict[str, int]:
 
 
 async def _encoded(vectors: Sequence[Vector], form: str) -> bytes:
-    """The vectors as JSON, a few at a time: a million numbers would hold up everybody's words."""
+    """The vectors as JSON, a few at a time: a million numbers would hold up all streams."""
     parts: list[bytes] = []
     for first in range(0, len(vectors), _AT_ONCE):
         rows = [_row(number, vector, form) for number, vector in enumerate(vectors[first : first + _AT_ONCE], first)]
@@ -106,7 +108,7 @@ async def _encoded(vectors: Sequence[Vector], form: str) -> bytes:
 
 
 def _row(number: int, vector: Vector, form: str) -> dict[str, object]:
-    told: object = (
+    shown: object = (
         list(unpack(f"<{len(vector) // 4}f", vector)) if form == "float" else base64.b64encode(vector).decode()
     )
-    return {"object": "embedding", "index": number, "embedding": told}
+    return {"object": "embedding", "index": number, "embedding": shown}

@@ -1,4 +1,4 @@
-"""OpenAI's API of files, which are documents here."""
+"""OpenAI's files, which are documents here."""
 
 from typing import Annotated, get_args
 
@@ -14,7 +14,7 @@ from routers.openai.errors import OPENAI_ERROR
 from routers.openai.objects import After, Deleted, FileId, FileOut, Files, Lists, NewestFirst, Purpose
 from routers.openapi.codes import FINDS_A_DOCUMENT, GUARDED, LISTS_PAGES, MAY_HAVE_A_BODY, TAKES_DOCUMENTS, responses
 
-router = APIRouter(prefix="/v1/files", tags=["openai"], route_class=guarded("documents"))
+router = APIRouter(prefix="/v1/files", tags=["OpenAI"], route_class=guarded("documents"))
 
 _FORM = {
     "type": "object",
@@ -39,8 +39,8 @@ _FORM = {
     responses=responses(*GUARDED, *TAKES_DOCUMENTS, "unsupported_parameter", shape=OPENAI_ERROR),
     response_model=FileOut,
 )
-async def create_file(request: Request) -> FileOut:
-    """Takes a document. The same bytes again are the file that is there, which is read again if it had failed."""
+async def upload_file(request: Request) -> FileOut:
+    """Takes a document. The same bytes again are the same file; if it had failed, it is read again."""
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
     async with form_of(request, files=1) as form:
@@ -59,7 +59,7 @@ async def create_file(request: Request) -> FileOut:
 
 @router.get(
     "",
-    summary="Which files are there?",
+    summary="List files",
     dependencies=[Lists],
     responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *LISTS_PAGES, "unsupported_parameter", shape=OPENAI_ERROR),
 )
@@ -71,7 +71,7 @@ async def list_files(
     _order: NewestFirst = "desc",
     purpose: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Files:
-    """The newest first."""
+    """Your files, newest first."""
     if purpose is not None and purpose not in get_args(Purpose):
         return Files.of([], more=False)
     cursor = None if after is None else cursor_of(await documents.get(caller, after))
@@ -79,39 +79,37 @@ async def list_files(
     return Files.of(page.items, more=page.next is not None)
 
 
-@router.get(
-    "/{file_id}", summary="What became of a file?", responses=responses(*GUARDED, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR)
-)
+@router.get("/{file_id}", summary="Get a file", responses=responses(*GUARDED, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR))
 async def get_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> FileOut:
-    """It is `processed` when it can be asked about."""
+    """The file. It is `processed` once answers can use it."""
     return FileOut.of(await documents.get(caller, file_id))
 
 
 @router.get(
     "/{file_id}/content",
-    summary="Get a file back",
+    summary="Download a file",
     response_class=Response,
     responses={
         **responses(*GUARDED, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
-        200: {"description": "The bytes as they were sent", "content": {"application/octet-stream": {}}},
+        200: {"description": "The bytes as they were uploaded", "content": {"application/octet-stream": {}}},
     },
 )
-async def get_file_content(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Response:
-    """The file as it was sent."""
+async def download_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Response:
+    """The file as it was uploaded."""
     return download(*await documents.content(caller, file_id))
 
 
 @router.delete(
     "/{file_id}",
-    summary="Forget a file",
+    summary="Delete a file",
     responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
 async def delete_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Deleted:
-    """Forgets the document, with all that was made of it, in every vector store."""
+    """Deletes the document and everything that was made of it, in every vector store."""
     await documents.delete(caller, file_id)
     return Deleted(id=file_id, object="file")
 
 
 def cursor_of(document: Document) -> str:
-    """Where a page of documents goes on after this one."""
+    """The cursor of the page that begins after this document."""
     return f"{document.created!r}-{document.id}"

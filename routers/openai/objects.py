@@ -1,7 +1,7 @@
-"""Documents and collections as OpenAI's clients know them: files, and vector stores.
+"""Documents and collections as OpenAI's clients know them: files and vector stores.
 
-A file is a document, under the document's id. A vector store is a collection, and its id is the name in other letters:
-so every name is a store, and most have nothing in them.
+A file is a document, with the same id. A vector store is a collection, and its id is the name in base64: so every name
+is a store, and most are empty.
 """
 
 import base64
@@ -31,11 +31,11 @@ StoreName = Annotated[str, Field(max_length=MAX_COLLECTION_NAME)]
 FileId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 StoreId = Annotated[str, Path(json_schema_extra={"pattern": _STORE_ID}, description="From the list of vector stores")]
 After = Annotated[str | None, Query(max_length=600, description="The id of the last one on the page before")]
-NewestFirst = Annotated[Literal["desc"], Query(alias="order", description="The newest first; there is no other order")]
+NewestFirst = Annotated[Literal["desc"], Query(alias="order", description="Newest first; there is no other order")]
 
 
 async def refuse_what_lists_lack(request: Request) -> None:
-    """To pass over these would be to answer something else than was asked."""
+    """Refuse parameters that would change the list if they were not ignored."""
     for name in ("before", "filter"):
         if name in request.query_params:
             raise StreamForgeError("unsupported_parameter", f"Lists do not take `{name}` here. Use `after`.")
@@ -50,7 +50,7 @@ def id_of(name: str) -> str:
 
 
 def name_of(store_id: str) -> str:
-    """The name, from an id that is one; `not_found`."""
+    """The name of the vector store with this id; `not_found` if no name has it."""
     try:
         given = store_id.removeprefix(_PREFIX)
         name = base64.b64decode(given + "=" * (-len(given) % 4), b"-_", validate=True).decode()
@@ -67,12 +67,12 @@ class _Named(Protocol):
 
 
 def ends(data: Sequence[_Named]) -> tuple[str | None, str | None]:
-    """The ids of a page's first and last entry, which all lists of OpenAI's tell."""
+    """The ids of a page's first and last entry, which all of OpenAI's lists have."""
     return (data[0].id, data[-1].id) if data else (None, None)
 
 
 class FileOut(ResponseModel):
-    """A document. `purpose` is not kept: it is always the same."""
+    """A document. `purpose` is not stored: it is always the same."""
 
     id: Id
     object: Literal["file"] = "file"
@@ -85,7 +85,7 @@ class FileOut(ResponseModel):
 
     @classmethod
     def of(cls, document: Document) -> "FileOut":
-        """The document as it is shown."""
+        """The document in OpenAI's words."""
         states = {"ready": "processed", "failed": "error"}
         return cls(
             id=document.id,
@@ -108,14 +108,14 @@ class Files(ResponseModel):
 
     @classmethod
     def of(cls, documents: list[Document], *, more: bool) -> "Files":
-        """The page as it is shown."""
+        """The page in OpenAI's words."""
         data = [FileOut.of(document) for document in documents]
         first, last = ends(data)
         return cls(data=data, has_more=more, first_id=first, last_id=last)
 
 
 class Deleted(ResponseModel):
-    """What is gone: a document, or from a vector store only what had put it there."""
+    """What was deleted. Of a `vector_store` or `vector_store.file` the documents stay."""
 
     id: str = Field(max_length=540)
     object: Literal["file", "vector_store.deleted", "vector_store.file.deleted"]
@@ -123,7 +123,7 @@ class Deleted(ResponseModel):
 
 
 class FileCounts(ResponseModel):
-    """Documents by what became of them."""
+    """Documents by state."""
 
     in_progress: Count
     completed: Count
@@ -133,7 +133,7 @@ class FileCounts(ResponseModel):
 
 
 class StoreOut(ResponseModel):
-    """A collection. `created_at` is when its oldest document came, and 0 while it has none."""
+    """A collection. `created_at` is when its oldest document was uploaded, and 0 if it is empty."""
 
     id: StoreIdOut
     object: Literal["vector_store"] = "vector_store"
@@ -146,7 +146,7 @@ class StoreOut(ResponseModel):
 
     @classmethod
     def of(cls, collection: Collection) -> "StoreOut":
-        """The collection as it is shown."""
+        """The collection in OpenAI's words."""
         ready, failed, waiting = collection.ready, collection.failed, collection.waiting
         return cls(
             id=id_of(collection.name),
@@ -160,7 +160,7 @@ class StoreOut(ResponseModel):
 
 
 class StoreList(ResponseModel):
-    """The collections with something in them, by name."""
+    """The collections with documents in them, by name."""
 
     object: Literal["list"] = "list"
     data: list[StoreOut] = Field(max_length=100)
@@ -170,7 +170,7 @@ class StoreList(ResponseModel):
 
 
 class StoreIn(LenientModel):
-    """A vector store that is wanted. Only its name is kept, by what is put into it."""
+    """A vector store to create. Only its name is stored, with the files in it."""
 
     name: CollectionName | None = None
     file_ids: list[Id] = Field([], max_length=500)
@@ -178,7 +178,7 @@ class StoreIn(LenientModel):
 
 
 class StoreFileIn(LenientModel):
-    """A document that is to be put into a vector store."""
+    """A document to add to a vector store."""
 
     file_id: Id
 
@@ -203,7 +203,7 @@ class StoreFileOut(ResponseModel):
 
     @classmethod
     def of(cls, document: Document, store_id: str) -> "StoreFileOut":
-        """The document as it is shown."""
+        """The document in OpenAI's words."""
         states = {"ready": "completed", "failed": "failed"}
         return cls(
             id=document.id,
@@ -226,7 +226,7 @@ class StoreFiles(ResponseModel):
 
 
 class Ranking(LenientModel):
-    """How good a passage must be. There is one ranker."""
+    """How good a passage must be. There is only one ranker."""
 
     score_threshold: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="The least cosine")
 
@@ -235,7 +235,7 @@ QueryText = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 class SearchIn(LenientModel):
-    """What to look for."""
+    """What to search for."""
 
     query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=MAX_QUERIES)]
     max_num_results: int = Field(10, ge=1, le=MAX_FOUND)
@@ -263,7 +263,7 @@ class SearchResult(ResponseModel):
 
     @classmethod
     def of(cls, passage: Passage) -> "SearchResult":
-        """The passage as it is shown."""
+        """The passage in OpenAI's words."""
         return cls(
             file_id=passage.key.document_id,
             filename=passage.name,

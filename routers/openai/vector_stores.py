@@ -1,4 +1,4 @@
-"""OpenAI's API of vector stores, which are collections here, and the search in them."""
+"""OpenAI's vector stores, which are collections here, and the search in them."""
 
 from typing import Annotated
 
@@ -39,8 +39,8 @@ from routers.openapi.codes import (
     responses,
 )
 
-router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("documents"))
-read_router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], route_class=guarded("read"))
+router = APIRouter(prefix="/v1/vector_stores", tags=["OpenAI"], route_class=guarded("documents"))
+read_router = APIRouter(prefix="/v1/vector_stores", tags=["OpenAI"], route_class=guarded("read"))
 
 _FINDS_A_STORE = ("not_found", *USES_THE_DATABASE)
 StoreLimit = Annotated[int, Query(ge=1, le=100)]
@@ -48,28 +48,30 @@ StoreLimit = Annotated[int, Query(ge=1, le=100)]
 
 @router.post(
     "",
-    summary="Name a vector store",
+    summary="Create a vector store",
     responses=responses(*GUARDED, *READS_A_BODY, *FINDS_A_DOCUMENT, "unsupported_parameter", shape=OPENAI_ERROR),
 )
-async def create_store(wanted: StoreIn, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
-    """Answers the collection of that name. It is kept, and listed, as long as a file is in it."""
-    if wanted.expires_after is not None:
+async def create_vector_store(new: StoreIn, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
+    """Returns the collection of this name. It is stored, and listed, as long as a file is in it."""
+    if new.expires_after is not None:
         detail = "Vector stores do not expire here. Leave it out, and delete the store."
         raise StreamForgeError("unsupported_parameter", detail, pointer="#/expires_after")
-    name = wanted.name or f"unnamed-{new_id()[:12]}"
-    for file_id in dict.fromkeys(wanted.file_ids):
+    name = new.name or f"unnamed-{new_id()[:12]}"
+    for file_id in dict.fromkeys(new.file_ids):
         await shelves.put_in(caller, name, file_id)
     return StoreOut.of(await shelves.get(caller, name))
 
 
 @router.get(
     "",
-    summary="Which vector stores are there?",
+    summary="List vector stores",
     dependencies=[Lists],
     responses=responses(*GUARDED, *_FINDS_A_STORE, "invalid_request", "unsupported_parameter", shape=OPENAI_ERROR),
 )
-async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: StoreLimit = 20) -> StoreList:
-    """Those with a file in them, by name."""
+async def list_vector_stores(
+    shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: StoreLimit = 20
+) -> StoreList:
+    """Your vector stores with a file in them, by name."""
     page = await shelves.page(caller, None if after is None else name_of(after), limit)
     data = [StoreOut.of(collection) for collection in page.items]
     first, last = ends(data)
@@ -78,40 +80,40 @@ async def list_stores(shelves: ShelvesDep, caller: CallerDep, after: After = Non
 
 @router.get(
     "/{vector_store_id}",
-    summary="What is in a vector store?",
+    summary="Get a vector store",
     responses=responses(*GUARDED, *_FINDS_A_STORE, shape=OPENAI_ERROR),
 )
-async def get_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
-    """A collection; of a name that was never used, one with nothing in it."""
+async def get_vector_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
+    """The collection. One whose name was never used is empty."""
     return StoreOut.of(await shelves.get(caller, name_of(vector_store_id)))
 
 
 @router.delete(
     "/{vector_store_id}",
-    summary="Empty a vector store",
+    summary="Delete a vector store",
     responses=responses(*GUARDED, *_FINDS_A_STORE, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
-async def delete_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> Deleted:
-    """Takes all files out, so that it is not there any more. The files stay."""
+async def delete_vector_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> Deleted:
+    """Removes all files from it, so that it is no longer listed. The files themselves stay."""
     await shelves.empty(caller, name_of(vector_store_id))
     return Deleted(id=vector_store_id, object="vector_store.deleted")
 
 
 @router.post(
     "/{vector_store_id}/files",
-    summary="Put a file into a vector store",
+    summary="Add a file to a vector store",
     responses=responses(*GUARDED, *READS_A_BODY, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
 )
-async def add_store_file(
-    vector_store_id: StoreId, given: StoreFileIn, shelves: ShelvesDep, caller: CallerDep
+async def add_vector_store_file(
+    vector_store_id: StoreId, new: StoreFileIn, shelves: ShelvesDep, caller: CallerDep
 ) -> StoreFileOut:
-    """A file may be in twenty of them; it is read once."""
-    return StoreFileOut.of(await shelves.put_in(caller, name_of(vector_store_id), given.file_id), vector_store_id)
+    """Adds a file. It may be in twenty vector stores, and is read only once."""
+    return StoreFileOut.of(await shelves.put_in(caller, name_of(vector_store_id), new.file_id), vector_store_id)
 
 
 @router.get(
     "/{vector_store_id}/files",
-    summary="Which files are in a vector store?",
+    summary="List a vector store's files",
     dependencies=[Lists],
     responses=responses(
         *GUARDED,
@@ -122,7 +124,7 @@ async def add_store_file(
         shape=OPENAI_ERROR,
     ),
 )
-async def list_store_files(
+async def list_vector_store_files(
     vector_store_id: StoreId,
     documents: DocumentsDep,
     caller: CallerDep,
@@ -130,7 +132,7 @@ async def list_store_files(
     limit: StoreLimit = 20,
     _order: NewestFirst = "desc",
 ) -> StoreFiles:
-    """The newest first."""
+    """The files in it, newest first."""
     name = name_of(vector_store_id)
     cursor = None if after is None else cursor_of(await documents.get(caller, after))
     page = await documents.page(caller, name, cursor, limit)
@@ -141,25 +143,25 @@ async def list_store_files(
 
 @router.get(
     "/{vector_store_id}/files/{file_id}",
-    summary="What became of a file in a vector store?",
+    summary="Get a vector store's file",
     responses=responses(*GUARDED, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
 )
-async def get_store_file(
+async def get_vector_store_file(
     vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
 ) -> StoreFileOut:
-    """It is `completed` when it can be searched."""
+    """The file. It is `completed` once it can be searched."""
     return StoreFileOut.of(await shelves.document(caller, name_of(vector_store_id), file_id), vector_store_id)
 
 
 @router.delete(
     "/{vector_store_id}/files/{file_id}",
-    summary="Take a file out of a vector store",
+    summary="Remove a file from a vector store",
     responses=responses(*GUARDED, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
-async def delete_store_file(
+async def remove_vector_store_file(
     vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
 ) -> Deleted:
-    """The file itself stays; DELETE /v1/files/{file_id} forgets it."""
+    """Removes the file from it. The file itself stays; DELETE /v1/files/{file_id} deletes it."""
     await shelves.take_out(caller, name_of(vector_store_id), file_id)
     return Deleted(id=file_id, object="vector_store.file.deleted")
 
@@ -172,10 +174,10 @@ async def delete_store_file(
         "documents_not_installed", shape=OPENAI_ERROR,
     ),
 )  # fmt: skip
-async def search_store(
+async def search_vector_store(
     vector_store_id: StoreId, wanted: SearchIn, shelves: ShelvesDep, caller: CallerDep
 ) -> SearchResults:
-    """The passages that are nearest to the query, by meaning and by words."""
+    """The passages nearest to the query, by meaning and by words."""
     if wanted.filters is not None:
         detail = "Files have no attributes here, so there is nothing to filter by. Leave `filters` out."
         raise StreamForgeError("unsupported_parameter", detail, pointer="#/filters")

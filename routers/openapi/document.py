@@ -12,6 +12,20 @@ from routers.http.guard import GuardedRoute
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 """Components of errors that are never sent: ours have the shape of their dialect."""
 
+TAGS = {
+    "Chat": "Send messages, and follow the streams of their answers",
+    "Sessions": "Conversations that are stored here, and their history",
+    "Documents": "Documents to answer from, and their collections",
+    "Models": "The models to choose from",
+    "Usage": "Tokens and cost",
+    "API keys": "Your own keys",
+    "Server": "Health, and probes of the way to it",
+    "OpenAI": "OpenAI's API, for its clients: set their base URL to `/v1`",
+    "AI SDK": "The routes of `useChat`",
+    "AG-UI": "Runs for AG-UI's clients",
+}
+"""The groups of operations, in the order of the page."""
+
 Schema = dict[str, Any]
 
 
@@ -25,6 +39,8 @@ def describe_api(app: FastAPI, dialects: Sequence[Dialect], *, authenticated: bo
             _add_components(schema, dialects)
             for operation in _operations(schema):
                 _tidy_responses(operation)
+            used = {tag for operation in _operations(schema) for tag in operation["tags"]}
+            schema["tags"] = [{"name": tag, "description": text} for tag, text in TAGS.items() if tag in used]
             if authenticated:
                 _say_what_is_guarded(app, schema)
         return app.openapi_schema or generate()

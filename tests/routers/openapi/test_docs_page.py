@@ -41,7 +41,7 @@ def test_the_page_shows_every_route_without_leaving_its_origin(docs: Page) -> No
 
 
 def test_posting_a_message_is_shown_with_its_streams_and_its_refusals(docs: Page) -> None:
-    route = docs.locator("#operations-chat-start_stream_chat_post")
+    route = docs.locator("#operations-Chat-send_message")
     route.locator(".opblock-summary-control").click()
     answer = route.locator(".responses-table .response[data-code='200']")
     expect(answer.locator(".content-type")).to_have_value("text/event-stream")
@@ -57,7 +57,7 @@ def test_posting_a_message_is_shown_with_its_streams_and_its_refusals(docs: Page
 
 @pytest.mark.parametrize("format", ["text", "events"])
 def test_trying_it_out_shows_the_answer(docs: Page, format: str) -> None:
-    route = docs.locator("#operations-chat-start_stream_chat_post")
+    route = docs.locator("#operations-Chat-send_message")
     route.locator(".opblock-summary-control").click()
     route.get_by_role("button", name="Try it out").click()
     route.locator("tr[data-param-name='format'] select").select_option(format)
