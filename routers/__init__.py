@@ -1,1 +1,1 @@
-"""HTTP, and nothing but HTTP: validate, call one service, answer."""
+"""HTTP, and nothing but HTTP: validate the request, call one service, send the response."""

@@ -44,7 +44,7 @@ from wires.table import Wire
 
 router = APIRouter(tags=["Documents"], route_class=guarded("documents"))
 upload_router = APIRouter(tags=["Documents"], route_class=guarded("documents", OwnPathRoute))
-"""Goes before `router`, whose paths would take these for the ids of documents."""
+"""Comes before `router`, whose paths would take `upload` for the id of a document."""
 
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 
@@ -172,8 +172,8 @@ async def follow_document(
     if tail is None:
         look = partial(_look, documents, caller, document_id, services_of(request).drain)
         return LaterStreamResponse(streams, wire, received(document), document.id, look)
-    given = request.headers.get("last-event-id")
-    seq = parse_event_id(given).seq if given is not None and given.startswith(tail.info.id) else 0
+    cursor = request.headers.get("last-event-id")
+    seq = parse_event_id(cursor).seq if cursor is not None and cursor.startswith(tail.info.id) else 0
     if seq > len(tail.events):
         raise StreamForgeError("cursor_ahead")
     return StreamResponse(streams, tail, wire, seq)
@@ -218,21 +218,23 @@ def _files(form: FormData) -> list[UploadFile]:
     """The files of the form; refuses a form with anything that would be ignored."""
     other = next((name for name in form if name not in _FORM["properties"]), None)
     if other is not None:
-        detail = "The form has `file` and `collection`, both as often as needed, and nothing else."
+        detail = "The form takes `file` and `collection`, each any number of times, and nothing else."
         raise StreamForgeError("invalid_request", detail, pointer=f"#/{escaped(other)}")
-    given = form.getlist("file")
-    files = [each for each in given if isinstance(each, UploadFile)]
-    if not files or len(files) < len(given):
+    sent = form.getlist("file")
+    files = [each for each in sent if isinstance(each, UploadFile)]
+    if not files or len(files) < len(sent):
         detail = "Send at least one `file`, each with a filename: curl takes -F file=@notes.txt."
         raise StreamForgeError("invalid_request", detail, pointer="#/file")
     return files
 
 
-def _collections(given: list[UploadFile | str]) -> list[str]:
-    names = [
-        name for name in given if isinstance(name, str) and len(name) <= MAX_COLLECTION_NAME and not fault_of_name(name)
-    ]
-    if len(names) < len(given) or len(names) > MAX_COLLECTIONS:
-        detail = f"A collection has a name of 1 to 100 characters; a document is in at most {MAX_COLLECTIONS}."
+def _collections(sent: list[UploadFile | str]) -> list[str]:
+    names = [name for name in sent if isinstance(name, str)]
+    unfit = any(len(name) > MAX_COLLECTION_NAME or fault_of_name(name) for name in names)
+    if unfit or len(names) < len(sent) or len(names) > MAX_COLLECTIONS:
+        detail = (
+            f"A collection has a name of 1 to {MAX_COLLECTION_NAME} characters; "
+            f"a document is in at most {MAX_COLLECTIONS}."
+        )
         raise StreamForgeError("invalid_request", detail, pointer="#/collection")
     return list(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""A run with tools or pictures, as what a model is asked: AG-UI's messages and tools in our own words."""
+"""Runs with tools or pictures: AG-UI's messages and tools in our own words, for the model to be asked with."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,13 +32,15 @@ _LATER = ConfigDict(defer_build=True)
 _CALL_ID: TypeAdapter[CallId] = TypeAdapter(CallId, config=_LATER)
 _CALLS: TypeAdapter[Calls] = TypeAdapter(Calls, config=_LATER)
 _FUNCTIONS: TypeAdapter[Functions] = TypeAdapter(Functions, config=_LATER)
-_UNTOLD = ("activity", "reasoning")
-"""Roles of messages that are the client's own: no model is told of them."""
+_FOR_THE_CLIENT = ("activity", "reasoning")
+"""Roles of messages that no model is given."""
 
 
 def dialogue_of(run: "RunAgentInput") -> Ask | None:
     """What the model is asked if tools or pictures are part of it; `None` if the thread is all text."""
-    messages = [(("messages", number), each) for number, each in enumerate(run.messages) if each.role not in _UNTOLD]
+    messages = [
+        (("messages", number), each) for number, each in enumerate(run.messages) if each.role not in _FOR_THE_CLIENT
+    ]
     if not run.tools and not any(_beyond_text(message) for _, message in messages):
         return None
     if not messages:
@@ -75,7 +77,7 @@ def first_of(error: ValidationError, at: Path = (), *, within: bool = True, body
 
 
 def _beyond_text(message: Any) -> bool:
-    """Whether a session could not keep this."""
+    """Whether a session could not store this."""
     content = message.content
     shows = isinstance(content, list) and any(map(_is_picture, content))
     return shows or message.role == "tool" or bool(message.role == "assistant" and message.tool_calls)
@@ -95,15 +97,15 @@ def _placed(message: Any, at: Path) -> Placed:
         return Placed(turn_of("tool", [text], call_id=call_id), place)
     if message.role == "assistant":
         calls = [{"id": call.id, "function": call.function.model_dump()} for call in message.tool_calls or ()]
-        told = [] if content is None else [content]
-        return Placed(turn_of("assistant", told, checked(_CALLS, calls, (*at, "toolCalls"))), place)
+        texts = [] if content is None else [content]
+        return Placed(turn_of("assistant", texts, checked(_CALLS, calls, (*at, "toolCalls"))), place)
     parts = [content] if isinstance(content, str) else _parts(content, (*at, "content"))
     turn = turn_of("user" if message.role == "user" else "system", parts)
     return Placed(turn, place, empty=not parts)
 
 
 def _parts(content: Sequence[Any], at: Path) -> list[str | ImageIn]:
-    """Texts and pictures. Other media are left out, as the protocol has it for what a peer cannot use."""
+    """Texts and pictures. Other media are left out, as the protocol says for what a peer cannot use."""
     if len(content) > MAX_PARTS:
         raise wrong_field("/".join(map(str, at)), f"This may have at most {MAX_PARTS} parts.")
     parts: list[str | ImageIn] = []

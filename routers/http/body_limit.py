@@ -1,4 +1,4 @@
-"""The one place where bodies are read: at most so many bytes, in at most so many seconds."""
+"""The layer that reads bodies: at most so many bytes, in at most so many seconds."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from routers.http.request_headers import header_of
 
 
 class BodyLimit:
-    """Reads the body before anything else looks at it: at most so many bytes, in at most so many seconds.
+    """Reads the body before anything else looks at the request.
 
-    `uploads` are the paths that read it by themselves, and how many bytes they may.
+    `uploads` are the paths whose routes read it themselves, with the most bytes for each.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class BodyLimit:
         try:
             body = await self._read(header_of(scope, b"content-length"), receive)
         except StreamForgeError as error:
-            # What is left of the body would be read as the next request.
+            # The rest of the body would be read as the next request.
             refusal = problem(error.code, detail=error.detail, headers={"connection": "close"})
             await refusal(scope, receive, send)
             return
@@ -52,19 +52,19 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        """Its route reads it, once that knows who sends it: as much as that, and no part too slowly."""
+        """Let the route read the body, once it knows the caller: at most `most` bytes, and no part too slowly."""
         length = header_of(scope, b"content-length")
-        size = int(length[:20]) if length.isdigit() else 0  # as it is said, until more has come
-        come, refused = 0, False
+        size = int(length[:20]) if length.isdigit() else 0  # as announced, until more has arrived
+        arrived, refused = 0, False
 
         async def counted() -> Message:
-            nonlocal come, refused
+            nonlocal arrived, refused
             try:
-                if max(size, come) <= most:
+                if max(size, arrived) <= most:
                     async with asyncio.timeout(self._seconds):
                         message = await receive()
-                    come += len(message.get("body", b""))
-                if max(size, come) <= most:
+                    arrived += len(message.get("body", b""))
+                if max(size, arrived) <= most:
                     return message
                 code, detail = "body_too_large", f"An upload may have at most {most} bytes."
             except TimeoutError:

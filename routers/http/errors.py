@@ -20,7 +20,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
 
 
 class FieldProblem(ResponseModel):
-    """One thing that is wrong with the request; what was sent is not repeated."""
+    """One thing that is wrong with the request. What was sent is not repeated."""
 
     pointer: str | None = Field(
         None, max_length=1_000, description="JSON pointer into the body", examples=["#/message"]
@@ -72,7 +72,7 @@ def problem(
     retry_after: int | None = None,
     spent: bool = False,
 ) -> ProblemResponse:
-    """The response for a code of `domain.errors.ERRORS`; the table fills in what is not given."""
+    """The refusal with a code of `domain.errors.ERRORS`, which has the defaults for status and detail."""
     kind = ERRORS[code]
     return ProblemResponse(
         Refusal(code, status or kind.status, detail or kind.message, errors, retry_after, spent), headers or {}
@@ -122,7 +122,7 @@ def _allowed(request: Request) -> str:
         regex = getattr(context, "path_regex", None)
         if regex is not None and regex.match(path):
             methods |= context.methods or set()
-    return ", ".join(sorted(methods or {"GET", "HEAD"}))  # what is no route is a file
+    return ", ".join(sorted(methods or {"GET", "HEAD"}))  # a path that no route has is a file's
 
 
 async def _on_validation_error(request: Request, error: Exception) -> ProblemResponse:
@@ -136,7 +136,7 @@ async def _on_validation_error(request: Request, error: Exception) -> ProblemRes
 
 
 def is_json(content_type: str) -> bool:
-    """As FastAPI sees it, which reads no body of another type: a page of any origin could send such a one."""
+    """As FastAPI decides it, which reads no other body: a page of any origin could send one of another type."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
@@ -152,7 +152,7 @@ def _field_problem(item: Mapping[str, Any], body: Any) -> dict[str, str]:
 
 
 def _sent(path: Sequence[str | int], body: Any, *, missing: bool) -> list[str | int]:
-    """The path as it is in the body: Pydantic's also names the alternatives that it has tried, like a class."""
+    """The path as it is in the body: Pydantic's also names alternatives that it tried, such as a class."""
     sent: list[str | int] = []
     for number, part in enumerate(path, 1):
         inside = dict(enumerate(body)) if isinstance(body, list) else body if isinstance(body, dict) else {}
@@ -165,5 +165,5 @@ def _sent(path: Sequence[str | int], body: Any, *, missing: bool) -> list[str | 
 
 
 def escaped(part: str) -> str:
-    """A reference token of RFC 6901; a field's name may be the client's own, so it is cut."""
+    """A reference token of RFC 6901, cut short: the name of a field may be the client's own."""
     return part[:100].replace("~", "~0").replace("/", "~1")

@@ -1,8 +1,8 @@
-"""Who may reach a route: asked before anything of the request's body is looked at.
+"""The guard: who may reach a route, decided before the body is looked at.
 
-The order is: the address's rate, who it is, the caller's rate, the scope; then FastAPI parses and validates, and the
-route acts. This is a class of route rather than a FastAPI dependency, because FastAPI parses the body before it
-asks dependencies, and each costs a request as much as a word.
+The order is: the address's rate, the caller, the caller's rate, the scope; then FastAPI parses and validates, and the
+route acts. This is a class of route and not a FastAPI dependency, because FastAPI parses the body before it calls
+dependencies, and each of them costs a request as much as a word.
 """
 
 from collections.abc import Callable, Coroutine
@@ -24,13 +24,13 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class GuardedRoute(APIRoute):
-    """A route for known callers: looking takes the scope `read`, and everything else the one in `changes`."""
+    """A route for known callers. GET needs the scope `read`, every other method the one in `changes`."""
 
     changes = "admin"
 
     @property
     def needs(self) -> str:
-        """The scope that it takes."""
+        """The scope that it needs."""
         return "read" if self.methods and self.methods <= {"GET", "HEAD"} else self.changes
 
     def get_route_handler(self) -> Handler:
@@ -49,10 +49,10 @@ class GuardedRoute(APIRoute):
 
 
 class CountedRoute(APIRoute):
-    """A public route that costs more than a glance: it counts against its address's rate."""
+    """A public route that costs more than others: it counts against the rate of its address."""
 
     def get_route_handler(self) -> Handler:
-        """FastAPI's own handler, for addresses that have not asked too often."""
+        """FastAPI's own handler, for addresses within their rate."""
         handler = super().get_route_handler()
 
         async def counted(request: Request) -> Response:
@@ -78,12 +78,12 @@ class OwnPathRoute(GuardedRoute):
 
 
 def guarded(changes: str, base: type[GuardedRoute] = GuardedRoute) -> type[GuardedRoute]:
-    """The class of a router's routes, where changing something takes this scope."""
+    """The class of a router's routes; to change something a caller needs the scope `changes`."""
     return type(base.__name__, (base,), {"changes": changes})
 
 
 async def _admit(request: Request, services: Services, needs: str) -> Quota | None:
-    """Find the caller and check the scope; a quota that does not pass, where one of the rates is used up."""
+    """Find the caller and check the scope. The quota that this returns does not pass if a rate is used up."""
     limits = services.limits
     quota: Quota | None = None
     if limits is not None:
@@ -92,8 +92,8 @@ async def _admit(request: Request, services: Services, needs: str) -> Quota | No
             return quota
     caller = LOCAL
     if services.auth is not None:
-        given = [value for name, value in request.scope["headers"] if name == b"authorization"]
-        caller = await services.auth.identify(given)
+        credentials = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        caller = await services.auth.identify(credentials)
     if limits is not None:
         quota = await limits.of_caller(caller.id) or quota
         if quota is not None and not quota.passes:
@@ -109,7 +109,7 @@ async def _of_address(request: Request, limits: RateLimits) -> Quota | None:
 
 
 async def _within(quota: Quota | None, handler: Handler, request: Request) -> Response:
-    """The handler's answer, with where the request stands, or a refusal."""
+    """The handler's response with the quota in its headers, or a refusal."""
     if quota is None:
         return await handler(request)
     if not quota.passes:

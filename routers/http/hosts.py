@@ -1,4 +1,4 @@
-"""Where requests come from, and which host they may name: decided on the connection and on headers, never on a URL."""
+"""Where requests come from, and which host they may name: decided by the connection and headers, never by a URL."""
 
 import ipaddress
 import re
@@ -15,11 +15,11 @@ MAX_HOPS = 20
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 Admits = Callable[[Scope], str | None]
-"""Nothing for a request that may pass, else the sentence for one that may not."""
+"""`None` for a request that may pass, else the sentence that refuses it."""
 
 
 class HostRule:
-    """Refuses requests to a host that this server is not, and those whose target is no path."""
+    """Refuses requests to another host, and those whose target is not a path."""
 
     def __init__(self, app: ASGIApp, admits: Admits) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class HostRule:
 def stays_on_this_machine(scope: Scope) -> str | None:
     """Refuses requests that came over a network, or that name a host other than this machine.
 
-    Without authentication whoever reaches the port may use it. A page that makes its own name resolve to
+    Without authentication anything that reaches the port may use it. A page that makes its own name resolve to
     127.0.0.1 (DNS rebinding) reaches the port, but its browser sends the page's name as Host.
     """
     server = scope.get("server")  # a Unix socket has none
@@ -52,7 +52,7 @@ def stays_on_this_machine(scope: Scope) -> str | None:
 
 
 def names_one_of(hosts: Sequence[str]) -> Admits:
-    """Refuses requests that name another host than these; without any, those that name several."""
+    """Refuses requests that name a host other than these; if there are none, only those that name several."""
     known = {host.lower().encode() for host in hosts}
 
     def is_known(host: bytes) -> bool:
@@ -62,16 +62,16 @@ def names_one_of(hosts: Sequence[str]) -> Admits:
     def admits(scope: Scope) -> str | None:
         if _host_is(scope, is_known, may_lack=not known):
             return None
-        return "This server does not answer to that host name. Call it by the name that it was given to you with."
+        return "This server does not accept that host name. Use the name that you were given for it."
 
     return admits
 
 
 class ForwardedFor:
-    """Puts the client's own address in the place of a trusted proxy's.
+    """Replaces a trusted proxy's address with the client's own.
 
-    What a client writes into X-Forwarded-For stands left of what proxies add, so the address is the rightmost one that
-    is not a proxy of ours.
+    What a client writes into X-Forwarded-For is left of what proxies add, so its address is the rightmost one that is
+    not a trusted proxy's.
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[str]) -> None:
@@ -95,7 +95,7 @@ class ForwardedFor:
                 break
             try:
                 address = str(ipaddress.ip_address(_without_port(hop.strip())))
-            except ValueError:  # nobody's address: the last hop that was one counts
+            except ValueError:  # not an address: the hop before counts
                 break
         return address
 
@@ -116,7 +116,7 @@ def _without_port(hop: str) -> str:
 
 
 def _host_is(scope: Scope, accepted: Callable[[bytes], bool], *, may_lack: bool = False) -> bool:
-    """Whether the one Host header is accepted. HTTP/1.0 knows none, and so no browser that was led here sends none."""
+    """Whether there is one Host header, and it is accepted. It may be missing in HTTP/1.0, which no browser speaks."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts:
         return may_lack or bool(scope["http_version"] == "1.0")

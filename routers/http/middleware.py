@@ -1,4 +1,4 @@
-"""What every request passes through, outermost first: its id and log line, the host it names, CORS, its body.
+"""The layers that every request passes, outermost first: id and log line, host, CORS, last resort, body.
 
 Pure ASGI: none of them is touched again once an answer streams.
 """
@@ -21,7 +21,7 @@ from routers.http.request_headers import header_of
 
 log = structlog.get_logger("requests")
 
-# What OpenAI's package for JavaScript sends from a page, without a use for any of it here.
+# What OpenAI's package for JavaScript sends from a page; nothing here uses it.
 _OPENAI_HEADERS = [
     "OpenAI-Beta", "OpenAI-Organization", "OpenAI-Project",
     *(f"X-Stainless-{name}" for name in (
@@ -33,7 +33,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,64}")
 
 
 class RequestContext:
-    """Gives a request its id, on every log line and in the answer, and logs how it ended."""
+    """Gives a request its id, in every log line and in the response, and logs how it ended."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -43,8 +43,8 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        given = header_of(scope, b"x-request-id")
-        id_bytes = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        sent = header_of(scope, b"x-request-id")
+        id_bytes = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8).encode()
         request_id = id_bytes.decode()
         clear_contextvars()
         bind_contextvars(request_id=request_id)
@@ -58,9 +58,9 @@ class RequestContext:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
-        # An answer that streams has only begun; its stream has a line of its own when it ends.
-        tell = log.debug if scope["streams"] else log.info
-        tell(
+        # A response that streams has only begun; its stream has a log line of its own when it ends.
+        write = log.debug if scope["streams"] else log.info
+        write(
             "request",
             method=scope["method"],
             path=scope["raw_path"][:500].decode("ascii", "backslashreplace"),  # still percent-encoded
@@ -70,7 +70,7 @@ class RequestContext:
 
 
 class LastResort:
-    """Makes a 500 of an exception nobody foresaw, inside the layers that add headers."""
+    """Turns an unexpected exception into a 500, inside the layers that add headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -89,8 +89,8 @@ class LastResort:
         try:
             await self._app(scope, receive, noting_send)
         except Exception as error:
-            log.error("a request failed unforeseen", exc_info=error)
-            if begun:  # too late for a problem: the server closes the connection
+            log.error("a request failed unexpectedly", exc_info=error)
+            if begun:  # too late for a refusal: the server closes the connection
                 raise
             await problem("internal_error")(scope, receive, send)
 
@@ -105,16 +105,16 @@ def add_middleware(
     hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
 ) -> None:
-    """Put the layers round the routes; the last one added is the outermost.
+    """Put the layers around the routes; the last one added is the outermost.
 
-    `hosts` are the names that requests may bring where they may come from everywhere; none is any.
+    `hosts` are the names in Host headers to accept if requests may come over a network; without any, every name is.
     """
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes, uploads=uploads)
     app.add_middleware(LastResort)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_credentials=True,  # none is ever looked at: a key comes in a header that no browser sends by itself
+        allow_credentials=True,  # no cookie is ever read: a key comes in a header that no browser sends by itself
         allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
         allow_headers=[
             "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-Id", "X-Stream-Detach",

@@ -1,4 +1,4 @@
-"""What requests bring beside their body, on every route that starts a stream."""
+"""Headers that several routes and layers read."""
 
 import re
 from typing import Annotated
@@ -17,7 +17,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}", re.ASCII)
 
 
 def header_of(scope: Scope, wanted: bytes) -> bytes:
-    """The first value of a header, or nothing."""
+    """The first value of a header; empty if there is none."""
     for name, value in scope["headers"]:
         if name == wanted:
             return bytes(value)
@@ -25,7 +25,7 @@ def header_of(scope: Scope, wanted: bytes) -> bytes:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The header of that name; `invalid_request` where it is none."""
+    """The header of that name; `invalid_request` if it cannot be a key."""
     key = request.headers.get("idempotency-key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise invalid_parameter("Idempotency-Key", "A key is 1 to 255 printable ASCII characters.")
@@ -33,11 +33,11 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def wants_to_detach(request: Request) -> bool:
-    """Whether the stream is to go on when the client hangs up, on a route where hanging up stops it otherwise."""
-    given = request.headers.get("x-stream-detach", "false").lower()
-    if given not in ("true", "false"):
+    """Whether the stream should outlive its client, on a route where hanging up otherwise stops it."""
+    value = request.headers.get("x-stream-detach", "false").lower()
+    if value not in ("true", "false"):
         raise invalid_parameter("X-Stream-Detach", "This is `true` or `false`.")
-    return given == "true"
+    return value == "true"
 
 
 def invalid_parameter(name: str, message: str) -> RequestValidationError:

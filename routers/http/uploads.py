@@ -1,4 +1,4 @@
-"""Files from clients and to them: forms, read by the route once the guard knows who sends them; and downloads."""
+"""Files from clients and to them: forms, read by their route once the guard knows the caller; and downloads."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,12 +12,12 @@ from domain.documents import Document
 from domain.errors import StreamForgeError
 
 MAX_FIELDS = 100
-"""Of a form, the files' own among them."""
+"""Fields of a form, including its files."""
 _FIELD_BYTES = 1_000
 
 
 class _Form(formparsers.MultiPartParser):
-    """A form that is refused where it breaks off: a file of it would be missing, and nobody know."""
+    """Refuses a truncated form: Starlette accepts it and drops the file that was cut."""
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], files: int) -> None:
         super().__init__(headers, stream, max_files=files, max_fields=MAX_FIELDS - 1, max_part_size=_FIELD_BYTES)
@@ -37,16 +37,16 @@ class _Form(formparsers.MultiPartParser):
 
 @asynccontextmanager
 async def form_of(request: Request, *, files: int) -> AsyncIterator[FormData]:
-    """The form, with `files` files at most; what it holds is gone at the end."""
+    """The form, with at most `files` files, which are closed at the end."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise StreamForgeError("unsupported_media_type", "Send the files as multipart/form-data.")
-    if getattr(formparsers, "multipart", None) is None:  # Starlette says so by an assertion
+    if getattr(formparsers, "multipart", None) is None:  # Starlette would fail with an assertion
         raise StreamForgeError("documents_not_installed")
     try:
         form = await _Form(request.headers, request.stream(), files).parse()
     except formparsers.MultiPartException as error:
         raise StreamForgeError("malformed_request", f"The form cannot be read: {error.message}") from None
-    except OSError as error:  # larger files wait on the disk
+    except OSError as error:  # larger files are kept on disk
         raise StreamForgeError("storage_full") from error
     try:
         yield form
@@ -55,13 +55,13 @@ async def form_of(request: Request, *, files: int) -> AsyncIterator[FormData]:
 
 
 def filename_of(file: UploadFile) -> str:
-    """What it is called: quotes and line ends are written as in HTML forms (HTML Living Standard, 4.10.22.8)."""
+    """The file's name. HTML forms escape quotes and line ends (HTML Living Standard, 4.10.22.8)."""
     name = file.filename or ""
     return name.replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
 
 
 def download(document: Document, content: bytes) -> Response:
-    """The file: to be saved, never to be shown, for it is somebody's."""
+    """The file as an attachment: a browser must never render it, for its content is a caller's."""
     headers = {
         "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name, safe='')}",
         "content-security-policy": "default-src 'none'; sandbox",

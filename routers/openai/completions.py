@@ -137,7 +137,7 @@ async def _whole(streams: StreamingService, opened: Opened, request: Request) ->
 
 
 def _done(stream_id: str, end: Terminal) -> Done:
-    """The end of an answer that is whole; of any other the error that it amounts to."""
+    """The end of a complete answer; raises the error that any other end amounts to."""
     if isinstance(end, Done):
         return end
     if isinstance(end, Cancelled):

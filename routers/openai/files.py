@@ -81,7 +81,7 @@ async def list_files(
 
 @router.get("/{file_id}", summary="Get a file", responses=responses(*GUARDED, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR))
 async def get_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> FileOut:
-    """The file. It is `processed` once answers can use it."""
+    """The file. It is `processed` once answers can be based on it."""
     return FileOut.of(await documents.get(caller, file_id))
 
 

@@ -1,1 +1,1 @@
-"""What /openapi.json says where FastAPI cannot know it."""
+"""What /openapi.json says and FastAPI cannot know."""

@@ -8,7 +8,7 @@ from wires.table import WIRES
 
 FORMAT = (
     "`text`: plain `data:` blocks; `events`: everything, with ids; `openai`, `ai_sdk`, `ag_ui`: as clients of OpenAI, "
-    "of the AI SDK and of AG-UI read it"
+    "the AI SDK and AG-UI read it"
 )
 FORMAT_PARAMETER = {
     "name": "format",
@@ -42,6 +42,6 @@ DETACH_PARAMETER = {
     "name": "X-Stream-Detach",
     "in": "header",
     "required": False,
-    "description": "`true`: the answer goes on when its last reader leaves, to be resumed by its `X-Stream-Id`",
+    "description": "`true`: the answer continues when its last reader leaves, and can be resumed by its `X-Stream-Id`",
     "schema": {"type": "string", "enum": ["true", "false"]},
 }

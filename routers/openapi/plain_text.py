@@ -1,4 +1,4 @@
-"""What /openapi.json says of routes that stream JSON to clients whose errors are plain text."""
+"""What /openapi.json says about routes that stream JSON and refuse in plain text."""
 
 from typing import Any
 

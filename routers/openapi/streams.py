@@ -1,4 +1,4 @@
-"""What /openapi.json says of event streams, and of the parameters with which they are asked for."""
+"""What /openapi.json says about event streams."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _ITEM = {
         "event": {
             "type": "string",
             "enum": ["message", "start", "delta", "reasoning", "tool_call", "status", "done", "error", "cancelled"],
-            "description": "`message` is what a block without a name amounts to: a piece of text in `format=text`, "
+            "description": "`message` stands for a block without a name: a piece of text in `format=text`, "
             "and every block of `format=openai`",
         },
         "data": {
@@ -52,7 +52,7 @@ _EXAMPLES = {
         f'"reason":"provider_overloaded"}}\nid: {EXAMPLE_ID}-3\n\n',
     },
     "text_failed": {
-        "summary": "format=text, failed on the way",
+        "summary": "format=text, failed in the middle",
         "value": 'data: Hello\n\nevent: error\ndata: {"code":"stream_timeout",'
         '"message":"The answer took longer than this server allows, and was stopped.",'
         f'"retryable":true,"status":504,{_USAGE}}}\n\n',

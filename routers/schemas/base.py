@@ -57,7 +57,7 @@ class ResponseModel(BaseModel):
 
 
 def fault_of_name(text: str) -> str | None:
-    """Why people would see nothing of the text, or some database not store it; `None` for a good name."""
+    """What is wrong with a name that people could not see, or some database could not store; `None` if it is good."""
     if not text.strip():
         return "is blank."
     return "may not hold NUL or half of a surrogate pair." if UNWRITABLE.search(text) else None

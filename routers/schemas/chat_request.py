@@ -1,4 +1,4 @@
-"""What `POST /chat` is asked with: a message, how and where it is to be answered, and which documents to lean on."""
+"""The request of `POST /chat`: a message, how and where to answer it, and from which documents."""
 
 from typing import Annotated, Literal
 
@@ -15,19 +15,19 @@ _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_sessio
 
 
 class RetrievalIn(RequestModel):
-    """Where the answer is looked for."""
+    """Where to look for the answer."""
 
     collections: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
         None, max_length=MAX_COLLECTIONS, description="In these collections of yours; by default in all documents"
     )
     ids: list[Id] | None = Field(None, max_length=100, description="In these documents")
-    top_k: int | None = Field(None, ge=1, le=50, description="The most passages; by default as the server is set")
+    top_k: int | None = Field(None, ge=1, le=50, description="The most passages; the server has a default")
     min_score: float | None = Field(
-        None, ge=-1, le=1, allow_inf_nan=False, description="The least cosine of a passage; by default as the server is"
+        None, ge=-1, le=1, allow_inf_nan=False, description="The least cosine of a passage; the server has a default"
     )
 
     def retrieval(self) -> Retrieval:
-        """The same, as ours."""
+        """The domain's value."""
         collections = tuple(self.collections) if self.collections is not None else None
         ids = tuple(self.ids) if self.ids is not None else None
         return Retrieval(collections, ids, self.top_k, self.min_score)
@@ -45,30 +45,30 @@ class ChatRequest(RequestModel):
         description="Not blank; `MAX_MESSAGE_CHARS` at most. Needed, except with `regenerate`",
     )
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /models`")
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="How freely it answers")
-    max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The most tokens that the answer may have")
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="How random the answer is")
+    max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The most tokens of the answer")
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, description="Nucleus sampling")
     stop: list[StopText] | None = Field(None, min_length=1, max_length=4, description="The answer ends before these")
-    seed: int | None = Field(None, ge=0, le=2**31 - 1, description="The same seed gives, mostly, the same answer")
+    seed: int | None = Field(None, ge=0, le=2**31 - 1, description="The same seed mostly gives the same answer")
     system: str | None = Field(
-        None, min_length=1, max_length=10_000_000, description="What the model is told before; as long as a message"
+        None, min_length=1, max_length=10_000_000, description="Instructions to the model; at most as long as a message"
     )
     documents: RetrievalIn | Literal[False] | None = Field(
         None, description="Answer from your documents, with sources: `{}` for all of them; `false` for none"
     )
-    session_id: Id | None = Field(None, description="The session to answer in, with what was said there before")
-    new_session: bool = Field(False, description="Open a session; its id is in `start` and in `X-Session-Id`")
+    session_id: Id | None = Field(None, description="The session to answer in; the model is given its messages")
+    new_session: bool = Field(False, description="Create a session; its id is in `start` and in `X-Session-Id`")
     edit: Id | None = Field(None, description="Your message in the session that this one replaces, on a new branch")
     regenerate: Id | None = Field(
-        None, description="An answer in the session that is to be given anew, or the message that it answers"
+        None, description="An answer in the session to give again, or the message to answer again"
     )
     client_id: ClientId | None = Field(None, description="Your own id for this message, in the session")
     on_busy: OnBusy = Field(
-        "reject", description="Where an answer is running in the session: `reject` is 409, `cancel_previous` stops it"
+        "reject", description="If an answer is running in the session: `reject` is 409, `cancel_previous` stops it"
     )
     on_disconnect: OnDisconnect = Field(
         "detach",
-        description="When the last reader leaves: `detach` lets the answer go on, to be resumed; `cancel` stops it",
+        description="When the last reader leaves: `detach` lets the answer continue, `cancel` stops it",
     )
 
     @field_validator("message")
@@ -87,18 +87,26 @@ class ChatRequest(RequestModel):
         return Ask(message, Parameters(self.temperature, self.max_tokens, self.top_p, stop, self.seed, self.system))
 
     def place(self, session_id: str | None) -> Place | None:
-        """Where the answer belongs; `session_id` is that of the query. Refused where the fields do not fit together."""
+        """Where the answer belongs; `session_id` is the query's. `invalid_request` if fields do not fit together."""
         named = self.session_id or session_id
-        anew = self.regenerate is not None
+        again = self.regenerate is not None
         for wrong, field, detail in (
-            (self.message is None and not anew, "message", "Field required, except with `regenerate`."),
-            (self.message is not None and anew, "regenerate", "What is answered anew is there. Send no `message`."),
-            (self.edit is not None and anew, "edit", "This is for a new message, `regenerate` for an old one."),
-            (self.client_id is not None and anew, "client_id", "There is no new message that this could name."),
+            (self.message is None and not again, "message", "Field required, except with `regenerate`."),
+            (
+                self.message is not None and again,
+                "regenerate",
+                "This answers an earlier message again. Send no `message`.",
+            ),
+            (self.edit is not None and again, "edit", "This is for a new message, `regenerate` for an old one."),
+            (
+                self.client_id is not None and again,
+                "client_id",
+                "This names a new message, and with `regenerate` there is none.",
+            ),
             (session_id not in (None, named), "session_id", "The query names another session than the body."),
-            (self.new_session and named is not None, "new_session", "This opens a session; `session_id` names one."),
+            (self.new_session and named is not None, "new_session", "This creates a session; `session_id` names one."),
             (self.edit is not None and named is None, "edit", "This needs a `session_id`."),
-            (anew and named is None, "regenerate", "This needs a `session_id`."),
+            (again and named is None, "regenerate", "This needs a `session_id`."),
         ):
             if wrong:
                 raise _wrong(field, detail)

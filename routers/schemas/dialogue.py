@@ -150,7 +150,7 @@ def ask_of(placed: Sequence[Placed], parameters: Parameters, names: FieldNames) 
 
 
 def ask_under(system: Sequence[str]) -> Ask:
-    """How the model is asked where the turns come from a session: under what the client's system messages say."""
+    """How to ask the model if the turns come from a session: under the client's system messages."""
     text = writable("\n\n".join(system))
     return Ask("", Parameters(system=text) if text else NOTHING_ASKED)
 

@@ -10,9 +10,9 @@ MAX_SIBLINGS = 1_000
 
 
 class SourceOut(ResponseModel):
-    """A passage that an answer was given, as it was then: it stays when its document is deleted."""
+    """A passage that an answer was based on, as it was then: it stays when its document is deleted."""
 
-    number: int = Field(ge=1, le=1_000, description="What `[1]` in the text refers to")
+    number: int = Field(ge=1, le=1_000, description="`[1]` in the text refers to number 1")
     id: str = Field(max_length=100, description="The piece of the document")
     document_id: Id
     title: str = Field(max_length=1_000)
@@ -24,7 +24,7 @@ class SourceOut(ResponseModel):
 
 
 class MessageOut(ResponseModel):
-    """A message; what it does not have is absent. The fields from `stream_id` on are an answer's."""
+    """A message. Absent fields have no value; those from `stream_id` on are only an answer's."""
 
     id: Id
     parent_id: Id | None = None
@@ -36,7 +36,7 @@ class MessageOut(ResponseModel):
     siblings: list[Id] | None = Field(
         None,
         max_length=MAX_SIBLINGS,
-        description="The versions of this message in their order, where there are several: the newest thousand",
+        description="The versions of this message in order, if there are several: the newest thousand",
     )
     stream_id: Id | None = None
     model: str | None = Field(None, max_length=200)
@@ -48,12 +48,12 @@ class MessageOut(ResponseModel):
     first_word_ms: Milliseconds | None = None
     total_ms: Milliseconds | None = None
     sources: list[SourceOut] | None = Field(
-        None, max_length=1_000, description="The passages it was given; empty where nothing was found in the documents"
+        None, max_length=1_000, description="The passages it is based on; empty if nothing was found in the documents"
     )
 
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
-        """The message as it is shown."""
+        """The message as JSON has it: `spent` in its parts, the newest siblings."""
         spent = dict(message.spent or {})
         return cls(
             id=message.id,
@@ -85,18 +85,18 @@ class MessagePage(ResponseModel):
 
 
 class FoundOut(ResponseModel):
-    """A message in which the words stand."""
+    """A message that contains the words."""
 
     session_id: Id
     session_title: str | None = Field(None, max_length=MAX_TITLE)
     message_id: Id
     role: Role
     created: Moment
-    snippet: str = Field(max_length=1_000, description="The place in the text")
+    snippet: str = Field(max_length=1_000, description="The text around the first of the words")
 
     @classmethod
     def of(cls, found: Found) -> "FoundOut":
-        """The finding as it is shown."""
+        """What was found, and the session it is in."""
         message = found.message
         return cls(
             session_id=message.session_id,

@@ -13,7 +13,7 @@ from routers.schemas.base import Count, ResponseModel
 
 
 class UsageOut(ResponseModel):
-    """Count; `exact` when the model counted them. The last two only where it told them."""
+    """Tokens; `exact` if the model counted them. The last two only if it counts them."""
 
     input_tokens: Count
     output_tokens: Count
@@ -23,7 +23,7 @@ class UsageOut(ResponseModel):
 
 
 class CostOut(ResponseModel):
-    """An amount of money, and whose prices it is by."""
+    """An amount of money, and whose prices it follows."""
 
     amount: float = Field(ge=0, le=1e12, allow_inf_nan=False)
     currency: str = Field(min_length=3, max_length=3)
@@ -58,18 +58,18 @@ class StreamOut(ResponseModel):
     session_id: str | None = Field(None, max_length=32, description="The session that it answers in")
     message_id: str | None = Field(None, max_length=32, description="The message that the answer becomes")
     resumable_elsewhere: bool | None = Field(
-        None, description="With several servers: `false` where only the one that answers can go on reading it"
+        None, description="With several servers: `false` if only the server that answers can continue it"
     )
     usage: UsageOut | None = None
-    cost: CostOut | None = Field(None, description="Once it has ended; `null` where the price is not known")
-    attempts: list[AttemptOut] | None = Field(None, max_length=1_000, description="Where there were several")
+    cost: CostOut | None = Field(None, description="Once it has ended; `null` if the price is not known")
+    attempts: list[AttemptOut] | None = Field(None, max_length=1_000, description="If there were several")
     model: str | None = Field(None, max_length=200, description="The model that answered, once it has")
     error: ErrorOut | None = None
     reason: str | None = Field(None, max_length=50, description="Why it was cancelled")
 
 
 def state_json(snapshot: Snapshot) -> bytes:
-    """A `StreamOut`, written without going through the model: megabytes of text would hold up the loop there."""
+    """A `StreamOut`, written without the model, in which megabytes of text would hold up the event loop."""
     state: dict[str, Any] = {
         "stream_id": snapshot.info.id,
         "state": snapshot.state,

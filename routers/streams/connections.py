@@ -1,4 +1,4 @@
-"""The clients that are being answered, and the one writer that each stream's reader has."""
+"""The connections of clients, and the reader that writes a stream to one of them."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ _BATCHES_BEFORE_OTHERS = 16
 
 
 class ClientConnection:
-    """One client that is being answered, on the send clock: it is dropped when it takes no bytes for that long."""
+    """A client's connection, on the send clock: it is dropped when it takes no bytes for that long."""
 
     __slots__ = ("_owner", "_send", "_stuck", "_unsent", "_waiter")
 
@@ -32,7 +32,7 @@ class ClientConnection:
         self._stuck = 0  # ticks for which they have stayed the same
 
     def tick(self, clocks: Clocks) -> None:
-        """Count a sweep in which the client took nothing of what waits for it."""
+        """Count a sweep in which the client took none of the bytes that wait for it."""
         unsent = self._buffered()
         self._stuck = self._stuck + 1 if unsent and unsent == self._unsent else 0
         self._unsent = unsent
@@ -42,7 +42,7 @@ class ClientConnection:
             self.wake()
 
     def wake(self) -> None:
-        """End the wait that goes on, if one does."""
+        """End the wait, if there is one."""
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -50,7 +50,7 @@ class ClientConnection:
                 waiter.set_result(None)
 
     def abort(self) -> None:
-        """Drop the connection at once, unsent bytes and all: closing it would wait for the client for ever."""
+        """Drop the connection at once, with its unsent bytes: a close would wait for the client, perhaps for ever."""
         transport = self._transport()
         if transport is not None:
             transport.abort()
@@ -104,7 +104,7 @@ class StreamReader(ClientConnection):
         self._sending = False
 
     def tick(self, clocks: Clocks) -> None:
-        """Count a sweep: against the send clock while the client owes us room, else against the heartbeat."""
+        """Count a sweep: against the send clock while bytes wait for the client, else against the heartbeat."""
         if self._sending or self.tail.ended:
             super().tick(clocks)
             return
@@ -114,11 +114,11 @@ class StreamReader(ClientConnection):
             self.wake()
 
     def cut(self) -> None:
-        """The stream cannot be read on here: an unfinished body tells the client to come back."""
+        """End a reader whose stream is lost here: an unfinished body makes the client come back."""
         self.abort()
 
     async def run(self, receive: Receive) -> None:
-        """Send the stream until it ends or the client leaves. This task only waits for the latter."""
+        """Send the stream until it ends or the client leaves. This task only waits for the client to leave."""
         self._streams.join(self.tail, self)
         pump = asyncio.create_task(self._pump(), name="pump")
         try:
@@ -133,7 +133,7 @@ class StreamReader(ClientConnection):
         try:
             await self._write()
         except Exception as error:
-            log.error("a reader failed unforeseen", exc_info=error)
+            log.error("a reader failed unexpectedly", exc_info=error)
             self.abort()
 
     async def _write(self) -> None:
@@ -160,7 +160,7 @@ class StreamReader(ClientConnection):
             if last:
                 return
             batches = batches + 1 if self._fed < len(tail.events) else 0
-            if batches == _BATCHES_BEFORE_OTHERS:  # a long replay: nothing above has to wait
+            if batches == _BATCHES_BEFORE_OTHERS:  # a long replay, in which nothing above waits
                 batches = 0
                 await asyncio.sleep(0)
 

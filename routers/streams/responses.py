@@ -24,7 +24,7 @@ HEADERS = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
-"""What every event stream says of itself."""
+"""The headers of every event stream."""
 _LOOK_SECONDS = 0.5
 _LOOKS_A_BEAT = 10
 
@@ -63,10 +63,10 @@ class StreamResponse(Response):
 
 
 class LaterStreamResponse(Response):
-    """Sends `head`, and then waits for what there will be to follow: a log, of which `head` was the first event.
+    """Sends `head`, and then waits for the log to follow, of which `head` was the first event.
 
-    `look` answers that log; or the last bytes, where there will be none; or nothing yet. It is asked twice a second,
-    for `seconds`. A client that is told no end comes back.
+    `look` returns the log; or the last bytes, if there will be no log; or `None` for now. It is called twice a second,
+    for `seconds`. A client that sees no end comes back.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class LaterStreamResponse(Response):
         """Send the rest."""
         found: Tail | bytes | None = None
         for number in range(self._looks):
-            if number % _LOOKS_A_BEAT == _LOOKS_A_BEAT - 1:  # who has left takes no notice of it
+            if number % _LOOKS_A_BEAT == _LOOKS_A_BEAT - 1:  # sent in vain if the client has left
                 await send({"type": "http.response.body", "body": self._wire.heartbeat, "more_body": True})
             found = await self._look()
             if found is not None:
@@ -102,7 +102,7 @@ class LaterStreamResponse(Response):
         if isinstance(found, Tail):
             try:
                 self._streams.admit(found)
-            except StreamForgeError:  # one reader too many: who comes back is told so
+            except StreamForgeError:  # one reader too many: the client that comes back is refused
                 found = None
         if isinstance(found, Tail):
             await StreamReader(self._streams, found, self._wire, 1, send, self._key_id).run(receive)
@@ -111,7 +111,7 @@ class LaterStreamResponse(Response):
 
 
 class StaticStreamResponse(Response):
-    """A whole event stream that is known beforehand."""
+    """An event stream that is known in full."""
 
     def __init__(self, body: bytes, stream_id: str) -> None:
         super().__init__(body)
@@ -123,7 +123,7 @@ class StaticStreamResponse(Response):
 
 
 class StreamingApp(FastAPI):
-    """FastAPI, with the layer around it that streams once FastAPI is done, and frees frozen clients of any answer."""
+    """FastAPI inside the layer that streams once FastAPI is done, and drops frozen clients of any response."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -134,7 +134,7 @@ class StreamingApp(FastAPI):
         handed: list[StreamResponse | LaterStreamResponse] = []
         readers.enter(connection)
         try:
-            # A copy of the scope, so that what FastAPI leaves in it is gone while the answer streams.
+            # A copy of the scope, so that what FastAPI puts into it is freed while the response streams.
             await super().__call__({**scope, "streams": handed}, receive, send)
             if not handed:
                 await connection.linger()
@@ -146,7 +146,7 @@ class StreamingApp(FastAPI):
 
 
 def keep_alive(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
-    """HTTP/1.1 alone has this header, and not where the client asked for the opposite."""
+    """Add the header that only HTTP/1.1 has, unless the client asked for the opposite."""
     if scope["http_version"] == "1.1":
         for name, value in scope["headers"]:
             if name == b"connection" and b"close" in value.lower():
