@@ -1,18 +1,15 @@
 """Documents: upload them, follow how they are read, delete them."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import FormData, UploadFile
 
 from domain.callers import Caller
-from domain.documents import MAX_COLLECTIONS
 from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
 from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, caller_of, services_of
-from routers.http.errors import escaped
 from routers.http.guard import OwnPathRoute, guarded
 from routers.http.uploads import download, filename_of, form_of
 from routers.openapi.codes import (
@@ -25,9 +22,8 @@ from routers.openapi.codes import (
     USES_THE_DATABASE,
     responses,
 )
-from routers.schemas.base import Limit, PageCursor, fault_of_name
+from routers.schemas.base import Limit, PageCursor
 from routers.schemas.documents import (
-    MAX_COLLECTION_NAME,
     MAX_FILES,
     CollectionList,
     DocumentOut,
@@ -35,6 +31,7 @@ from routers.schemas.documents import (
     TextIn,
     Uploaded,
 )
+from routers.schemas.upload_form import UPLOAD_FORM, collections_in, files_in
 from routers.streams.responses import LaterStreamResponse, StaticStreamResponse, StreamResponse
 from services.documents.document_service import DocumentService
 from services.upkeep.drain import Drain
@@ -49,39 +46,13 @@ upload_router = APIRouter(tags=["Documents"], route_class=guarded("documents", O
 DocumentId = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{32}$"}, description="From the upload")]
 
 
-_FORM: dict[str, Any] = {
-    "type": "object",
-    "required": ["file"],
-    "additionalProperties": False,
-    "properties": {
-        "file": {
-            "type": "array",
-            "maxItems": MAX_FILES,
-            "items": {
-                "type": "string",
-                "contentMediaType": "application/octet-stream",
-                "format": "binary",
-                "maxLength": 2**30,
-            },
-            "description": "Text, Markdown, HTML, PDF, DOCX, CSV or JSON",
-        },
-        "collection": {
-            "type": "array",
-            "maxItems": MAX_COLLECTIONS,
-            "items": {"type": "string", "minLength": 1, "maxLength": 100},
-            "description": "Collections to put all of them into",
-        },
-    },
-}
-
-
 @upload_router.post(
     "/documents/upload",
     summary="Upload documents",
     status_code=202,
     response_model=Uploaded,
     response_model_exclude_none=True,
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD_FORM}}}},
     responses=responses(*GUARDED, *TAKES_DOCUMENTS),
 )
 async def upload_documents(request: Request) -> Uploaded:
@@ -92,7 +63,7 @@ async def upload_documents(request: Request) -> Uploaded:
     documents, caller = services_of(request).documents, caller_of(request)
     documents.require()
     async with form_of(request, files=MAX_FILES) as form:
-        files, collections = _files(form), _collections(form.getlist("collection"))
+        files, collections = files_in(form), collections_in(form)
         received = [await documents.add(caller, filename_of(each), await each.read(), collections) for each in files]
         return Uploaded(items=[DocumentOut.received(each) for each in received])
 
@@ -212,29 +183,3 @@ async def _look(documents: DocumentService, caller: Caller, document_id: str, dr
     except StreamForgeError as error:
         return gone(document_id) if error.code == "document_not_found" else b""
     return tail or settled(document) or (b"" if drain.draining else None)
-
-
-def _files(form: FormData) -> list[UploadFile]:
-    """The files of the form; refuses a form with anything that would be ignored."""
-    other = next((name for name in form if name not in _FORM["properties"]), None)
-    if other is not None:
-        detail = "The form takes `file` and `collection`, each any number of times, and nothing else."
-        raise StreamForgeError("invalid_request", detail, pointer=f"#/{escaped(other)}")
-    sent = form.getlist("file")
-    files = [each for each in sent if isinstance(each, UploadFile)]
-    if not files or len(files) < len(sent):
-        detail = "Send at least one `file`, each with a filename: curl takes -F file=@notes.txt."
-        raise StreamForgeError("invalid_request", detail, pointer="#/file")
-    return files
-
-
-def _collections(sent: list[UploadFile | str]) -> list[str]:
-    names = [name for name in sent if isinstance(name, str)]
-    unfit = any(len(name) > MAX_COLLECTION_NAME or fault_of_name(name) for name in names)
-    if unfit or len(names) < len(sent) or len(names) > MAX_COLLECTIONS:
-        detail = (
-            f"A collection has a name of 1 to {MAX_COLLECTION_NAME} characters; "
-            f"a document is in at most {MAX_COLLECTIONS}."
-        )
-        raise StreamForgeError("invalid_request", detail, pointer="#/collection")
-    return list(dict.fromkeys(names))

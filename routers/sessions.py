@@ -1,13 +1,12 @@
 """Conversations: a caller's sessions, and the messages in them."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 
-from domain.messages import Message, Session, known_session_id
+from domain.messages import known_session_id
 from routers.deps import CallerDep, SessionsDep
 from routers.http.guard import guarded
 from routers.openapi.codes import (
@@ -20,6 +19,7 @@ from routers.openapi.codes import (
     responses,
 )
 from routers.schemas.base import Limit, PageCursor
+from routers.schemas.export import as_json, as_markdown
 from routers.schemas.messages import FoundOut, FoundPage, MessageOut, MessagePage
 from routers.schemas.sessions import BranchIn, SessionChange, SessionIn, SessionOut, SessionPage
 
@@ -154,9 +154,9 @@ async def export_session(
     """The whole active branch as a file, JSON or Markdown."""
     session = await sessions.get(caller, session_id)
     name, media_type, write = (
-        (f"{session.id}.json", "application/json", _as_json)
+        (f"{session.id}.json", "application/json", as_json)
         if format == "json"
-        else (f"{session.id}.md", "text/markdown; charset=utf-8", _as_markdown)
+        else (f"{session.id}.md", "text/markdown; charset=utf-8", as_markdown)
     )
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     pages = sessions.whole(caller, session.id)
@@ -192,37 +192,3 @@ async def clear_session_history(session_id: SessionId, sessions: SessionsDep, ca
     """Deletes the messages and keeps the session."""
     await sessions.clear(caller, session_id)
     return Response(status_code=204)
-
-
-async def _as_json(session: Session, pages: AsyncIterator[list[Message]]) -> AsyncIterator[bytes]:
-    yield (
-        b'{"session":'
-        + SessionOut.model_validate(session).model_dump_json(exclude_none=True).encode()
-        + b',"messages":['
-    )
-    first = True
-    async for page in pages:
-        items = [MessageOut.of(message).model_dump_json(exclude_none=True).encode() for message in page]
-        yield (b"" if first or not items else b",") + b",".join(items)
-        first = first and not items
-    yield b"]}\n"
-
-
-async def _as_markdown(session: Session, pages: AsyncIterator[list[Message]]) -> AsyncIterator[bytes]:
-    """A heading for each message; its text stays as it is."""
-    title = " ".join((session.title or "Conversation").split())
-    yield f"# {title}\n".encode()
-    async for page in pages:
-        for message in page:
-            who = "You" if message.role == "user" else f"Answer ({message.model}, {message.state})"
-            yield f"\n## {who}\n\n{message.text}\n{_cited(message)}".encode()
-
-
-def _cited(message: Message) -> str:
-    """The sources that the marks in an answer refer to."""
-    lines = []
-    for source in message.sources or ():
-        if source["cited"]:
-            page = f", page {source['page']}" if "page" in source else ""
-            lines.append(f"- [{source['number']}] {' '.join(source['title'].split())}{page}")
-    return "\n" + "\n".join(lines) + "\n" if lines else ""

@@ -10,12 +10,8 @@ from routers.deps import CallerDep, DocumentsDep, ShelvesDep
 from routers.http.guard import guarded
 from routers.openai.errors import OPENAI_ERROR
 from routers.openai.files import cursor_of
-from routers.openai.objects import (
-    After,
-    Deleted,
-    FileId,
-    Lists,
-    NewestFirst,
+from routers.openai.objects import After, Deleted, FileId, Lists, NewestFirst, ends
+from routers.openai.store_objects import (
     SearchIn,
     SearchResult,
     SearchResults,
@@ -26,7 +22,6 @@ from routers.openai.objects import (
     StoreIn,
     StoreList,
     StoreOut,
-    ends,
     name_of,
 )
 from routers.openapi.codes import (
