@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ag_ui.core import RunAgentInput
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]
+At = tuple[str | int, ...]
+"""Where a value stands in the body."""
 
 _FIELDS = FieldNames("content", "toolCalls", "toolCallId")
 _LATER = ConfigDict(defer_build=True)
@@ -58,7 +59,7 @@ def text_of(content: Any) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content if part.type == "text")
 
 
-def checked(adapter: TypeAdapter[T], value: Any, at: Path) -> T:
+def checked(adapter: TypeAdapter[T], value: Any, at: At) -> T:
     """The value, validated; a refusal that points to where in the body it is wrong."""
     try:
         return adapter.validate_python(value)
@@ -66,7 +67,7 @@ def checked(adapter: TypeAdapter[T], value: Any, at: Path) -> T:
         raise first_of(error, at) from None
 
 
-def first_of(error: ValidationError, at: Path = (), *, within: bool = True, body: Any = None) -> RequestValidationError:
+def first_of(error: ValidationError, at: At = (), *, within: bool = True, body: Any = None) -> RequestValidationError:
     """The first thing that is wrong: of a union there may be many, and one sentence is shown.
 
     `at` is where the value stands in the body; without `within` the pointer ends there, for a value of our own making.
@@ -87,7 +88,7 @@ def _is_picture(part: Any) -> bool:
     return bool(part.type == "image" and part.source.type != "file")
 
 
-def _placed(message: Any, at: Path) -> Placed:
+def _placed(message: Any, at: At) -> Placed:
     place, content = "/".join(map(str, at)), message.content
     if message.role == "tool":
         text = text_of(content)
@@ -104,7 +105,7 @@ def _placed(message: Any, at: Path) -> Placed:
     return Placed(turn, place, empty=not parts)
 
 
-def _parts(content: Sequence[Any], at: Path) -> list[str | ImageIn]:
+def _parts(content: Sequence[Any], at: At) -> list[str | ImageIn]:
     """Texts and pictures. Other media are left out, as the protocol says for what a peer cannot use."""
     if len(content) > MAX_PARTS:
         raise wrong_field("/".join(map(str, at)), f"This may have at most {MAX_PARTS} parts.")
@@ -117,7 +118,7 @@ def _parts(content: Sequence[Any], at: Path) -> list[str | ImageIn]:
     return parts
 
 
-def _picture(source: Any, at: Path) -> ImageIn:
+def _picture(source: Any, at: At) -> ImageIn:
     url = f"data:{source.mime_type};base64,{source.value}" if source.type == "data" else source.value
     try:
         return ImageIn(url=url)

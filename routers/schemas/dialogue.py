@@ -26,7 +26,7 @@ MAX_DEPTH = 50
 
 _DATA_URL = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,")
 
-Role = Literal["user", "assistant", "system", "tool"]
+TurnRole = Literal["user", "assistant", "system", "tool"]
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class FieldNames(NamedTuple):
 
 
 def turn_of(
-    role: Role, parts: Iterable[str | ImageIn], calls: Sequence[CallIn] | None = None, call_id: str | None = None
+    role: TurnRole, parts: Iterable[str | ImageIn], calls: Sequence[CallIn] | None = None, call_id: str | None = None
 ) -> Turn:
     """The turn that a message amounts to. Texts that follow each other become lines of one."""
     text, images, after_text = "", [], False
