@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import structlog
 
 from domain.errors import StreamForgeError
+from services.streams.elsewhere import Keeper
 from services.streams.first_sign import ends
-from services.streams.supervisor import Keeper, Supervisor
+from services.streams.supervisor import Supervisor
 from stores.streams.base import StreamLog, Tail
 
 log = structlog.get_logger("streams")

@@ -1,45 +1,31 @@
 """Every running stream has one task here, and exactly one end.
 
-A stream is ended by whichever seals its log first: its producer (done, or failed), a cancel, a clock, the drain, or
-another process. The one that concludes it then saves what was said, if it belongs to a session, and announces the
-outcome. Seal, save, announce: each can be repeated, and only the first counts.
+The first to seal its log ends a stream: its producer (done, or failed), a cancel, a clock, the drain, or another
+process. Then the answer is saved, if it belongs to a session, and the outcome announced. Seal, save, announce: each
+may be repeated, and only the first one counts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Any, Protocol
 
 import structlog
 
 from domain.errors import StreamForgeError
-from domain.events import Cancelled, CancelReason, Failed, Status, Terminal
-from domain.streams import deltas
-from domain.usage import Spent
+from domain.events import CancelReason, Failed, Status, Terminal
 from services.accounts.metering import Meter
 from services.answering.answerer import Source
+from services.background import Tasks
 from services.observing.observer import Ended, Observer
 from services.streams.clocks import SWEPT_AT_ONCE, Clocks
-from services.streams.first_sign import ends
+from services.streams.elsewhere import Elsewhere, Estimate, Keeper
 from services.streams.producing import Producer
 from services.streams.production import Production
 from stores.streams.base import Fenced, StreamLog, Tail
 
 log = structlog.get_logger("streams")
 
-# What a producer elsewhere has to announce what was sealed for it, and what the last savings may take at shutdown.
-_ANNOUNCE_SECONDS = 2.0
-_CLOSE_SECONDS = 12.0
-
-Estimate = Callable[[Tail], Awaitable[Spent]]
-"""What a stream that another process produced has used, as far as its log tells."""
-
-
-class Keeper(Protocol):
-    """Stores what was said in sessions."""
-
-    async def save(self, tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Terminal:
-        """Store the answer with its outcome, again or not; the outcome to announce: another one if that failed."""
+_CLOSE_SECONDS = 12.0  # that the last answers have to be saved at shutdown
 
 
 class Supervisor:
@@ -58,11 +44,11 @@ class Supervisor:
         self._log = streams
         self._observer = observer
         self._keeper = keeper
-        self._estimate = estimate
         self._producer = Producer(streams, observer, max_events=max_events, max_bytes=max_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(_not_ended)
+        self._elsewhere = Elsewhere(streams, keeper, estimate, self._settle, self._tasks)
         self._live: dict[str, Production] = {}
 
     def run(self, tail: Tail, source: Source, meter: Meter, seconds: float) -> None:
@@ -101,7 +87,7 @@ class Supervisor:
             production.orphan = 0
 
     async def sweep(self, clocks: Clocks) -> None:
-        """Count a tick for every stream, and end those whose clocks have run out; others run in between."""
+        """Count a tick for every stream, and end those whose clocks have run out. Other tasks run in between."""
         for number, production in enumerate(list(self._live.values()), 1):
             if number % SWEPT_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -124,8 +110,7 @@ class Supervisor:
         if production := self._live.get(tail.info.id):
             await self.end(production, production.cancelled(reason))
         elif not tail.ended and not tail.produced_here:
-            await self._log.seal(tail, Cancelled(reason, await self._estimate(tail)))
-            self._own(self._see_announced(tail))
+            await self._elsewhere.cancel(tail, reason)
 
     async def revoke(self, key_ids: Collection[str]) -> None:
         """Stop every stream of this process that one of these credentials started."""
@@ -134,7 +119,7 @@ class Supervisor:
                 await self.end(production, production.cancelled("revoked"))
 
     async def end(self, production: Production, outcome: Terminal) -> None:
-        """Seal, and abort the producer. What is left to do, a stream in a session does in a task of its own."""
+        """Seal, and abort the producer. For a stream in a session, a task of its own does the rest."""
         tail = production.tail
         try:
             sealed = await self._log.seal(tail, outcome)
@@ -142,36 +127,25 @@ class Supervisor:
             self.fenced(tail.info.id)
             return
         self._abort(production)
-        if sealed != outcome:  # perhaps from a process that did not ask the model, and could only estimate
+        if sealed != outcome:  # perhaps by another process, which could only estimate
             sealed = replace(sealed, spent=production.meter.spent(tail.events))
         if tail.info.message_id is None:
             await self._announce(production, sealed)
         elif production.concluding is None or production.concluding.done():
-            production.concluding = self._own(self._conclude(production, sealed))
+            production.concluding = self._tasks.start(self._conclude(production, sealed), "ending")
 
     def bury(self, tail: Tail) -> None:
-        """End a stream whose producer, in another process, is lost. This process has claimed it."""
-        self._own(self._bury(tail))
-
-    async def _bury(self, tail: Tail) -> None:
-        info = tail.info
-        try:
-            sealed = await self._log.seal(tail, Failed("producer_lost", await self._estimate(tail)))
-            final = await self._keeper.save(tail, sealed, None, None) if info.message_id else sealed
-            await self._log.announce(tail, final)
-        except Fenced:  # another process buries it
-            return
-        log.warning("a stream was ended for a process that is gone", stream_id=info.id)
-        if not info.of_document:
-            await self._account(Ended(info, final, deltas(tail.events)))
+        """End a stream whose process is gone. This process has claimed it."""
+        self._elsewhere.bury(tail)
 
     def sealed_elsewhere(self, stream_id: str) -> None:
-        """Another process has fixed the outcome of a stream of ours: conclude it."""
+        """Another process has fixed the outcome of a stream of this one: conclude it."""
         if production := self._live.get(stream_id):
-            self._own(self.end(production, production.failed("internal_error")))  # the sealed outcome stands
+            work = self.end(production, production.failed("internal_error"))  # the sealed outcome stands
+            self._tasks.start(work, "ending")
 
     async def unread(self, stream_id: str) -> None:
-        """A reader has gone. End a stream of ours that has no other, anywhere, if that was asked for."""
+        """A reader has left. If it was the last one of all processes, and the client asked for that, end the stream."""
         production = self._live.get(stream_id)
         if production is None or production.tail.info.on_disconnect != "cancel" or production.tail.followers:
             return
@@ -179,11 +153,11 @@ class Supervisor:
             await self.end(production, production.cancelled("disconnected"))
 
     def left_elsewhere(self, stream_id: str) -> None:
-        """Another process has no reader of a stream of ours any more."""
-        self._own(self.unread(stream_id))
+        """The last reader that another process had of a stream of this one has left."""
+        self._tasks.start(self.unread(stream_id), "ending")
 
     def fenced(self, stream_id: str) -> None:
-        """Another process ends a stream of ours, because it thought us dead: stop, and save nothing."""
+        """Another process has taken the stream over, thinking this one dead: stop producing it, and save nothing."""
         if production := self._live.get(stream_id):
             log.warning("a stream was taken over by another process", stream_id=stream_id)
             self._forget(production)
@@ -194,11 +168,10 @@ class Supervisor:
         await self._idle.wait()
 
     async def end_all(self, code: str) -> None:
-        """End every running stream with an error, and wait until answers are saved and producers have let go."""
+        """End every running stream with an error, and wait until answers are saved and producers have stopped."""
         for production in list(self._live.values()):
             await self.end(production, production.failed(code))
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+        await self._tasks.wait(_CLOSE_SECONDS)
 
     async def _produce(self, production: Production, source: Source) -> None:
         stream_id = production.tail.info.id
@@ -214,7 +187,7 @@ class Supervisor:
             outcome = production.failed("internal_error")
         try:
             await self.end(production, outcome)
-        except Exception as error:  # the log itself fails: the sweeper will see the dead task, and try again
+        except Exception as error:  # the log fails: the sweeper will find the dead task, and try again
             log.error("a stream could not be ended", stream_id=stream_id, exc_info=error)
 
     async def _conclude(self, production: Production, sealed: Terminal) -> None:
@@ -222,7 +195,7 @@ class Supervisor:
         try:
             final = await self._keeper.save(tail, sealed, production.first_word_ms(), production.total_ms())
             await self._announce(production, final)
-        except Exception as error:  # the sweeper will see that this task is over, and try again
+        except Exception as error:  # the sweeper will find that this task has ended, and try again
             log.error("a stream could not be concluded", stream_id=tail.info.id, exc_info=error)
 
     async def _announce(self, production: Production, final: Terminal) -> None:
@@ -235,44 +208,29 @@ class Supervisor:
         if self._forget(production):
             if attempt := production.last_attempt(final):
                 self._observer.attempt_ended(tail.info, attempt)
-            await self._account(production.ended(final))
+            await self._settle(production.ended(final))
 
-    async def _account(self, end: Ended) -> None:
-        """What is to be done once, after the end."""
+    async def _settle(self, end: Ended) -> None:
+        """Do what is due once after a stream's end: tell observers, and free the key of a request that got nothing."""
         self._observer.ended(end)
         info = end.info
         if info.idempotency_key is not None and isinstance(end.outcome, Failed) and not end.deltas:
             await self._log.release_key(info.owner, info.idempotency_key, info.id)
 
-    async def _see_announced(self, tail: Tail) -> None:
-        """The producer was told that its stream is sealed. If it announces nothing, this process does."""
-        if await self._log.claim(tail) or (
-            not await ends(tail, _ANNOUNCE_SECONDS) and await self._log.claim(tail, force=True)
-        ):
-            await self._bury(tail)
-
     def _abort(self, production: Production) -> None:
         task = production.task
         if task is not None and task is not asyncio.current_task() and not task.done():
-            self._tasks.add(task)  # until it has closed its connection to the model
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.hold(task)  # until it has closed its connection to the model
             task.cancel()
 
     def _forget(self, production: Production) -> bool:
-        """The stream is no longer ours; whether it still was."""
+        """Let go of the stream; false if this process no longer had it."""
         ours = self._live.pop(production.tail.info.id, None) is not None
         if not self._live:
             self._idle.set()
         return ours
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name="ending")
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        """No one waits for this task; the sweeper, or another process, will see that there is work left."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a stream could not be ended", exc_info=error)
+def _not_ended(error: BaseException) -> None:
+    """The sweeper, or another process, will find the stream and try again."""
+    log.error("a stream could not be ended", exc_info=error)

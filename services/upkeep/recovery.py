@@ -13,7 +13,8 @@ import structlog
 
 from domain.errors import StreamForgeError
 from services.storage import Storage
-from services.streams.supervisor import Keeper, Supervisor
+from services.streams.elsewhere import Keeper
+from services.streams.supervisor import Supervisor
 from stores.streams.base import StreamLog
 
 log = structlog.get_logger("sessions")
