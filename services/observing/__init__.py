@@ -1,1 +1,1 @@
-"""Who hears of streams: accounts, log lines, and later metrics and traces."""
+"""Observers of streams: accounts, log lines, and later metrics and traces."""

@@ -10,7 +10,7 @@ log = structlog.get_logger("streams")
 
 
 class LogLines(Observer):
-    """Writes what a stream came to, what it used and what that cost; never what was said in it."""
+    """Logs a stream's outcome, usage and cost; never its text."""
 
     def ended(self, end: Ended) -> None:
         info, outcome, spent = end.info, end.outcome, end.outcome.spent

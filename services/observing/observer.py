@@ -1,4 +1,4 @@
-"""What is said of a stream to whoever keeps an account of it, in four calls; none of them comes with every word."""
+"""The interface of observers: four calls in the life of a stream, and none for every word."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ log = structlog.get_logger("streams")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stream has ended, and this is what came of it.
+    """The end of a stream.
 
-    `deltas` is the number of pieces of the answer. `request_id` is that of the request that started the stream, and
-    the two times are in milliseconds from its start; all three are None if another process answered it.
+    `deltas` is the number of pieces of the answer. `request_id` is the id of the request that started the stream, and
+    the two times are in milliseconds from its start; all three are `None` if another process produced it.
     """
 
     info: StreamInfo
@@ -29,23 +29,23 @@ class Ended:
 
 
 class Observer:
-    """Hears of streams. Nothing here may wait; an observer overrides what it wants to hear."""
+    """Learns what happens to streams. It overrides the calls that it needs; they must return at once."""
 
     def started(self, info: StreamInfo) -> None:
-        """The stream's producer has begun, in this process."""
+        """This process has begun to produce the stream."""
 
     def first_word(self, info: StreamInfo, ms: int) -> None:
-        """The first word has come, so many milliseconds after the start."""
+        """The first word has come, `ms` milliseconds after the start."""
 
     def attempt_ended(self, info: StreamInfo, attempt: Attempt) -> None:
-        """One model has been asked once, and has answered or failed; called in this process alone."""
+        """One attempt has ended, with an answer or an error; called only in the process that produces the stream."""
 
     def ended(self, end: Ended) -> None:
-        """The end has been announced; called once a stream, by the process that announces it."""
+        """The end has been announced; called once for a stream, in the process that announces it."""
 
 
 class Observers(Observer):
-    """Passes everything on to several. One that fails costs the stream nothing, and the others hear all the same."""
+    """Passes every call on to several observers. If one raises, that is logged, and the others are still called."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
