@@ -1,17 +1,14 @@
 """`python main.py` with words, as an operator runs it."""
 
 import subprocess
-import sys
 from pathlib import Path
 
+from tests.support.forks import run_main
 from tests.support.postgres import Postgres
-from tests.support.server import ROOT
 
 
 def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "main.py", *words], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_main(*words, env=env)
 
 
 def test_words_that_mean_nothing_are_a_sentence_and_code_2() -> None:

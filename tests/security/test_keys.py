@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 import time
 from dataclasses import fields
 from itertools import combinations
@@ -22,8 +21,9 @@ from services.access.secret import read_secret
 from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.effort import examples
+from tests.support.forks import run_main
 from tests.support.keys import KeyRing, bearer
-from tests.support.server import ROOT, LiveServer, live_server, make_settings
+from tests.support.server import LiveServer, live_server, make_settings
 
 SCOPES = ["read", "chat", "keys", "admin", "premium"]
 LATTICE = [frozenset(some) for size in range(len(SCOPES) + 1) for some in combinations(SCOPES, size)]
@@ -164,8 +164,7 @@ def test_keys_are_made_listed_and_revoked_by_commands(tmp_path: Any) -> None:
 
     def keys(*words: str) -> subprocess.CompletedProcess[str]:
         env = {"AUTH_MODE": "api_key", "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR"}
-        command = [sys.executable, "main.py", "keys", *words]
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return run_main("keys", *words, env=env)
 
     made = keys("create", "--owner", "ann \x1b[2J", "--name", "a\nb", "--scope", "read", "--expires", "90d")
     assert (made.returncode, made.stderr) == (0, "")

@@ -1,13 +1,12 @@
 """T36, T42: what would leave the server open ends its start with a sentence; what is meant so, starts."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.server import ROOT, process_server
+from tests.support.forks import run_main, run_python
+from tests.support.server import process_server
 
 TOKENS = {"JWT_JWKS": "https://issuer.example/jwks.json", "JWT_ISSUER": "x", "JWT_AUDIENCE": "y"}
 LAUNCHERS = {2: ["main.py"], 3: ["-m", "uvicorn", "main:app", "--port", "0"]}
@@ -54,11 +53,9 @@ CASES = [*((what, 2) for what in REFUSED), ("all addresses", 3), ("tokens of nob
 
 @pytest.mark.parametrize(("what", "code"), CASES)
 def test_what_would_leave_the_server_open_is_refused(what: str, code: int, tmp_path: Path) -> None:
-    env, hint = REFUSED[what]
-    ended = subprocess.run(
-        [sys.executable, *LAUNCHERS[code]], cwd=ROOT, env={"PORT": "0", "DATA_DIR": str(tmp_path), **env},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    settings, hint = REFUSED[what]
+    env = {"PORT": "0", "DATA_DIR": str(tmp_path), **settings}
+    ended = run_python(*LAUNCHERS[code], env=env)
     assert ended.returncode == code
     assert ended.stderr.startswith("StreamForge cannot start")
     assert hint in ended.stderr
@@ -76,10 +73,7 @@ def test_what_is_meant_so_starts(what: str, tmp_path: Path) -> None:
 def test_a_secret_that_others_can_read_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x" * 64)
     (tmp_path / "secret").chmod(0o644)
-    ended = subprocess.run(
-        [sys.executable, "main.py"], cwd=ROOT, env={"AUTH_MODE": "api_key", "DATA_DIR": str(tmp_path), "PORT": "0"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    ended = run_main(env={"AUTH_MODE": "api_key", "DATA_DIR": str(tmp_path), "PORT": "0"})
     assert ended.returncode == 2
     assert "chmod 600" in ended.stderr
     assert ended.stderr.count("\n") == 1

@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from main import create_app
 from services.container import Services
 from services.streams.supervisor import Supervisor
 from stores.streams.memory import MemoryStreamLog
+from tests.support.forks import inherited, start
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -116,16 +116,14 @@ WITHOUT_PROXIES: dict[str, Any] = {"trust_env": False, "verify": ssl.SSLContext(
 
 
 class Process:
-    """A server as its own process. Its log is read by a thread, line by line, and kept."""
+    """A server as its own process. Its log is read by a thread, line by line, and kept.
+
+    It has a group of its own, so that no process that it started outlives it: that would hold the log open, and us up.
+    """
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        env = {**kept, "PYTHONUNBUFFERED": "1", "DATA_DIR": str(fresh_folder()), **env}
-        # A group of its own, so that nobody whom it started outlives it: he would hold the log open, and us up.
-        group = None if sys.platform == "win32" else 0
-        self.popen = subprocess.Popen(
-            command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, process_group=group
-        )
+        env = {**inherited(), "PYTHONUNBUFFERED": "1", "DATA_DIR": str(fresh_folder()), **env}
+        self.popen = start(command, env)
         self.log: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._drain, daemon=True)
