@@ -14,9 +14,9 @@ from typing import Any
 if __name__ == "__main__":  # run with -I, which leaves the program's own folder out
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from children.confinement import confine
 from domain.documents import Parsed
 from domain.errors import StreamForgeError
-from parsing.confinement import confine
 from parsing.limits import ParseLimits
 from parsing.reading import OnPage, read_document
 

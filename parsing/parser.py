@@ -1,6 +1,6 @@
 """Documents are read in a process of their own each, so that what goes wrong there ends one document and no more.
 
-The process gets an empty environment and gives up whatever reading does not need (`parsing.confinement`). Here it is
+The process gets an empty environment and gives up whatever reading does not need (`children.confinement`). Here it is
 watched: its clock runs, its words are counted and believed only in the form that they must have, and when it is done
 or must be, its whole group is killed.
 """

@@ -12,6 +12,7 @@ from blockbuster import blockbuster_ctx
 from config.logging import configure_logging
 from stores.sql.engine.schema import migrate
 from tests.support import cost, effort, lanes
+from tests.support.packages import PROGRAM
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.server import LiveServer, fresh_folder, live_server, make_settings
 from tests.support.valkey import RedisServer, binary, redis_server
@@ -33,21 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def nothing_blocks() -> Iterator[None]:
     """Fail whatever waits inside an event loop for anything but the loop, in any server of this process."""
-    with blockbuster_ctx(
-        scanned_modules=[
-            "main",
-            "serving",
-            "config",
-            "domain",
-            "wires",
-            "routers",
-            "services",
-            "chains",
-            "parsing",
-            "stores",
-            "cli",
-        ]
-    ) as guard:
+    with blockbuster_ctx(scanned_modules=["main", "serving", *PROGRAM]) as guard:
         guard.functions["os.write"].can_block_in("config/log_writer.py", "write")  # has asked before
         for function in guard.functions.values():
             function.can_block_in("stores/sql/engine/schema.py", "_upgrade")  # in a loop of its own, in a thread

@@ -8,6 +8,7 @@ import pytest
 from config.settings import Settings
 from domain.errors import ERRORS
 from domain.events import CancelReason, FinishReason
+from tests.support.packages import PACKAGES
 from tests.support.server import ROOT
 
 DOCS = {path.name: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
@@ -52,9 +53,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 def test_every_file_that_is_named_exists() -> None:
     for text in DOCS.values():
-        for path in re.findall(
-            r"`((?:domain|services|chains|parsing|routers|stores|tests|wires|config|cli)/[\w/]+\.py)`", text
-        ):
+        for path in re.findall(rf"`((?:{'|'.join(PACKAGES)})/[\w/]+\.py)`", text):
             assert (ROOT / path).exists(), path
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.packages import PROGRAM
 from tests.support.server import ROOT
 
-PACKAGES = ["config", "domain", "wires", "routers", "services", "chains", "parsing", "stores", "cli"]
 SOURCES = [
     ROOT / "main.py",
     ROOT / "serving.py",
-    *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))),
+    *(path for package in PROGRAM for path in sorted((ROOT / package).rglob("*.py"))),
 ]
 
 MODULES_IN_A_FOLDER = 12
