@@ -1,8 +1,8 @@
-"""What the process that reads a document may not do. Each means is taken where the system has it.
+"""In a child: what its process gives up before it begins to work. Each means is used where the system has it.
 
 On Linux a filter on system calls leaves the process without new processes, without sockets and without signals to
-others, whoever it runs as; where there is none, a network namespace of its own and a limit on processes do what they
-can. Limits on memory, computing and files are there on every Unix. On Windows there are none of these.
+others, whichever user it runs as. Without such a filter it gets an empty network namespace and a limit on processes,
+which does not bind root. Limits on memory, computing time and files exist on every Unix. Windows has none of these.
 """
 
 import contextlib
@@ -11,19 +11,24 @@ import os
 import platform
 import struct
 import sys
+from typing import Any
 
 _SET_DEATH_SIGNAL, _SET_NO_NEW_PRIVILEGES, _SET_SECCOMP = 1, 38, 22
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-# Of each machine: what the kernel calls it, and socket, connect, socketpair, clone, fork, vfork, execve, ptrace, kill,
-# tkill, tgkill, process_vm_writev, execveat, io_uring_setup, clone3, as far as it has them.
+# For each machine: its number in the kernel, and those of socket, connect, socketpair, clone, fork, vfork, execve,
+# ptrace, kill, tkill, tgkill, process_vm_writev, execveat, io_uring_setup and clone3, as far as it has them.
 _MACHINES = {
     "x86_64": (0xC000003E, (41, 42, 53, 56, 57, 58, 59, 101, 62, 200, 234, 311, 322, 425, 435)),
     "aarch64": (0xC00000B7, (198, 203, 199, 220, 221, 117, 129, 130, 131, 271, 281, 425, 435)),
 }
+_NETWORK = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
 
 
-def confine(memory: int, cpu_seconds: int) -> list[str]:
-    """Give up what reading needs not; bytes of address space, seconds of computing. Returns what was had."""
+def confine(*, memory: int, cpu_seconds: int) -> list[str]:
+    """Give up whatever a program does not need that computes on its input alone, and end with the parent process.
+
+    `memory` is in bytes of address space. Returns the names of the means that this system had.
+    """
     had = _limit(memory, cpu_seconds)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -35,25 +40,40 @@ def confine(memory: int, cpu_seconds: int) -> list[str]:
     return had
 
 
+def refuse_network() -> None:
+    """Raise PermissionError when Python code turns to a network. It stops accidents of packages, and no attack."""
+    sys.addaudithook(_refuse)
+
+
+def lower_priority(steps: int) -> None:
+    """Let other processes go first; `steps` of Unix's `nice`. Windows has none."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(steps)
+
+
+def _refuse(event: str, _: tuple[Any, ...]) -> None:
+    if event in _NETWORK:
+        raise PermissionError("this process may not use any network")
+
+
 def _limit(memory: int, cpu_seconds: int) -> list[str]:
     if sys.platform == "win32":
         return []
     import resource
 
     had = []
-    wanted = {
+    limits = {
         "memory": (resource.RLIMIT_AS, memory, memory),
         "cpu": (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1),
         "files": (resource.RLIMIT_FSIZE, 0, 0),
         "cores": (resource.RLIMIT_CORE, 0, 0),
         "children": (resource.RLIMIT_NPROC, 0, 0),  # does not bind root
     }
-    for name, (kind, soft, hard) in wanted.items():
+    for name, (kind, soft, hard) in limits.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (soft, hard))
             had.append(name)
-    with contextlib.suppress(OSError):
-        os.nice(10)
+    lower_priority(10)
     return had
 
 

@@ -1,68 +1,56 @@
 """Documents are read in a process of their own each, so that what goes wrong there ends one document and no more.
 
 The process gets an empty environment and gives up whatever reading does not need (`children.confinement`). Here it is
-watched: its clock runs, its words are counted and believed only in the form that they must have, and when it is done
-or must be, its whole group is killed.
+watched: its time is limited, its output is bounded and checked before it is used, and in the end its whole group is
+killed.
 """
 
 import asyncio
 import contextlib
 import dataclasses
-import json
-import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from children import lines
+from children.child import Child
+from children.spawning import Program, spawn
 from domain.documents import MAX_DETAIL, Parsed, Section
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import writable
 from parsing.limits import MAX_HEADING, MAX_TITLE, ParseLimits
+from parsing.progress import OnPage
 
 log = structlog.get_logger("parser")
 
 CHILD = Path(__file__).with_name("child.py")
-_LINE = 1 << 18
-"""Bytes, at the most, of one line: the text of one may take six bytes a character."""
-_PIECE = 1 << 16
-_LAST_WORDS = 5.0
+_LONGEST_LINE = 1 << 18
+"""Bytes: a piece of text may take six bytes a character."""
 _CODES = frozenset(code for code in ERRORS if code.startswith("document"))
 _TOO_LONG = "Reading the document takes longer than this server allows. Split it, or save it in a simpler format."
 
-OnPage = Callable[[int, int | None], None]
-
 
 class Parser:
-    """Reads documents, each in a child process; how many at once is the caller's to bound.
+    """Reads documents, each in a child process; callers bound how many at once.
 
     `program` is what runs there.
     """
 
     def __init__(self, limits: ParseLimits | None = None, *, program: Path = CHILD) -> None:
         self._limits = limits or ParseLimits()
-        self._program = program
-        self._had: list[str] | None = None
+        self._program = Program(program, writes_bytecode=False)  # it may write no file
+        self._confined_by: list[str] | None = None
 
     async def parse(self, content: bytes, name: str, on_page: OnPage | None = None) -> Parsed:
-        """What is in the document; its kind is told from its content, and from its name only where texts look alike.
+        """What is in the document. Its content says of which kind it is; its name only decides between kinds of text.
 
-        `on_page` hears the number of each page that is done, and how many there are. Raises `document_unsupported`,
-        `document_broken`, `document_encrypted`, `document_too_complex`, `document_empty`, `document_crashed` or
-        `documents_not_installed`.
+        Raises `document_unsupported`, `document_broken`, `document_encrypted`, `document_too_complex`,
+        `document_empty`, `document_crashed` or `documents_not_installed`.
         """
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-B", str(self._program)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # libraries quote documents there
-            env={"SYSTEMROOT": os.environ.get("SYSTEMROOT", "")} if sys.platform == "win32" else {},
-            start_new_session=True,
-            limit=_LINE,
-        )
+        child = await spawn(self._program, longest_line=_LONGEST_LINE)
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
                 return await self._converse(child, content, name, on_page)
@@ -70,27 +58,24 @@ class Parser:
             log.info("document took too long", seconds=self._limits.wall_seconds)
             raise StreamForgeError("document_too_complex", _TOO_LONG) from None
         finally:
-            await _end(child)
+            await child.end()
 
-    async def _converse(
-        self, child: asyncio.subprocess.Process, content: bytes, name: str, on_page: OnPage | None
-    ) -> Parsed:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended early, and its end says why
-            await self._feed(child.stdin, content, name)
-        heard = _Heard(self._limits)
+    async def _converse(self, child: Child, content: bytes, name: str, on_page: OnPage | None) -> Parsed:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended early; its exit code says why
+            await lines.send(child, name=writable(name), limits=dataclasses.asdict(self._limits))
+            await child.feed(content)
+            child.stdin.close()
+        output = _Output(self._limits)
         while True:
             try:
-                line = await child.stdout.readline()
-                if not line:
+                fields = await lines.receive(child)
+                if fields is None:
                     break
-                said = json.loads(line)
-                page, parsed = heard.take(said)
-                if "had" in said:
-                    self._note(said["had"])
+                page, parsed = output.take(fields)
+                if "confined" in fields:
+                    self._log_confinement(fields["confined"])
             except (ValueError, TypeError, LookupError, AttributeError) as error:
-                log.warning("the parser said what it must not", error=type(error).__name__)
+                log.warning("the parser wrote something invalid", error=type(error).__name__)
                 raise StreamForgeError("document_crashed") from None
             if page is not None and on_page is not None:
                 on_page(*page)
@@ -102,24 +87,15 @@ class Parser:
             raise StreamForgeError("document_too_complex", _TOO_LONG)
         raise StreamForgeError("document_crashed")
 
-    async def _feed(self, stdin: asyncio.StreamWriter, content: bytes, name: str) -> None:
-        asked = {"name": writable(name), "limits": dataclasses.asdict(self._limits)}
-        stdin.write(json.dumps(asked).encode() + b"\n")
-        view = memoryview(content)
-        for start in range(0, len(content), _PIECE):
-            stdin.write(view[start : start + _PIECE])
-            await stdin.drain()
-        stdin.close()
-
-    def _note(self, had: list[str]) -> None:
-        """Say once what keeps the children in on this system."""
-        if self._had is None:
-            self._had = [str(word)[:20] for word in had[:10]]
-            log.info("documents are read apart", confined=self._had)
+    def _log_confinement(self, means: list[str]) -> None:
+        """Say once what confines the children on this system."""
+        if self._confined_by is None:
+            self._confined_by = [str(word)[:20] for word in means[:10]]
+            log.info("documents are read apart", confined=self._confined_by)
 
 
-class _Heard:
-    """What a child has said so far. Nothing of it is believed: a document may have made it say anything."""
+class _Output:
+    """What a child has written so far. All of it is checked: a document may have taken the child over."""
 
     def __init__(self, limits: ParseLimits) -> None:
         self._limits = limits
@@ -129,34 +105,34 @@ class _Heard:
         self._characters = 0
         self._pages = 0
 
-    def take(self, said: dict[str, Any]) -> tuple[tuple[int, int | None] | None, Parsed | None]:
-        """A page that is done, and the whole once it is there.
+    def take(self, fields: dict[str, Any]) -> tuple[tuple[int, int | None] | None, Parsed | None]:
+        """The page that is done, if the line says so, and the whole document with the last line.
 
-        Raises the error that the child tells; ValueError, TypeError or LookupError where it tells nonsense.
+        Raises the error that the line is; ValueError, TypeError or LookupError if the line is invalid.
         """
-        if "error" in said:
-            code = said["error"] if said["error"] in _CODES else "document_crashed"
-            log.info("document not read", code=code, why=str(said.get("why"))[:50])
-            detail = writable(str(said["detail"]))[:MAX_DETAIL] if code == said["error"] else None
+        if "error" in fields:
+            code = fields["error"] if fields["error"] in _CODES else "document_crashed"
+            log.info("document not read", code=code, why=str(fields.get("why"))[:50])
+            detail = writable(str(fields["detail"]))[:MAX_DETAIL] if code == fields["error"] else None
             raise StreamForgeError(code, detail)
-        if "text" in said:
-            self._characters += len(said["text"])
+        if "text" in fields:
+            self._characters += len(fields["text"])
             if self._characters > self._limits.characters * 2:  # empty lines between the pieces are not in its count
                 raise ValueError("characters")
-            self._texts[-1].append(writable(said["text"]))
-        elif "section" in said:
-            if len(self._sections) >= self._limits.sections or not isinstance(said["section"], int | None):
+            self._texts[-1].append(writable(fields["text"]))
+        elif "section" in fields:
+            if len(self._sections) >= self._limits.sections or not isinstance(fields["section"], int | None):
                 raise ValueError("sections")
-            self._sections.append((said["section"], _short(said["heading"], MAX_HEADING * 3)))
+            self._sections.append((fields["section"], _short(fields["heading"], MAX_HEADING * 3)))
             self._texts.append([])
-        elif "document" in said:
-            if not isinstance(said["pages"], int | None):
+        elif "document" in fields:
+            if not isinstance(fields["pages"], int | None):
                 raise ValueError("pages")
-            self._document = str(said["document"])[:100], _short(said["title"], MAX_TITLE), said["pages"]
-        elif "page" in said:
-            return self._page(said["page"], said["of"]), None
-        elif "had" not in said:
-            return None, self._whole(said["end"])
+            self._document = str(fields["document"])[:100], _short(fields["title"], MAX_TITLE), fields["pages"]
+        elif "page" in fields:
+            return self._page(fields["page"], fields["of"]), None
+        elif "confined" not in fields:
+            return None, self._whole(fields["end"])
         return None, None
 
     def _page(self, page: int, of: int | None) -> tuple[int, int | None]:
@@ -178,15 +154,3 @@ class _Heard:
 
 def _short(text: str | None, length: int) -> str | None:
     return None if text is None else writable(text)[:length]
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Kill the child with all that it may have started, and wait until it is no more."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if sys.platform == "win32":
-            child.kill()
-        else:
-            os.killpg(child.pid, signal.SIGKILL)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS):
-            await child.wait()

@@ -1,33 +1,30 @@
 """One document, from bytes to text: the kind decides which module of `formats` is loaded, and no other."""
 
-from collections.abc import Callable
-
 from domain.documents import Parsed
 from domain.errors import StreamForgeError
 from parsing.decoding import decode
 from parsing.kinds import binary_kind, text_kind
 from parsing.limits import ParseLimits
 from parsing.outline import too_complex
+from parsing.progress import OnPage
 
-OnPage = Callable[[int, int | None], None]
 
-
-def read_document(content: bytes, name: str, limits: ParseLimits, told: OnPage) -> Parsed:
-    """What is in the document. `told` hears which page is done, of how many."""
-    parsed = _read(content, name, limits, told)
+def read_document(content: bytes, name: str, limits: ParseLimits, on_page: OnPage) -> Parsed:
+    """What is in the document. Raises StreamForgeError with a code that begins with `document`."""
+    parsed = _read(content, name, limits, on_page)
     if not parsed.sections:
         raise StreamForgeError("document_empty")
     return parsed
 
 
-def _read(content: bytes, name: str, limits: ParseLimits, told: OnPage) -> Parsed:
+def _read(content: bytes, name: str, limits: ParseLimits, on_page: OnPage) -> Parsed:
     if not content.strip():
         raise StreamForgeError("document_empty")
     kind = binary_kind(content)
     if kind == "pdf":
         from parsing.formats.pdf import read_pdf
 
-        return read_pdf(content, limits, told)
+        return read_pdf(content, limits, on_page)
     if kind == "zip":
         from parsing.formats.docx import read_docx
 

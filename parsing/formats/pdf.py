@@ -1,7 +1,6 @@
 """PDF, by PDFium: a section a page, with the bookmark over it as its heading."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pypdfium2
@@ -11,6 +10,7 @@ from domain.documents import Parsed
 from domain.errors import StreamForgeError
 from parsing.limits import MAX_HEADING, MAX_TITLE, ParseLimits
 from parsing.outline import Outline, shortened, too_complex
+from parsing.progress import OnPage
 
 _BOOKMARKS = 5_000
 _DEPTH = 6
@@ -23,7 +23,7 @@ _LIGATURES = str.maketrans(
 )
 
 
-def read_pdf(content: bytes, limits: ParseLimits, told: Callable[[int, int | None], None]) -> Parsed:
+def read_pdf(content: bytes, limits: ParseLimits, on_page: OnPage) -> Parsed:
     """Pages are numbered from 1 as a viewer counts them, whatever is printed on them."""
     try:
         document = PdfDocument(content)
@@ -42,7 +42,7 @@ def read_pdf(content: bytes, limits: ParseLimits, told: Callable[[int, int | Non
         except PdfiumError:
             broken += 1  # one bad page does not take the others along
         outline.end(number + 1, headings[number])
-        told(number + 1, pages)
+        on_page(number + 1, pages)
     sections = outline.sections()
     if not sections and (broken or not pages):
         raise StreamForgeError("document_broken")

