@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from tests.architecture.test_house import SOURCES
 from tests.support.server import ROOT
 
-STILL_TWICE = {"Append", "OnPage", "Question", "Reader"}
-"""Names that are yet to be settled. This set only shrinks."""
-
 
 def defined(source: str) -> Iterator[str]:
     """The public classes and type aliases that a module defines itself; aliases are known by their CamelCase."""
@@ -37,11 +34,7 @@ def twice() -> dict[str, list[str]]:
 
 
 def test_no_two_modules_define_one_name() -> None:
-    assert {name: where for name, where in twice().items() if name not in STILL_TWICE} == {}
-
-
-def test_names_that_were_settled_are_off_the_list() -> None:
-    assert twice().keys() >= STILL_TWICE
+    assert twice() == {}
 
 
 def test_classes_and_aliases_are_seen_and_private_names_are_not() -> None:

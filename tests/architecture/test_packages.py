@@ -12,7 +12,7 @@ from tests.support.packages import PACKAGES, PROGRAM
 from tests.support.server import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = (ROOT / "docs" / "architecture.md").read_text().partition("## Rooms")[2].partition("\n## ")[0]
+ROOMS = (ROOT / "docs" / "architecture.md").read_text().partition("### Top level")[2].partition("\n### ")[0]
 
 # Of each contract whose list is to be complete: where the list is, and which packages are not in it because they may.
 CONTRACTS: dict[str, tuple[str, set[str]]] = {
@@ -38,7 +38,7 @@ def lists(project: dict[str, Any], rooms: str) -> dict[str, tuple[set[str], set[
         "mypy": (set(tools["mypy"]["files"]), set()),
         "isort": (set(tools["ruff"]["lint"]["isort"]["known-first-party"]), set()),
         "import-linter": (set(tools["importlinter"]["root_packages"]), others),
-        "docs/architecture.md": (set(re.findall(r"(?m)^(\w+)/ ", rooms)), others),
+        "docs/architecture.md": (set(re.findall(r"`(\w+)/`", rooms)), others),
     }
     contracts = {contract["name"]: contract for contract in tools["importlinter"]["contracts"]}
     for name, (key, left_out) in CONTRACTS.items():

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -153,9 +152,9 @@ async def main():
 
 asyncio.run(main())
 """
-    process = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", parent, cwd=ROOT)
     with await asyncio.to_thread(fifo.open, "rb") as reader:
         process.kill()
         async with asyncio.timeout(20):
             assert await asyncio.to_thread(reader.read) == b""
-    await asyncio.to_thread(process.wait)
+    await process.wait()

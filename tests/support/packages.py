@@ -5,5 +5,5 @@ from tests.support.server import ROOT
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 """All at the top level."""
 
-PROGRAM = [name for name in PACKAGES if name not in ("tests", "benchmarks", "demo", "scripts", "tools")]
+PROGRAM = [name for name in PACKAGES if name not in ("tests", "benchmarks", "scripts")]
 """Those that the program consists of, beside main.py."""

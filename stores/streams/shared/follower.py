@@ -19,7 +19,7 @@ from stores.streams.codec import Unreadable
 from stores.streams.shared.commands import Commands
 from stores.streams.shared.connection import PAUSE, SILENCE, Link, overslept
 from stores.streams.shared.reading import Entry, feed
-from stores.streams.shared.writer import Question, Writer
+from stores.streams.shared.writer import PackedCommand, Writer
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -147,7 +147,7 @@ class Tailer:
 
     def interrupt(self, number: int) -> None:
         """Make a reel look at its keys again."""
-        self._writer.send(Question(self._commands.interrupt(number)))
+        self._writer.send(PackedCommand(self._commands.interrupt(number)))
 
     def told(self, what: bytes, stream_id: bytes) -> None:
         """A message has come."""

@@ -27,7 +27,7 @@ from stores.streams.shared.connection import Link, Unreachable, check_url, unava
 from stores.streams.shared.follower import Tailer
 from stores.streams.shared.produced import Produced, ask_seal
 from stores.streams.shared.reading import load
-from stores.streams.shared.writer import Question, Writer
+from stores.streams.shared.writer import PackedCommand, Writer
 
 log = structlog.get_logger("redis")
 
@@ -260,7 +260,7 @@ class RedisStreamLog:
             for tail in list(self._tailer.tails.values()):
                 if not tail.ended:
                     packed = self._commands.look(tail.info.id, reading=bool(tail.followers))
-                    self._writer.send(Question(packed, partial(self._looked, tail)))
+                    self._writer.send(PackedCommand(packed, partial(self._looked, tail)))
 
     async def _renew(self) -> None:
         last = self._produced.refresh()

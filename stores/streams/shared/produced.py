@@ -21,14 +21,14 @@ from stores.streams.shared import scripts
 from stores.streams.shared.commands import Commands
 from stores.streams.shared.connection import Link, Unreachable, unavailable
 from stores.streams.shared.follower import Tailer
-from stores.streams.shared.writer import Question, Writer
+from stores.streams.shared.writer import PackedCommand, Writer
 
 log = structlog.get_logger("redis")
 
 _FIRST_EPOCH: Final = 1
 
 
-class Append:
+class PackedAppend:
     """One event on its way. It is shown when it is acknowledged, whether or not its writer still waits."""
 
     __slots__ = ("_event", "_produced", "_seq", "_tail", "answer", "packed")
@@ -79,7 +79,7 @@ class Produced:
         except Unreachable:
             self.turn_local(tail)
         except asyncio.CancelledError:
-            self._writer.send(Question(self._commands.discard(info.id, _FIRST_EPOCH)))
+            self._writer.send(PackedCommand(self._commands.discard(info.id, _FIRST_EPOCH)))
             raise
         else:
             if code == scripts.FENCED:  # its id is taken, or somebody has found it before we have
@@ -100,7 +100,7 @@ class Produced:
         size = tail.size
         if isinstance(event, SAID):
             size += size_of(event)
-        call = Append(self, tail, seq, event, head + self._commands.append_rest(seq, size, event))
+        call = PackedAppend(self, tail, seq, event, head + self._commands.append_rest(seq, size, event))
         self._writer.send(call)
         answer = await call.answer
         if isinstance(answer, ValueError):
@@ -195,7 +195,7 @@ class Produced:
         if not tail.shared:
             self._remnants[tail.info.id] = epoch
 
-    def refresh(self) -> Question | None:
+    def refresh(self) -> PackedCommand | None:
         """Hold on to every stream; the last of the questions, whose answer comes last."""
         self.tidy()
         last = None
@@ -204,10 +204,10 @@ class Produced:
                 last = self.check(tail)
         return last
 
-    def check(self, tail: Tail) -> Question:
+    def check(self, tail: Tail) -> PackedCommand:
         """Renew the lease of one stream, and learn what others did to it."""
         packed = self._commands.refresh(tail.info.id, tail.epoch, reading=bool(tail.followers))
-        question = Question(packed, partial(self._checked, tail))
+        question = PackedCommand(packed, partial(self._checked, tail))
         self._writer.send(question)
         return question
 
@@ -216,7 +216,7 @@ class Produced:
         if self._link.up:
             for stream_id, epoch in self._remnants.items():
                 packed = self._commands.discard(stream_id, epoch)
-                self._writer.send(Question(packed, partial(self._discarded, stream_id)))
+                self._writer.send(PackedCommand(packed, partial(self._discarded, stream_id)))
 
     def _show(self, tail: Tail, seq: int, event: Event) -> Appended | ValueError:
         try:

@@ -36,7 +36,7 @@ class Call(Protocol):
         """Redis has not answered, or has refused; it may have done what it was told all the same."""
 
 
-class Question:
+class PackedCommand:
     """A call whose answer is waited for. `then` makes it of the reply, even where nobody waits for it any more."""
 
     __slots__ = ("_answer", "_then", "packed")
@@ -89,7 +89,7 @@ class Writer:
 
     async def ask(self, packed: bytes, then: Callable[[Any], Any] | None = None) -> Any:
         """The answer, or `Unreachable`."""
-        question = Question(packed, then)
+        question = PackedCommand(packed, then)
         self.send(question)
         return await question.answer()
 
