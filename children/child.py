@@ -48,11 +48,21 @@ class Child:
         Returns when it is gone, or after five seconds if even then the kernel holds it.
         """
         self.stdin.close()
-        if grace:
-            await asyncio.wait([self._ended], timeout=grace)
-        if not self._ended.done():
-            self._kill_group()
-        await asyncio.wait([self._ended], timeout=_REAP_SECONDS)
+        discarding = asyncio.create_task(self._discard_output(), name="output of a child process")
+        try:
+            if grace:
+                await asyncio.wait([self._ended], timeout=grace)
+            if not self._ended.done():
+                self._kill_group()
+            await asyncio.wait([self._ended], timeout=_REAP_SECONDS)
+        finally:
+            discarding.cancel()
+
+    async def _discard_output(self) -> None:
+        """Keep reading, as output that fills the pipe would hold up the child, and asyncio's notice of its end."""
+        with contextlib.suppress(RuntimeError, OSError):  # a caller is still reading; the pipe broke
+            while await self.stdout.read(_SLICE):
+                pass
 
     async def _clear_up(self) -> None:
         await self._process.wait()

@@ -83,7 +83,7 @@ async def test_a_program_that_may_write_no_files_leaves_no_bytecode(write: Write
 STARTS_ANOTHER = """
 held = os.open({fifo!r}, os.O_WRONLY)
 os.set_inheritable(held, True)
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False, stdout=subprocess.DEVNULL)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], close_fds=False, stdout=subprocess.DEVNULL)
 os.close(held)
 print("{{}}", flush=True)
 """
@@ -118,12 +118,28 @@ async def test_after_its_grace_it_is_killed(write: Write) -> None:
     assert await gone(child)
 
 
-async def test_output_that_is_not_read_delays_no_end(write: Write) -> None:
-    child = await spawn(Program(write("sys.stderr.close()\nwhile True: print('x' * 65_536, flush=True)")))
-    await child.stdout.readexactly(1)
+@pytest.mark.parametrize(("grace", "code"), [(0.0, -9), (20.0, 7)])
+async def test_output_that_is_not_read_delays_no_end(write: Write, fifo: Path, grace: float, code: int) -> None:
+    child = await spawn(
+        Program(
+            write(f"""
+                for _ in range(4):
+                    print("x" * 65_535, flush=True)
+                open({str(fifo)!r}, "w").close()
+                while sys.argv[1] == "0.0":
+                    print("x" * 65_535, flush=True)
+                print("x" * 1_000_000, flush=True)
+                sys.exit(7)
+            """),
+            (str(grace),),
+        ),
+        longest_line=1_000,
+    )
+    await child.stdout.readexactly(200_000)
     async with asyncio.timeout(4):
-        await child.end()
-    assert child.returncode == -9
+        await asyncio.to_thread(fifo.read_bytes)
+        await child.end(grace)
+    assert child.returncode == code
 
 
 async def test_it_can_be_ended_twice_and_long_after_it_has_died(write: Write) -> None:
