@@ -5,7 +5,7 @@ a text beyond the model's window is ignored.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from chains.core.embedding.cpu_worker import CpuWorker
@@ -14,6 +14,7 @@ from chains.core.embedding.remote_embeddings import RemoteEmbedder, Wanted
 from domain.documents import Index, Vector
 from domain.errors import StreamForgeError
 from domain.events import writable
+from domain.retries import Backoff
 
 EmbeddingProvider = Literal["local", "openai", "openai_compatible", "ollama"]
 
@@ -90,15 +91,12 @@ class EmbeddingModel:
 class RequestLimits:
     """How long to wait for a provider, in seconds, and how often to try again.
 
-    `connect` and `answer` are for one request; the wait before a retry doubles from `backoff` up to `longest`, which
-    also caps the wait that the provider asks for.
+    `connect` and `answer` are for one request.
     """
 
     connect: float = 5.0
     answer: float = 60.0
-    retries: int = 2
-    backoff: float = 0.5
-    longest: float = 20.0
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 def make_embedder(
@@ -133,10 +131,4 @@ def make_embedder(
         )
     key = keys.get("embedding") or keys.get(choice.provider)
     wanted = Wanted(choice.provider, model, choice.base_url, key, limits.connect, proxy)
-    return RemoteEmbedder(
-        wanted,
-        answer=limits.answer,
-        retries=limits.retries,
-        backoff=limits.backoff,
-        longest=limits.longest,
-    )
+    return RemoteEmbedder(wanted, answer=limits.answer, backoff=limits.backoff)

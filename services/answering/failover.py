@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from domain.errors import StreamForgeError
 from domain.events import SAID, Retrying, Stalled, Switched
 from domain.models import Finished, ModelEntry
+from domain.retries import Backoff
 from domain.streams import Ask
 from services.accounts.metering import Meter
 from services.accounts.prices import Prices
@@ -35,24 +36,14 @@ _TROUBLE = _ELSEWHERE | {"provider_stalled"}
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a model is asked again, and how long to wait before each time, in seconds.
+    """How often a model is asked again, and until when, in seconds.
 
-    The wait doubles from `backoff`, is cut to between half and all of that at random, and is at least what the
-    provider asks for; `longest` caps both. No attempt begins once `budget` has passed since the first one began, and
-    no later attempt waits for its first word beyond it.
+    No attempt begins once `budget` has passed since the first one began, and no later attempt waits for its first word
+    beyond it.
     """
 
-    retries: int
-    backoff: float
-    longest: float
+    backoff: Backoff
     budget: float
-
-    def delay(self, attempt: int, retry_after: int | None, chance: float) -> float:
-        """Seconds to wait after attempt number `attempt`; `chance` is a random number from 0 to 1."""
-        wait: float = min(self.backoff * 2 ** (attempt - 1) * (1 + chance) / 2, self.longest)
-        if retry_after is None:
-            return wait
-        return max(wait, min(retry_after, self.longest) + self.backoff * chance / 4)
 
 
 class _Plan:
@@ -79,8 +70,8 @@ class _Plan:
     def after(self, failed: StreamForgeError) -> Retrying | Switched | None:
         """The next step after this failure; `None` if there is none left."""
         left = self._end - self._clock()
-        if failed.code in _AGAIN and self._attempt <= self._policy.retries:
-            delay = self._policy.delay(self._attempt, failed.retry_after, self._chance())
+        if failed.code in _AGAIN and self._attempt <= self._policy.backoff.retries:
+            delay = self._policy.backoff.delay(self._attempt, failed.retry_after, self._chance())
             if delay < left:
                 self._attempt += 1
                 return Retrying(failed.code, self._attempt, round(delay, 3))

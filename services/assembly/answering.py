@@ -3,6 +3,7 @@
 import asyncio
 
 from config.settings import Settings
+from domain.retries import Backoff
 from services.accounts.prices import Prices
 from services.answering.cooling import Cooling
 from services.answering.failover import Failover, RetryPolicy
@@ -17,12 +18,7 @@ def open_answering(settings: Settings, chains: ChainService, prices: Prices, ret
     """Answers from documents, around whatever the request's model is."""
     responder = Responder(Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY))
     cooling = Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time)
-    policy = RetryPolicy(
-        retries=settings.MODEL_RETRIES,
-        backoff=settings.MODEL_RETRY_BACKOFF,
-        longest=settings.MODEL_RETRY_AFTER_MAX,
-        budget=settings.MODEL_BUDGET,
-    )
-    models = Failover(Opener(responder, chains).open, prices, cooling, policy)
+    backoff = Backoff(settings.MODEL_RETRIES, settings.MODEL_RETRY_BACKOFF, settings.MODEL_RETRY_AFTER_MAX)
+    models = Failover(Opener(responder, chains).open, prices, cooling, RetryPolicy(backoff, settings.MODEL_BUDGET))
     grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
     return Grounding(retriever, chains.create_chat_chain, grounds, ByProvider(responder, models))

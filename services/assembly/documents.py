@@ -14,6 +14,7 @@ from typing import cast
 from chains.core.embedding.cpu_worker import CpuWorker
 from chains.embeddings import EmbeddingModel, RequestLimits, make_embedder
 from config.settings import Settings
+from domain.retries import Backoff
 from parsing.parser import Parser
 from services.background import run_until_closed
 from services.documents.collections import Shelves
@@ -78,7 +79,7 @@ def _open_index(settings: Settings, storage: Storage, stack: AsyncExitStack) -> 
     worker = CpuWorker()
     stack.push_async_callback(worker.close)
     choice = EmbeddingModel(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
-    limits = RequestLimits(connect=settings.MODEL_CONNECT_TIMEOUT, retries=settings.MODEL_RETRIES)
+    limits = RequestLimits(connect=settings.MODEL_CONNECT_TIMEOUT, backoff=Backoff(settings.MODEL_RETRIES))
     keys, proxy = settings.provider_keys(), settings.provider_proxy()
     embedding = Embedding(
         partial(make_embedder, choice, limits, worker, keys=keys, proxy=proxy),

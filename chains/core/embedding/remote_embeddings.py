@@ -15,6 +15,7 @@ from chains.core.providers.environment import forget_environment
 from domain.documents import Index, Vector
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import writable
+from domain.retries import Backoff
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -94,18 +95,15 @@ def _ollama(wanted: Wanted) -> Made:
 
 
 class RemoteEmbedder:
-    """One model of a provider. Seconds as in `RequestLimits`."""
+    """One model of a provider. `answer` is in seconds, for one request once it is connected."""
 
     def __init__(
-        self, wanted: Wanted, *, answer: float, retries: int, backoff: float, longest: float,
-        maker: Callable[[Wanted], Made] = make,
-    ) -> None:  # fmt: skip
+        self, wanted: Wanted, *, answer: float, backoff: Backoff, maker: Callable[[Wanted], Made] = make
+    ) -> None:
         self.model = f"{wanted.provider}:{wanted.model}"
         self._wanted = wanted
         self._seconds = wanted.connect + answer
-        self._retries = retries
         self._backoff = backoff
-        self._longest = longest
         self._maker = maker
         self._making = asyncio.Lock()
         self._made: Made | None = None
@@ -135,14 +133,14 @@ class RemoteEmbedder:
     async def _persist(self, texts: list[str]) -> list[Vector]:
         """Ask, and again where that may help."""
         embeddings = await self._embeddings()
-        for attempt in range(self._retries + 1):
+        for attempt in range(1, self._backoff.retries + 2):
             try:
                 return await self._ask(embeddings, texts)
             except StreamForgeError as error:
-                if not ERRORS[error.code].retryable or attempt == self._retries:
+                if not ERRORS[error.code].retryable or attempt > self._backoff.retries:
                     raise
-                wait = max(self._backoff * 2**attempt * (1 + random.random()) / 2, error.retry_after or 0)  # noqa: S311
-                await asyncio.sleep(min(wait, self._longest))
+                chance = random.random()  # noqa: S311
+                await asyncio.sleep(self._backoff.delay(attempt, error.retry_after, chance))
         raise AssertionError("unreachable")
 
     async def _ask(self, embeddings: "Embeddings", texts: list[str]) -> list[Vector]:

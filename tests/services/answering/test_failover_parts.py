@@ -13,7 +13,6 @@ from domain.usage import Cost, Usage, pieces, streamed
 from services.accounts.metering import Meter
 from services.accounts.prices import Prices
 from services.answering.cooling import Cooling
-from services.answering.failover import RetryPolicy
 from services.answering.watch import Watch
 from tests.support.catalogue import CLOCKS, NAMED
 
@@ -115,27 +114,6 @@ def test_the_third_failure_in_a_row_opens_a_pause_and_an_answer_ends_it() -> Non
     assert cooling.cold("m")
     cooling.answered("m")
     assert not cooling.cold("m")
-
-
-@pytest.mark.parametrize(
-    ("attempt", "retry_after", "chance", "delay"),
-    [
-        (1, None, 0, 0.5),
-        (1, None, 1, 1.0),
-        (3, None, 1, 4.0),
-        (9, None, 1, 20.0),
-        (1, 7, 0, 7.0),
-        (1, 7, 1, 7.25),
-        (1, 86_400, 0, 20.0),
-        (5, 1, 1, 16.0),
-        (1, 0, 0, 0.5),
-    ],
-)
-def test_a_wait_doubles_varies_heeds_the_provider_and_has_an_end(
-    attempt: int, retry_after: int | None, chance: float, delay: float
-) -> None:
-    policy = RetryPolicy(retries=9, backoff=1, longest=20, budget=100)
-    assert policy.delay(attempt, retry_after, chance) == delay
 
 
 async def cost_of(entry: ModelEntry, usage: Usage) -> Cost | None:

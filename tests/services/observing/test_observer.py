@@ -11,6 +11,7 @@ import pytest
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Delta, Done, Failed, Terminal
 from domain.models import Finished, ModelEntry
+from domain.retries import Backoff
 from domain.streams import Ask, StreamInfo, digest, new_stream_id
 from domain.usage import Attempt, Usage
 from services.accounts.metering import Meter
@@ -185,7 +186,7 @@ async def test_every_attempt_is_heard_of() -> None:
     stream = Stream(heard)
     await stream.open()
     cooling = Cooling(60, asyncio.get_running_loop().time)
-    failover = Failover(open_answer, Prices(), cooling, RetryPolicy(1, 0, 0, 60))
+    failover = Failover(open_answer, Prices(), cooling, RetryPolicy(Backoff(1, 0, 0), 60))
     await stream.run(failover.answer(Ask("x"), Run("local", [NAMED, OTHER], stream.meter, told)))
     assert heard.calls == ["started", "attempt ended", "attempt ended", "first word", "attempt ended", "ended"]
     assert [(attempt.model, attempt.error) for attempt in heard.attempts] == [

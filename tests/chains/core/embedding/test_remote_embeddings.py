@@ -12,6 +12,7 @@ from chains.core.embedding.remote_embeddings import BATCH
 from chains.embeddings import Embedder, EmbeddingModel, EmbeddingProvider, RequestLimits, make_embedder
 from domain.documents import Index
 from domain.errors import StreamForgeError
+from domain.retries import Backoff
 from tests.support.embeddings import Vectors, vectors_server
 
 DIALECTS: list[EmbeddingProvider] = ["openai", "openai_compatible", "ollama"]
@@ -33,7 +34,7 @@ async def make(server: Vectors) -> AsyncIterator[Make]:
         url = server.url if provider == "ollama" else f"{server.url}/v1"
         embedder = make_embedder(
             EmbeddingModel(provider, "some-model", url),
-            RequestLimits(**{"backoff": 0.01, **limits}),
+            RequestLimits(**{"backoff": Backoff(first=0.01), **limits}),
             CpuWorker(),
             keys={"openai": "sk-mine"} if keys is None else keys,
         )
@@ -113,7 +114,7 @@ async def test_a_failure_is_one_of_models_and_holds_no_word_of_the_provider(
 async def test_a_server_that_is_silent_has_a_deadline(make: Make, server: Vectors) -> None:
     server.frozen = threading.Event()
     with pytest.raises(StreamForgeError) as caught:
-        await make(connect=0.1, answer=0.2, retries=0).embed_query("hello")
+        await make(connect=0.1, answer=0.2, backoff=Backoff(0)).embed_query("hello")
     assert caught.value.code == "provider_timeout"
 
 
@@ -131,5 +132,5 @@ async def test_a_server_that_is_silent_has_a_deadline(make: Make, server: Vector
 async def test_what_is_no_vector_is_a_failure(make: Make, server: Vectors, rows: Any) -> None:
     server.rows = rows
     with pytest.raises(StreamForgeError) as caught:
-        await make(retries=0).embed(["a", "b"])
+        await make(backoff=Backoff(0)).embed(["a", "b"])
     assert caught.value.code == "provider_error"
