@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chains.core.local.server import CHILD, local_models
+from chains.core.local.server import local_models, model_program
 from config.settings import Settings
 from main import main as serve
 
@@ -91,12 +91,13 @@ def is_taken(host: str, port: int) -> bool:
 
 def start_model(path: Path, key: str) -> subprocess.Popen[str]:
     """Start the server of the model in `path`, on a free port."""
+    program = model_program(path, "smollm2", key)
     return subprocess.Popen(
-        [sys.executable, str(CHILD), str(path), "smollm2"],
+        program.command(),
         stdin=subprocess.PIPE,  # it ends when this pipe does
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "STREAMFORGE_LOCAL_KEY": key},
+        env=program.variables(),
         text=True,
         start_new_session=True,
     )
