@@ -1,1 +1,1 @@
-"""Documents become text here, and nothing else knows the libraries of their formats."""
+"""Turns documents into text. No other package imports the libraries of their formats."""

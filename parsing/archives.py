@@ -1,4 +1,4 @@
-"""ZIP archives, as Office documents are: unpacked under our own count before any library sees them."""
+"""ZIP archives, which Office documents are. They are unpacked here, within limits, before any library reads them."""
 
 import io
 import zipfile
@@ -18,19 +18,21 @@ _DECLARATIONS = tuple(
 
 
 def entries(content: bytes) -> frozenset[str]:
-    """The names of what is in the archive, as its directory says; nothing is unpacked."""
+    """The names of the archive's entries, from its directory; nothing is unpacked."""
     with _opened(content) as archive:
         if len(archive.filelist) > _ENTRIES:
-            raise too_complex(f"There are more than {_ENTRIES:,} files in the document. Save it anew.")
+            raise too_complex(
+                f"There are more than {_ENTRIES:,} files in the document. Save it again in a simpler form."
+            )
         return frozenset(entry.filename for entry in archive.filelist)
 
 
 def vetted(content: bytes, limits: ParseLimits) -> io.BytesIO:
-    """The same archive with nothing packed and nothing in it but its XML.
+    """The same archive, uncompressed, with its XML alone.
 
-    What is not XML (pictures, fonts, files in the file) is there, but empty: it is never unpacked. Sizes are counted
-    while unpacking, since headers may lie. Declarations of entities are not allowed in these formats, and are how XML
-    grows without bound.
+    Other entries (pictures, fonts, embedded files) are kept, but empty: they are never unpacked. Sizes are counted
+    while unpacking, since headers may lie. These formats do not allow declarations of entities, by which XML could
+    grow without bound.
     """
     plain, left = io.BytesIO(), limits.inflated
     with _opened(content) as archive, zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as copy:

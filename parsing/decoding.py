@@ -1,7 +1,8 @@
-"""Bytes become text: which encoding they are in, and whether they are text at all.
+"""Turn bytes into text: find their encoding, and whether they are text at all.
 
-The rule: a byte order mark, else UTF-8, else what an HTML or XML head says, else UTF-16 where every second byte is
-zero, else the guess of charset-normalizer, else Windows-1252. What does not decode becomes U+FFFD.
+The encoding is given by a byte order mark, else it is UTF-8, else the one declared in an HTML or XML head, else UTF-16
+if every second byte is zero, else the guess of charset-normalizer, else Windows-1252. Bytes that cannot be decoded
+become U+FFFD.
 """
 
 import codecs
@@ -14,12 +15,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_SAID = re.compile(
+_DECLARED = re.compile(
     rb"""<\?xml[^>]{0,80}\sencoding\s*=\s*["']([\w.:-]+)|<meta[^>]{0,200}charset\s*=\s*["']?([\w.:-]+)""", re.I
 )
 _MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\ufffd]")
-# Without those of DOS and mainframes, which short texts may look like by chance.
+# The encodings of DOS and mainframes are left out: short texts fit them by chance.
 _GUESSED = [
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5"),
     *("iso8859_7", "koi8_r", "mac_roman", "cp874", "cp932", "euc_jp", "gb18030"),
@@ -31,7 +32,7 @@ _SAMPLE = 65_536
 
 
 def decode(content: bytes) -> str | None:
-    """The text with `\\n` for every line end; None where this is no text."""
+    """The text with `\\n` for every line end; None if this is not text."""
     text = _decoded(content)
     sample = text[:_SAMPLE]
     if len(_CONTROLS.findall(sample)) > max(1, len(sample) // 50):
@@ -50,12 +51,12 @@ def _decoded(content: bytes) -> str:
     text = content.decode("utf-8", "replace")
     if text.count("\ufffd") * 10 < len(_MULTIBYTE.findall(content)):
         return text  # UTF-8 with a few broken characters
-    return content.decode(_said(content) or _utf_16(content) or _guessed(content) or "cp1252", "replace")
+    return content.decode(_declared(content) or _utf_16(content) or _guessed(content) or "cp1252", "replace")
 
 
-def _said(content: bytes) -> str | None:
-    """What the head of an HTML or XML document says, if that is a way to write texts other than Unicode."""
-    found = _SAID.search(content[:_HEAD])
+def _declared(content: bytes) -> str | None:
+    """The encoding that the head of an HTML or XML document declares, unless it is one of Unicode's."""
+    found = _DECLARED.search(content[:_HEAD])
     if found is None:
         return None
     try:
@@ -63,7 +64,7 @@ def _said(content: bytes) -> str | None:
     except LookupError:
         return None
     if name in ("iso8859-1", "ascii"):
-        return "cp1252"  # as browsers read it
+        return "cp1252"  # as browsers do
     return name if name.startswith(_WRITING) else None
 
 
@@ -83,6 +84,6 @@ def _guessed(content: bytes) -> str | None:
     best = guesses.best()
     if best is None:
         return None
-    # Windows-1252 where it is as likely as any: what West European letters are, others could be as well.
+    # Windows-1252 if no other is more likely: bytes that are West European letters fit other encodings as well.
     alike = (guess.encoding for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence))
     return "cp1252" if {"cp1252", "latin_1", "ascii"} & {best.encoding, *alike} else best.encoding

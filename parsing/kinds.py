@@ -1,5 +1,5 @@
-"""What kind of document some bytes are: their content says it, never a header, and the name only where kinds of text
-could both be meant."""
+"""What kind of document some bytes are. The content decides, never a header; the name only decides between kinds of
+text that look alike."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
 
 
 def binary_kind(content: bytes) -> Literal["pdf", "zip"] | None:
-    """PDF, something in a ZIP archive, or else perhaps text; raises for what is surely none of ours."""
+    """PDF, something in a ZIP archive, or None for what may be text. Raises if it cannot be read in any case."""
     if b"%PDF-" in content[:1024]:
         return "pdf"
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -41,7 +41,7 @@ def binary_kind(content: bytes) -> Literal["pdf", "zip"] | None:
     return None
 
 
-# An element that only a whole document begins with, and those that Markdown may begin with as well.
+# Elements that only an HTML document begins with, and elements that Markdown may begin with as well.
 _PROLOGUE = re.compile(r"(?:\s++|<!--.{0,20000}?-->|<\?xml.{0,500}?\?>)*+", re.S)
 _DOCUMENT = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.I)
 _FRAGMENT = re.compile(
@@ -62,11 +62,11 @@ _SAMPLE = 50_000
 
 
 def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
-    """Which kind of text, and for JSON what it says, for a table its delimiter.
+    """The kind of text, with the parsed value for JSON and the delimiter for a table.
 
-    JSON is what parses as an object or a list. HTML begins like a document, or like a piece of one and is full of tags.
-    CSV has the same number of columns in all its rows. Markdown shows three of its signs (headings, fences, links,
-    underlines, tables, bold, tasks); with one or two the name decides, and where it does not say, two are enough.
+    JSON is text that parses as an object or a list. HTML begins like a document, or begins like a fragment and is full
+    of tags. CSV has the same number of columns in all its rows. Markdown has three of its signs (headings, fences,
+    links, underlines, tables, bold, tasks); with one or two the name decides, and if it does not, two are enough.
     """
     suffix = name.lower().rpartition(".")[2] if "." in name else ""
     value = _json(text)
@@ -79,12 +79,12 @@ def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
         return "text/markdown", None
     if delimiter := dialect(text, suffix):
         return "text/csv", delimiter
-    said = suffix in ("txt", "text", "log", "rst", "py", "ini", "cfg", "csv", "tsv")
-    return ("text/markdown" if signs >= 2 and not said else "text/plain"), None
+    named = suffix in ("txt", "text", "log", "rst", "py", "ini", "cfg", "csv", "tsv")
+    return ("text/markdown" if signs >= 2 and not named else "text/plain"), None
 
 
 def _json(text: str) -> Any:
-    """What a JSON document says, or a list of what JSON lines say; None for anything else."""
+    """The value of a JSON document, or the list of the values of JSON lines; None for anything else."""
     start = text.lstrip()[:1]
     if start not in ("{", "["):
         return None
@@ -119,10 +119,10 @@ def _is_html(text: str, suffix: str) -> bool:
 
 
 def dialect(text: str, suffix: str) -> str | None:
-    """The delimiter of a table in text, or None if this is none.
+    """The delimiter of a table in text, or None if this is not a table.
 
-    By its name a table may have two rows; without one it needs three, and no cells that read like sentences. Numbers
-    and notes have commas in them, so of several delimiters that is the one which most rows agree about.
+    With the name of a table, two rows are enough; without it three are needed, and no cell may read like a sentence.
+    Numbers and notes contain commas, so of several delimiters the one that most rows agree on is taken.
     """
     named = suffix in ("csv", "tsv")
     if suffix in ("txt", "text", "md", "log", "rst", "py"):

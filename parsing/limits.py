@@ -1,20 +1,20 @@
-"""What reading one document may cost."""
+"""The limits of reading one document."""
 
 from dataclasses import dataclass
 
 MIB = 1 << 20
 MAX_HEADING = 200
-"""Characters of one heading; of a whole path of headings it is three times as many."""
+"""Characters of one heading; a whole path of headings has three times as many."""
 MAX_TITLE = 300
 
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """Whoever goes beyond one of them gets `document_too_complex`.
+    """A document beyond one of these fails with `document_too_complex`.
 
-    `memory` is the child's address space in bytes, `cpu_seconds` what it may compute, `wall_seconds` how long all may
-    take. `inflated` is in bytes, over everything that is unpacked of a document. `characters` and `sections` bound
-    what comes out.
+    `memory` is the child's address space in bytes, `cpu_seconds` its computing time, and `wall_seconds` the time for
+    the whole document. `inflated` is the sum, in bytes, of everything unpacked from a document. `characters` and
+    `sections` bound the result.
     """
 
     memory: int = 512 * MIB

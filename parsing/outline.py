@@ -1,4 +1,4 @@
-"""The text of a document as it comes, cut into sections wherever a heading or a page begins."""
+"""Collects the text of a document in sections, one for each heading or page."""
 
 from unicodedata import normalize
 
@@ -9,26 +9,26 @@ from parsing.limits import MAX_HEADING, ParseLimits
 
 
 def too_complex(sentence: str) -> StreamForgeError:
-    """The error of a document that goes beyond a limit; the sentence says which."""
+    """The error for a document beyond a limit; `sentence` names the limit."""
     return StreamForgeError("document_too_complex", sentence)
 
 
 def shortened(text: str, length: int) -> str:
-    """The text on one line, cut where it is too long."""
+    """The text on one line, at most `length` characters long."""
     line = " ".join(text[: length * 4].split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
 def _composed(text: str) -> str:
-    """The text as it can be stored, with letters and their accents in one: as questions are written."""
+    """The text in composed form (NFC), in which questions are written as well, without what cannot be stored."""
     return normalize("NFC", writable(text))
 
 
 class Outline:
-    """Takes headings and text in reading order, and knows which headings stand over which text.
+    """Takes headings and text in reading order, and gives each section the headings above it.
 
-    A heading that nothing follows but the next heading is kept with that one: alone it would be a section that says
-    nothing.
+    A heading that is followed directly by another one stays in the same section: a section of its own would have no
+    text.
     """
 
     def __init__(self, limits: ParseLimits) -> None:
@@ -36,19 +36,19 @@ class Outline:
         self._sections: list[Section] = []
         self._path: list[tuple[int, str]] = []
         self._parts: list[str] = []
-        self._spoken = False
+        self._has_text = False
         self._characters = 0
 
     def heading(self, level: int, title: str, shown: str) -> None:
-        """A heading of `level` 1 (the highest) to 9; `shown` is what of it stands in the text.
+        """A heading of `level` 1 (the highest) to 9; `shown` is its form in the text.
 
-        What is nothing but marks heads nothing, and is text.
+        With an empty `title`, as of a line of marks only, it is text.
         """
         title = shortened(title, MAX_HEADING)
         if not title:
             self.text(shown)
             return
-        if self._spoken:
+        if self._has_text:
             self.end()
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
@@ -56,15 +56,15 @@ class Outline:
         self._take(shown)
 
     def text(self, text: str) -> None:
-        """A stretch of text that one or more empty lines part from what comes before."""
+        """A paragraph or more, separated from the text before by an empty line."""
         if text and not text.isspace():
             self._take(text)
-            self._spoken = True
+            self._has_text = True
 
     def end(self, page: int | None = None, heading: str | None = None) -> None:
-        """The section is over. `heading` is for formats whose headings are not in their text."""
+        """End the section. `heading` is for formats whose headings are not part of their text."""
         whole = _composed("\n\n".join(self._parts)).strip("\n")
-        self._parts, self._spoken = [], False
+        self._parts, self._has_text = [], False
         if not whole.strip():
             return
         if len(self._sections) >= self._limits.sections:
@@ -73,13 +73,13 @@ class Outline:
         self._sections.append(Section(whole, page, path or None))
 
     def sections(self) -> tuple[Section, ...]:
-        """Everything, with what is still open."""
+        """All sections, including the one that is still open."""
         self.end()
         return tuple(self._sections)
 
     @property
     def first_heading(self) -> str | None:
-        """For documents without a title of their own."""
+        """A title for documents that have none."""
         return next((section.heading.split(" > ")[0] for section in self._sections if section.heading), None)
 
     def _take(self, text: str) -> None:

@@ -1,1 +1,1 @@
-"""One module a format. They run in the child process that reads one document, and nowhere else."""
+"""One module a format. They run only in the child process that reads a document."""

@@ -24,8 +24,8 @@ _TEXT, _TAB = qn("w:t"), qn("w:tab")
 _BREAKS = frozenset((qn("w:br"), qn("w:cr")))
 _VAL, _HYPHEN = qn("w:val"), qn("w:noBreakHyphen")
 _TITLE = -1
-"""Level of what is set in the style of a title."""
-# Text that is there a second time, for old readers, and what Word does not show as text of the paragraph.
+"""The level of a paragraph in the title style."""
+# A second copy of text, for old readers, and elements that Word does not show as text of the paragraph.
 _SKIPPED = frozenset(
     (
         "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
@@ -36,7 +36,7 @@ _THROUGH = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "
 
 
 def read_docx(content: bytes, limits: ParseLimits) -> Parsed:
-    """Headings are what Word's own heading styles say, in any language, or an outline level."""
+    """Headings are paragraphs with one of Word's own heading styles, in any language, or with an outline level."""
     names = entries(content)
     if not any(name.startswith("word/") for name in names):
         raise _unsupported(names)
@@ -79,7 +79,7 @@ def _title(document: Any) -> str:
 
 
 def _children(parent: Any, *tags: str) -> Iterator[Any]:
-    """Those with these tags, in order, also where they are in content controls and tracked insertions."""
+    """The children with these tags, in order, including those in content controls and tracked insertions."""
     stack = [iter(parent)]
     while stack:
         for child in stack[-1]:

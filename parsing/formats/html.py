@@ -34,7 +34,7 @@ _SPACES = re.compile(r"[ \t\n\r\f\u00a0]+")
 
 
 def read_html(text: str, limits: ParseLimits) -> Parsed:
-    """Where a page says what its main part is, only that is read; navigation and the like only if nothing else is."""
+    """If a page marks its main part, only that is read; navigation and the like only if there is no other text."""
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     root = etree.fromstring(text.encode("utf-8", "replace"), parser)
     if any("depth" in entry.message.lower() for entry in parser.error_log):
@@ -86,7 +86,7 @@ def _walked(root: Any, limits: ParseLimits, *, around: bool) -> Outline:
             lines.add(element.text, raw=pre > 0)
             continue
         if unseen and _is_unseen(element, around) and element is not root:
-            unseen -= 1  # skipped: its end comes all the same
+            unseen -= 1  # it was skipped, but its end event comes all the same
         else:
             pre -= tag == "pre"
             lines.close(tag)
@@ -101,7 +101,7 @@ def _walked(root: Any, limits: ParseLimits, *, around: bool) -> Outline:
 
 
 class _Lines:
-    """Puts words on lines: white space is one space, blocks stand on lines of their own."""
+    """Puts words on lines: runs of white space become one space, and blocks get lines of their own."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -136,7 +136,7 @@ class _Lines:
         self._breaks, self._prefix, self._fresh = 0, "", False
 
     def taken(self) -> str:
-        """Everything so far; begins anew."""
+        """Returns all text so far, and starts again with none."""
         text = "".join(self._pieces)
         self._pieces, self._breaks, self._prefix, self._fresh = [], 0, "", True
         return re.sub(r" +(?=\n)", "", text)

@@ -1,4 +1,4 @@
-"""PDF, by PDFium: a section a page, with the bookmark over it as its heading."""
+"""PDF, by PDFium: one section a page, with its bookmark as the heading."""
 
 import re
 from typing import Any
@@ -14,8 +14,8 @@ from parsing.progress import OnPage
 
 _BOOKMARKS = 5_000
 _DEPTH = 6
-# What PDFium puts where a word is parted at the end of a line, and where a character has no meaning.
-_PARTED = re.compile("[\x02\ufffe](?:\n)?")
+# What PDFium writes for a hyphen at the end of a line, and for characters without a meaning.
+_HYPHENATED = re.compile("[\x02\ufffe](?:\n)?")
 _NONSENSE = re.compile("[\x00-\x08\x0b\x0e-\x1f\uffff\ufffe]")
 _LEADERS = re.compile(r"(?:[ \t]?\.){6,}")  # as in tables of contents
 _LIGATURES = str.maketrans(
@@ -40,7 +40,7 @@ def read_pdf(content: bytes, limits: ParseLimits, on_page: OnPage) -> Parsed:
         try:
             outline.text(_page(document, number))
         except PdfiumError:
-            broken += 1  # one bad page does not take the others along
+            broken += 1  # the other pages are still read
         outline.end(number + 1, headings[number])
         on_page(number + 1, pages)
     sections = outline.sections()
@@ -64,13 +64,13 @@ def _page(document: PdfDocument, number: int) -> str:
             words.close()
     finally:
         page.close()
-    text = _PARTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _HYPHENATED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _LEADERS.sub(" …", _NONSENSE.sub("", text).translate(_LIGATURES))
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 def _headings(document: PdfDocument, pages: int) -> list[str | None]:
-    """Of each page: the first bookmark that leads to it, or else the last one before; with those above it."""
+    """For each page, the first bookmark that leads to it, else the last one before it; with the bookmarks above."""
     first: dict[int, str] = {}
     last: dict[int, str] = {}
     path: list[str] = []

@@ -1,5 +1,5 @@
-"""Tables in text, and JSON: each row and each value is told together with what it is called, so that a piece of the
-document can be understood alone."""
+"""Tables in text, and JSON: each cell and each value comes with its name, so that a chunk of the document can be
+understood by itself."""
 
 import csv
 import re
@@ -42,7 +42,7 @@ def _row(row: list[str], names: list[str] | tuple[()]) -> str:
 
 
 def read_json(value: Any, limits: ParseLimits) -> Parsed:
-    """Values as lines, `path: value`; the items of a list at the top are paragraphs."""
+    """Values as lines, `path: value`; each item of a list at the top level is a paragraph."""
     outline = Outline(limits)
     if isinstance(value, list):
         for number, item in enumerate(value):

@@ -1,7 +1,7 @@
-"""The bundled embedding models themselves, as LangChain's `Embeddings`. Imported by the child process alone.
+"""The bundled embedding models, as LangChain's `Embeddings`. Only the child process imports this.
 
-Each answers unit vectors, the same for the same text whatever it is asked together with. A text without a word gets
-the vector of a full stop, so that it has one at all and is near to nothing.
+Each returns unit vectors; a text's vector does not depend on the other texts of its batch. A text without words gets
+the vector of a full stop, which is near to no other.
 """
 
 import importlib.util
@@ -17,12 +17,12 @@ from chains.core.embedding.local_embeddings import MODELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LONGEST_TOKEN = 16  # characters; only runs of the same sign have more
+_LONGEST_TOKEN = 16  # characters; only runs of one character are longer
 _BLANK = "."
 
 
 class Bundled(Embeddings):
-    """What all have in common: texts in, rows of float32 of length 1 out."""
+    """Turns texts into rows of float32, each of length 1."""
 
     def __init__(self, window: int, rows: "Callable[[list[str]], NDArray[np.float32]]") -> None:
         self._characters = window * _LONGEST_TOKEN
@@ -32,7 +32,7 @@ class Bundled(Embeddings):
         """One row a text."""
         rows = self._rows([text[: self._characters].strip() or _BLANK for text in texts])
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        found = lengths > 0  # not so where it is zero or not a number
+        found = lengths > 0  # false for zero and NaN
         units: NDArray[np.float32] = np.divide(rows, lengths, out=np.zeros_like(rows), where=found)
         units[~found[:, 0], 0] = 1
         little: NDArray[np.float32] = units.astype("<f4", copy=False)
@@ -54,10 +54,10 @@ def _folder(package: str) -> Path:
 
 
 def wordllama(window: int) -> Bundled:
-    """Averages of the static vectors of a text's tokens: quick, and without any sense of their order."""
+    """Averages of the static vectors of a text's tokens: fast, but their order does not count."""
     import wordllama as package
 
-    # Without the folder it would look for its tokenizer where it is not, and then on the network.
+    # Without the folder it would look for its tokenizer in a wrong place, and then on the network.
     model: Any = package.WordLlama.load(cache_dir=_folder("wordllama"), disable_download=True)
     model.tokenizer.enable_truncation(max_length=window)
 

@@ -1,6 +1,6 @@
-"""The embedding models that come as packages with their weights inside: which there are, and whether they are here.
+"""The embedding models that come as packages with their weights inside, and whether they are installed.
 
-Nothing is imported to tell: packages are only looked up. What runs them is `bundled_models.py`, in a child process.
+Packages are located here, not imported. `bundled_models.py` runs them, in a child process.
 """
 
 import importlib.util
@@ -11,10 +11,10 @@ from domain.errors import StreamForgeError
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model: the length of its vectors, and what one request holds.
+    """A model with the length of its vectors, and the size of a request.
 
-    `window` is in tokens: what a text has beyond it does not count. `batch` is how many texts are embedded without a
-    question being able to come in between.
+    `window` is in tokens; text beyond it is ignored. `batch` is the number of texts that are embedded at a time, before
+    a question can have its turn.
     """
 
     dimension: int
@@ -37,7 +37,7 @@ MODELS = {
 
 
 def require_local(name: str) -> LocalModel:
-    """The model `name`; `provider_model` or `provider_not_configured` where it is unknown or not installed."""
+    """The model `name`. Raises `provider_model` if it is unknown, `provider_not_configured` if it is not installed."""
     model = MODELS.get(name)
     if model is None:
         raise StreamForgeError("provider_model", f"The local embedding model {name!r} is not one of {sorted(MODELS)}.")

@@ -1,6 +1,7 @@
 """Vectors from a provider's server, by LangChain's `Embeddings`.
 
-As with chat models, addresses, keys and HTTP clients are ours; the packages are imported on first use, in a thread.
+As with chat models, the address, the key and the HTTP client are passed to the package explicitly. Packages are
+imported on first use, in a thread.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 64
 """Texts of one request."""
 MAX_CHARS = 8_000
-"""Of one text; what comes after is left out, as a longer one is more than most models take."""
+"""Of one text. The rest is cut off: most models take no longer text."""
 MAX_DIMENSION = 16_384
 
 _PACKAGES = {"openai": "langchain-openai", "openai_compatible": "langchain-openai", "ollama": "langchain-ollama"}
@@ -43,7 +44,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model of LangChain's, and how to let go of its connections."""
+    """A LangChain model, and how to close its connections."""
 
     embeddings: "Embeddings"
     close: Callable[[], Awaitable[None]]
@@ -73,7 +74,7 @@ def _openai(wanted: Wanted) -> Made:
         "max_retries": 0,
         "timeout": client.timeout,
         "chunk_size": BATCH,
-        "check_embedding_ctx_length": False,  # it would fetch a tokenizer from the network, and send tokens, not texts
+        "check_embedding_ctx_length": False,  # it would download a tokenizer, and send tokens instead of texts
         "http_async_client": client,
     }
     return Made(OpenAIEmbeddings(model=wanted.model, **options), client.aclose)
@@ -118,11 +119,11 @@ class RemoteEmbedder:
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         vectors: list[Vector] = []
         for at in range(0, len(texts), BATCH):
-            vectors += await self._persist([_text(text) for text in texts[at : at + BATCH]])
+            vectors += await self._embed([_text(text) for text in texts[at : at + BATCH]])
         return vectors
 
     async def embed_query(self, text: str) -> Vector:
-        (vector,) = await self._persist([_text(text)])
+        (vector,) = await self._embed([_text(text)])
         return vector
 
     async def close(self) -> None:
@@ -130,8 +131,8 @@ class RemoteEmbedder:
         if made is not None:
             await made.close()
 
-    async def _persist(self, texts: list[str]) -> list[Vector]:
-        """Ask, and again where that may help."""
+    async def _embed(self, texts: list[str]) -> list[Vector]:
+        """Embed, with retries if the failure may pass."""
         embeddings = await self._embeddings()
         for attempt in range(1, self._backoff.retries + 2):
             try:
@@ -166,12 +167,12 @@ class RemoteEmbedder:
 
 
 def _text(text: str) -> str:
-    """As it may be sent: providers refuse texts without a word."""
+    """The text as it is sent. Providers refuse blank texts."""
     return writable(text[:MAX_CHARS]).strip() or "."
 
 
 def _vectors(rows: list[list[float]], count: int) -> list[Vector]:
-    """What a provider answered, of length 1; `provider_error` where it cannot be."""
+    """The rows of a response as unit vectors. Raises `provider_error` if they are not what was asked for."""
     if len(rows) != count:
         raise StreamForgeError("provider_error")
     return [_unit(row) for row in rows]

