@@ -1,6 +1,6 @@
 """The interface of observers: four calls in the life of a stream, and none for every word."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -51,33 +51,20 @@ class Observers(Observer):
         self._observers = tuple(observers)
 
     def started(self, info: StreamInfo) -> None:
-        for each in self._observers:
-            try:
-                each.started(info)
-            except Exception as error:
-                _failed(each, error)
+        self._call(lambda each: each.started(info))
 
     def first_word(self, info: StreamInfo, ms: int) -> None:
-        for each in self._observers:
-            try:
-                each.first_word(info, ms)
-            except Exception as error:
-                _failed(each, error)
+        self._call(lambda each: each.first_word(info, ms))
 
     def attempt_ended(self, info: StreamInfo, attempt: Attempt) -> None:
-        for each in self._observers:
-            try:
-                each.attempt_ended(info, attempt)
-            except Exception as error:
-                _failed(each, error)
+        self._call(lambda each: each.attempt_ended(info, attempt))
 
     def ended(self, end: Ended) -> None:
+        self._call(lambda each: each.ended(end))
+
+    def _call(self, tell: Callable[[Observer], None]) -> None:
         for each in self._observers:
             try:
-                each.ended(end)
+                tell(each)
             except Exception as error:
-                _failed(each, error)
-
-
-def _failed(observer: Observer, error: Exception) -> None:
-    log.error("an observer of streams failed", observer=type(observer).__name__, exc_info=error)
+                log.error("an observer of streams failed", observer=type(each).__name__, exc_info=error)
