@@ -101,8 +101,8 @@ def check_storage(settings: Settings) -> None:
     check(settings.database_url(), None if settings.DATABASE_URL else settings.database_file())
     if settings.VECTOR_STORE_TYPE == "chroma" and settings.CHROMA_URL is None:
         check_chroma(settings.chroma_folder())
-    if settings.REDIS_URL is not None:
-        check_redis(settings.REDIS_URL.get_secret_value())
+    if (redis := settings.redis_address()) is not None:
+        check_redis(redis)
 
 
 @asynccontextmanager
@@ -160,11 +160,11 @@ async def open_services(
 
 async def _open_log(settings: Settings, stack: AsyncExitStack) -> StreamLog:
     retention, retained_bytes = settings.STREAM_RETENTION, settings.STREAM_RETAINED_BYTES
-    if settings.REDIS_URL is None:
+    if (address := settings.redis_address()) is None:
         return MemoryStreamLog(retention=retention, retained_bytes=retained_bytes)
     redis = await asyncio.to_thread(import_module, "stores.streams.shared.log")
     opening = redis.open_redis_log(
-        settings.REDIS_URL.get_secret_value(),
+        address,
         prefix=settings.REDIS_PREFIX,
         lease=settings.STREAM_LEASE,
         insecure=settings.ALLOW_OPEN_REDIS,

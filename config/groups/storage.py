@@ -46,7 +46,7 @@ class StorageSettings(Group):
     @model_validator(mode="after")
     def _redis_asks_for_a_password(self) -> Self:
         """A Redis that other machines reach must: it holds everyone's answers."""
-        parts = urlsplit(self.REDIS_URL.get_secret_value() if self.REDIS_URL else "")
+        parts = urlsplit(self.redis_address() or "")
         if parts.hostname and not (parts.password or self.ALLOW_OPEN_REDIS or is_loopback(parts.hostname)):
             raise ValueError(
                 "REDIS_URL names another machine and no password, so whoever reaches it could read every answer. "

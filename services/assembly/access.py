@@ -64,7 +64,7 @@ async def open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits |
         RateLimits,
         caller=settings.RATE_LIMIT,
         address=settings.RATE_LIMIT_ADDRESS,
-        redis_url=settings.REDIS_URL.get_secret_value() if settings.REDIS_URL else None,
+        redis_url=settings.redis_address(),
         prefix=settings.REDIS_PREFIX,
     )
     stack.push_async_callback(limits.close)
