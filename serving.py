@@ -60,7 +60,8 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     try:
         listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
     except OSError as error:
-        print(_not_listening(error, settings), file=sys.stderr)
+        address = f"{settings.HOST}:{settings.PORT}"
+        print(cannot_listen(address, settings.PORT, error, "make run"), file=sys.stderr)
         return 1
     several = settings.WORKERS > 1
     config = uvicorn.Config(
@@ -151,10 +152,11 @@ def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
     return listener
 
 
-def _not_listening(error: OSError, settings: Settings) -> str:
+def cannot_listen(address: str, port: int, error: OSError, command: str) -> str:
+    """Why the server does not start; if another program has the port, with the `command` that takes another one."""
     taken = error.errno == errno.EADDRINUSE
-    way_out = f" Choose another port: PORT={settings.PORT % 65_535 + 1} make run" if taken else ""
-    return f"StreamForge cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}.{way_out}"
+    way_out = f" Choose another port: PORT={port % 65_535 + 1} {command}" if taken else ""
+    return f"StreamForge cannot listen on {address}: {error.strerror}.{way_out}"
 
 
 def _exit(sentence: str, code: int) -> NoReturn:

@@ -14,6 +14,7 @@ from pathlib import Path
 from chains.core.local.server import local_models, model_program
 from config.settings import Settings
 from main import main as serve
+from serving import cannot_listen
 
 CATALOGUE = Path(__file__).with_name("models.toml")
 TRY = """
@@ -44,10 +45,8 @@ def main() -> int:
     except (ValueError, OSError):
         return serve([])  # says what is wrong with them
     address = f"[{settings.HOST}]:{settings.PORT}" if ":" in settings.HOST else f"{settings.HOST}:{settings.PORT}"
-    if is_taken(settings.HOST, settings.PORT):
-        other = settings.PORT % 65_535 + 1
-        problem = f"{os.strerror(errno.EADDRINUSE)}. Choose another port: PORT={other} make demo"
-        print(f"StreamForge cannot listen on {address}: {problem}", file=sys.stderr)
+    if (taken := taken_by_another(settings.HOST, settings.PORT)) is not None:
+        print(cannot_listen(address, settings.PORT, taken, "make demo"), file=sys.stderr)
         return 1
     path = local_models().get("smollm2")
     if path is None:
@@ -77,16 +76,16 @@ def main() -> int:
         return serve([])
 
 
-def is_taken(host: str, port: int) -> bool:
-    """Whether another program listens there."""
+def taken_by_another(host: str, port: int) -> OSError | None:
+    """The error of listening where another program does; None if none does, or for any other error."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
+            return error if error.errno == errno.EADDRINUSE else None
+    return None
 
 
 def start_model(path: Path, key: str) -> subprocess.Popen[str]:
