@@ -81,6 +81,7 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     try:
         server = uvicorn.Server(config)
         if several:
+            gc.enable()  # the workers open the application; nothing would do so in this process
             Multiprocess(config, sockets=[listener]).run()
         else:
             server.run(sockets=[listener])
