@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
@@ -28,6 +29,13 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 CAPABILITIES: tuple[Capability, ...] = get_args(Capability)
 PARAMETERS: tuple[Parameter, ...] = get_args(Parameter)
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
+
+
+def is_base_url(text: str) -> bool:
+    """Whether it can be the address of a provider's API, without a login; raises ValueError for a port above 65535."""
+    parts = urlsplit(text)
+    port_is_valid = parts.port is None or parts.port > 0
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and port_is_valid
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 import json
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from domain.models import is_base_url
 
 _HEADER = re.compile(r"[!-~]{1,4096}")  # what RFC 9110 lets pass in every header, without white space
 
@@ -35,11 +36,8 @@ def split_list(value: Any) -> Any:
 
 def http_url(value: str | None) -> str | None:
     """The base URL of an HTTP API."""
-    if value is not None:
-        parts = urlsplit(value)
-        port_is_valid = parts.port is None or parts.port > 0  # reading it raises a ValueError above 65535
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not port_is_valid:
-            raise ValueError("wants a URL like http://127.0.0.1:11434/v1, without user or password")
+    if value is not None and not is_base_url(value):
+        raise ValueError("wants a URL like http://127.0.0.1:11434/v1, without user or password")
     return value
 
 

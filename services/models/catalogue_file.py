@@ -5,13 +5,12 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from domain.callers import valid_scopes
 from domain.events import UNWRITABLE
-from domain.models import Capability, Parameter, Provider
+from domain.models import Capability, Parameter, Provider, is_base_url
 
 MAX_BYTES = 1024 * 1024
 
@@ -92,11 +91,8 @@ class ModelRow(_Row):
     @field_validator("base_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)
-            port_is_valid = parts.port is None or parts.port > 0  # reading it raises a ValueError above 65535
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or not port_is_valid:
-                raise ValueError("wants a URL like http://127.0.0.1:8000/v1, without user or password")
+        if value is not None and not is_base_url(value):
+            raise ValueError("wants a URL like http://127.0.0.1:8000/v1, without user or password")
         return value
 
 
