@@ -5,7 +5,8 @@ that is `Unreadable`: who can write to the log can end a reading, and do nothing
 """
 
 import re
-from dataclasses import replace
+from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -50,6 +51,8 @@ _KINDS: Final[dict[type[Event], bytes]] = {
     Cancelled: b"cancelled",
 }
 _CLASSES = {kind: cls for cls, kind in _KINDS.items()}
+_WHOLE: Final = frozenset((Delta, Reasoning, ToolCall))
+"""Classes without defaults."""
 _STREAM_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DIGEST_BYTES = 32
 _adapters: "dict[type[Any], TypeAdapter[Any]]" = {}  # made when they are first needed
@@ -61,7 +64,10 @@ class Unreadable(Exception):  # noqa: N818 - said of what was found
 
 def encode(event: Event) -> tuple[bytes, bytes]:
     """The event's kind and its fields."""
-    return _KINDS[type(event)], orjson.dumps(event, default=str)  # `default`: amounts of money are decimal
+    cls = type(event)
+    if cls in _WHOLE:  # nearly every event
+        return _KINDS[cls], orjson.dumps(event)
+    return _KINDS[cls], _dumps(event)
 
 
 def decode(kind: bytes, fields: bytes) -> Event:
@@ -102,7 +108,7 @@ def decode_outcome(found: bytes) -> Terminal | None:
 
 def encode_info(info: StreamInfo) -> bytes:
     """What was fixed when the stream was started."""
-    return orjson.dumps(info, default=bytes.hex)
+    return _dumps(info)
 
 
 def decode_info(found: bytes, stream_id: str) -> StreamInfo:
@@ -115,6 +121,25 @@ def decode_info(found: bytes, stream_id: str) -> StreamInfo:
     if info.id != stream_id or not _STREAM_ID.fullmatch(info.id) or len(digest) != _DIGEST_BYTES:
         raise Unreadable("a stream's beginning that is another's")
     return replace(info, message_digest=digest)
+
+
+def _dumps(value: object) -> bytes:
+    """JSON without the fields that have their defaults: what a process does not use, older ones need not know."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if not is_dataclass(value):
+        return str(value)  # amounts of money are decimal
+    found = {name: (getattr(value, name), default) for name, default in _defaults(type(value))}
+    return {name: field for name, (field, default) in found.items() if default is MISSING or field != default}
+
+
+@cache
+def _defaults(cls: type[Any]) -> list[tuple[str, object]]:
+    return [(field.name, field.default) for field in fields(cls)]
 
 
 def _read(cls: type[Any], fields: bytes) -> Any:
