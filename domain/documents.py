@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from domain.errors import ERRORS
+from domain.errors import error_kind
 
 DocumentState = Literal["queued", "parsing", "splitting", "embedding", "ready", "failed"]
 STATES: tuple[DocumentState, ...] = get_args(DocumentState)
@@ -45,7 +45,7 @@ class Document:
     @property
     def error(self) -> str | None:
         """Why it failed, in a sentence; `None` if it did not."""
-        return self.detail or ERRORS[self.code].message if self.code in ERRORS else None
+        return self.detail or error_kind(self.code).message if self.code else None
 
 
 @dataclass(frozen=True, slots=True)

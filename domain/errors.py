@@ -144,6 +144,16 @@ ERRORS: dict[str, ErrorKind] = {
 }
 
 
+_FROM_A_NEWER_VERSION = ErrorKind(
+    500, False, "It failed for a reason that this server is too old to know. The code names it."
+)
+
+
+def error_kind(code: str) -> ErrorKind:
+    """The row of `code`, which may come from a log or a database to which newer versions write."""
+    return ERRORS.get(code, _FROM_A_NEWER_VERSION)
+
+
 class StreamForgeError(Exception):
     """A failure whose `code` is in the table.
 
@@ -162,7 +172,7 @@ class StreamForgeError(Exception):
         stream_id: str | None = None,
         spent: bool = False,
     ) -> None:
-        kind = ERRORS[code]
+        kind = error_kind(code)
         super().__init__(detail or kind.message)
         self.code = code
         self.status = kind.status

@@ -1,6 +1,6 @@
-"""What a stream's log may hold: a closed set of small events.
+"""What a stream's log may hold: small events, of which each kind of stream has its own.
 
-A log reads, in this order:
+The log of an answer reads, in this order:
 
 - `Started`   once, first: which stream this is
 - `Retrieving` an answer is looked for in documents, `Quoted` a passage that was found there; before the first word
@@ -10,15 +10,19 @@ A log reads, in this order:
 - `Stalled`   wherever the model has been silent for a while
 - one terminal event, last: `Done`, `Failed` or `Cancelled`
 
-The log of a document that is taken in reads `Started`, any number of `Progress`, and `Done` or `Failed`.
+The log of an ingestion reads `Started`, any number of `Progress`, and `Done` or `Failed`.
 
-A wire that does not say what it does with one of them fails the type check.
+A wire that does not say what it does with one of them fails the type check. While a deployment is updated, an older
+process also meets what only a newer one knows: an `Unknown` event, or a reason, code or phase that is not in the lists
+here. It goes on reading, and leaves to others what it would need to understand (`understood`).
 """
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
+from domain.errors import ERRORS
 from domain.usage import Spent
 
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
@@ -32,6 +36,14 @@ def writable(text: str) -> str:
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 CancelReason = Literal["requested", "orphaned", "disconnected", "replaced", "revoked"]
+Phase = Literal["parsing", "splitting", "embedding"]
+COOLING: Final = "cooling"
+"""The reason to switch from a model that was not asked, because it has just failed."""
+
+_FINISH_REASONS: Final = frozenset(get_args(FinishReason))
+_CANCEL_REASONS: Final = frozenset(get_args(CancelReason))
+_PHASES: Final = frozenset(get_args(Phase))
+_REASONS: Final = frozenset((*ERRORS, COOLING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +114,9 @@ class Retrieving:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a document is: so many pages or pieces are `done`, of so many in all where that is known."""
+    """How far a document is: so many pages or pieces are `done`, of `total` if that is known. `phase` is a `Phase`."""
 
-    phase: Literal["parsing", "splitting", "embedding"]
+    phase: str
     done: int | None = None
     total: int | None = None
 
@@ -127,7 +139,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """Another model is asked instead. `reason` is the code with which the first failed, or `cooling`."""
+    """Another model is asked instead. `reason` is the code with which the first failed, or `COOLING`."""
 
     from_model: str
     to_model: str
@@ -136,13 +148,13 @@ class Switched:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The model said that it has finished, and why. `model` is the one that answered.
+    """The model said that it has finished, and why: a `FinishReason`. `model` is the one that answered.
 
     `message_id` is the stored message that the answer has become, in a session. Where it was to lean on documents,
     `sources` are the numbers of the passages that it refers to, and `unknown_marks` how often it refers to none.
     """
 
-    finish_reason: FinishReason
+    finish_reason: str
     model: str
     spent: Spent
     message_id: str | None = None
@@ -165,16 +177,48 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody, or a clock, did not want the rest."""
+    """The rest is not wanted. `reason` is a `CancelReason`."""
 
-    reason: CancelReason
+    reason: str
     spent: Spent
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An event of a kind that only a newer version knows. Its number counts; `fields` is a JSON object in ASCII."""
+
+    kind: str
+    fields: str
+
+
 Said = Delta | Reasoning | ToolCall
-Status = Retrieving | Progress | Stalled | Retrying | Switched
+Status = Retrieving | Stalled | Retrying | Switched
 Terminal = Done | Failed | Cancelled
-Event = Started | Said | Quoted | Status | Terminal
+Rare = Started | Reasoning | ToolCall | Quoted | Status | Terminal | Unknown
+AnswerEvent = Delta | Rare
+IngestionEvent = Started | Progress | Terminal | Unknown
+Event = AnswerEvent | IngestionEvent
 
 SAID: tuple[type[Said], ...] = get_args(Said)
 TERMINAL: tuple[type[Terminal], ...] = get_args(Terminal)
+
+
+def understood(event: Event) -> bool:
+    """Whether this version knows all that the event says; otherwise a newer one wrote it, and may mean anything."""
+    known: Container[str]
+    match event:
+        case Unknown():
+            return False
+        case Done(word):
+            known = _FINISH_REASONS
+        case Cancelled(word):
+            known = _CANCEL_REASONS
+        case Progress(word):
+            known = _PHASES
+        case Failed(word):
+            known = ERRORS
+        case Retrying(word) | Switched(reason=word):
+            known = _REASONS
+        case _:
+            return True
+    return word in known

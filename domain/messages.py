@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from domain.errors import ERRORS, StreamForgeError
-from domain.events import Cancelled, Done, FinishReason, Terminal
+from domain.errors import StreamForgeError, error_kind
+from domain.events import Cancelled, Done, Terminal
 from domain.usage import Spent
 
 Role = Literal["user", "assistant"]
@@ -78,7 +78,7 @@ class Message:
     summary_id: str | None = None
     stream_id: str | None = None
     model: str | None = None
-    finish_reason: FinishReason | None = None
+    finish_reason: str | None = None
     code: str | None = None
     """Why it failed, a key of `domain.errors.ERRORS`; or why it was cancelled."""
     spent: Mapping[str, Any] | None = None
@@ -272,7 +272,7 @@ class Ending:
     state: MessageState
     text: str
     model: str
-    finish_reason: FinishReason | None
+    finish_reason: str | None
     code: str | None
     spent: Spent
     first_word_ms: int | None
@@ -287,4 +287,4 @@ def state_after(outcome: Terminal) -> MessageState:
             return "complete"
         case Cancelled():
             return "cancelled"
-    return ERRORS[outcome.code].message_state
+    return error_kind(outcome.code).message_state

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from domain.documents import Passage, Retrieval
-from domain.errors import ERRORS, StreamForgeError
+from domain.errors import StreamForgeError, error_kind
 from domain.events import SAID, Cancelled, Delta, Done, Event, Failed, Said, Started, Terminal, ToolCall
 from domain.messages import Earlier
 from domain.models import NOTHING_ASKED, Parameters
@@ -17,6 +17,11 @@ from domain.usage import spent_any
 StreamState = Literal["running", "completed", "failed", "cancelled"]
 OnDisconnect = Literal["detach", "cancel"]
 OnBusy = Literal["reject", "cancel_previous"]
+
+ANSWER = "answer"
+"""A model answers; clients find the stream by its id."""
+INGESTION = "ingestion"
+"""A document is parsed and indexed; its owner finds the stream by the document."""
 
 RETRY_AFTER = 5
 """Seconds after which to come back where nothing better is known."""
@@ -119,6 +124,8 @@ class StreamInfo:
 
     `owner` is the caller's id, `key_id` the credential that started it, `prompt_tokens` an estimate. A stream that
     answers in a session has its id, and that of the message it is to become.
+
+    `kind` says what the log is of: `ANSWER`, `INGESTION`, or what a newer version has added. Only answers have a model.
     """
 
     id: str
@@ -132,11 +139,7 @@ class StreamInfo:
     session_id: str | None = None
     message_id: str | None = None
     idempotency_key: str | None = None
-
-    @property
-    def of_document(self) -> bool:
-        """Whether it tells how a document is taken in: there no model answers, and nothing is used."""
-        return not self.model
+    kind: str = ANSWER
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
 def ended_badly(stream_id: str, end: Failed) -> StreamForgeError:
     """The error that a stream's failure is to who has been told nothing of it yet."""
     wait = end.retry_after
-    if wait is None and ERRORS[end.code].retryable:
+    if wait is None and error_kind(end.code).retryable:
         wait = RETRY_AFTER  # such an answer says when to come back, whether or not the model's server did
     return StreamForgeError(end.code, retry_after=wait, stream_id=stream_id, spent=spent_any(end.spent))
 

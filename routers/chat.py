@@ -38,7 +38,7 @@ from routers.streams.responses import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
 from wires.events import gone
-from wires.table import WIRES, Format, Wire
+from wires.table import WIRES, AnyWire, Format
 
 router = APIRouter(prefix="/chat", tags=["Chat"], route_class=guarded("chat"))
 public = APIRouter(prefix="/chat", tags=["Chat"])
@@ -165,7 +165,9 @@ def _order(chat: ChatRequest, request: Request) -> Order:
     return Order(chat.ask(), chat.model, chat.on_disconnect, place, key, about, wanted, plain=chat.documents is False)
 
 
-async def _repost(streams: StreamingService, caller: Caller, last_event_id: str, message: str, wire: Wire) -> Response:
+async def _repost(
+    streams: StreamingService, caller: Caller, last_event_id: str, message: str, wire: AnyWire
+) -> Response:
     """Resume, always with a stream: on anything else these clients repeat their POST for ever."""
     stream_id, seq = parse_event_id(last_event_id)
     try:
@@ -177,7 +179,7 @@ async def _repost(streams: StreamingService, caller: Caller, last_event_id: str,
     return _read_on(streams, tail, wire, seq) or StaticStreamResponse(b"", stream_id)
 
 
-def _read_on(streams: StreamingService, tail: Tail, wire: Wire, seq: int) -> StreamResponse | None:
+def _read_on(streams: StreamingService, tail: Tail, wire: AnyWire, seq: int) -> StreamResponse | None:
     """What comes after event number `seq`; `None` if that was the terminal event."""
     if seq > len(tail.events):
         raise StreamForgeError("cursor_ahead")

@@ -5,26 +5,9 @@ LF only: a CR breaks its client. A stream is a run; its answer is one message fo
 
 from typing import assert_never
 
+from domain import events as on
 from domain.citations import shown
-from domain.errors import ERRORS
-from domain.events import (
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Status,
-    Switched,
-    Terminal,
-    ToolCall,
-)
+from domain.errors import error_kind
 from wires.frames import block, progress, quote
 
 HEARTBEAT = b": hb\n"
@@ -52,41 +35,46 @@ class AgUiEncoder:
         self._before_delta = ""
         self._calls: list[str] = []  # the ids of those begun: their pieces may come side by side
 
-    def encode(self, seq: int, event: Event) -> bytes:
+    def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
         """Event number `seq` as events of this wire, one a block."""
-        if isinstance(event, Delta):  # nearly every event
+        if isinstance(event, on.Delta):  # nearly every event
             return self._said("TEXT", event.text)
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: on.Rare) -> bytes:
         match event:
-            case Started():
+            case on.Started():
                 self._message_id = event.message_id or self._stream_id
                 self._thread_id = self._thread_id or event.session_id or self._stream_id
-                return block({"type": "RUN_STARTED", **self._run()})
-            case Reasoning(text):
-                return self._said("REASONING", text)
-            case ToolCall():
-                return self._close() + self._called(event)
-            case Quoted():
-                return block({"type": "CUSTOM", "name": "source", "value": shown(event)})
-            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
-                return block({"type": "CUSTOM", "name": "status", "value": progress(event)})
-            case Done() | Failed() | Cancelled():
-                return self._close() + self._ended(event)
+                blocks = block({"type": "RUN_STARTED", **self._run()})
+            case on.Reasoning(text):
+                blocks = self._said("REASONING", text)
+            case on.ToolCall():
+                blocks = self._close() + self._called(event)
+            case on.Quoted():
+                blocks = block({"type": "CUSTOM", "name": "source", "value": shown(event)})
+            case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched():
+                blocks = block({"type": "CUSTOM", "name": "status", "value": progress(event)})
+            case on.Unknown():  # no event of the protocol
+                blocks = b""
+            case on.Done() | on.Failed() | on.Cancelled():
+                blocks = self._close() + self._ended(event)
             case _:
                 assert_never(event)
+        return blocks
 
-    def _ended(self, event: Terminal) -> bytes:
+    def _ended(self, event: on.Terminal) -> bytes:
         match event:
-            case Done():
+            case on.Done():
                 calls = b"".join([block({"type": "TOOL_CALL_END", "toolCallId": call}) for call in self._calls])
                 return calls + block({"type": "RUN_FINISHED", **self._run()})
-            case Failed(code):
+            case on.Failed(code):
                 return _failed(code)
-            case Cancelled() if self._calls:  # a run may finish with whole calls only, and half a one must not be run
+            case on.Cancelled() if (
+                self._calls
+            ):  # a run may finish with whole calls only, and half a one must not be run
                 return _failed("stream_cancelled")
-            case Cancelled():
+            case on.Cancelled():
                 return block({"type": "RUN_FINISHED", **self._run(), "outcome": {"type": "cancelled"}})
             case _:
                 assert_never(event)
@@ -94,7 +82,7 @@ class AgUiEncoder:
     def _run(self) -> dict[str, object]:
         return {"threadId": self._thread_id, "runId": self._run_id}
 
-    def _called(self, event: ToolCall) -> bytes:
+    def _called(self, event: on.ToolCall) -> bytes:
         opening = b""
         if event.id not in self._calls:
             self._calls.append(event.id)
@@ -144,4 +132,4 @@ class AgUiEncoder:
 
 
 def _failed(code: str) -> bytes:
-    return block({"type": "RUN_ERROR", "message": ERRORS[code].message, "code": code})
+    return block({"type": "RUN_ERROR", "message": error_kind(code).message, "code": code})

@@ -7,27 +7,9 @@ A client puts an unknown part, a null or an empty event into its chat's `error`,
 import json
 from typing import assert_never
 
+from domain import events as on
 from domain.citations import shown
-from domain.errors import ERRORS
-from domain.events import (
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    FinishReason,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Status,
-    Switched,
-    Terminal,
-    ToolCall,
-)
+from domain.errors import error_kind
 from wires.frames import block, progress, quote
 
 HEADERS = ((b"x-vercel-ai-ui-message-stream", b"v1"),)
@@ -37,7 +19,7 @@ HEARTBEAT = b": hb\n"
 _START_STEP = block({"type": "start-step"})
 _FINISH_STEP = block({"type": "finish-step"})
 _DONE = b"data: [DONE]\n\n"
-_FINISH_REASONS: dict[FinishReason, str] = {
+_FINISH_REASONS = {
     "stop": "stop",
     "length": "length",
     "content_filter": "content-filter",
@@ -57,39 +39,42 @@ class AiSdkEncoder:
         self._before_delta = ""
         self._calls: dict[str, list[str]] = {}  # by id: the tool's name, then the pieces of the arguments
 
-    def encode(self, seq: int, event: Event) -> bytes:
+    def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
         """Event number `seq` as parts, one a block."""
-        if isinstance(event, Delta):  # nearly every event
+        if isinstance(event, on.Delta):  # nearly every event
             return self._said("text", event.text)
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: on.Rare) -> bytes:
         match event:
-            case Started(message_id=message_id):
+            case on.Started(message_id=message_id):
                 # The same on every reading: the client replaces what it has of the message when it reads it again.
-                return block({"type": "start", "messageId": message_id or self._stream_id}) + _START_STEP
-            case Reasoning(text):
-                return self._said("reasoning", text)
-            case ToolCall():
-                return self._close() + self._called(event)
-            case Quoted():
-                return block(_source(event))
-            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
+                blocks = block({"type": "start", "messageId": message_id or self._stream_id}) + _START_STEP
+            case on.Reasoning(text):
+                blocks = self._said("reasoning", text)
+            case on.ToolCall():
+                blocks = self._close() + self._called(event)
+            case on.Quoted():
+                blocks = block(_source(event))
+            case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched():
                 # Transient: told to the page's `onData`, and never a part of the message.
-                return block({"type": "data-status", "data": progress(event), "transient": True})
-            case Done() | Failed() | Cancelled():
-                return self._close() + self._ended(event)
+                blocks = block({"type": "data-status", "data": progress(event), "transient": True})
+            case on.Unknown():  # no part of the protocol
+                blocks = b""
+            case on.Done() | on.Failed() | on.Cancelled():
+                blocks = self._close() + self._ended(event)
             case _:
                 assert_never(event)
+        return blocks
 
-    def _ended(self, event: Terminal) -> bytes:
+    def _ended(self, event: on.Terminal) -> bytes:
         match event:
-            case Done(finish_reason):
+            case on.Done(finish_reason):
                 calls = b"".join([_whole_call(call_id, *call) for call_id, call in self._calls.items()])
-                return calls + _FINISH_STEP + _finish(_FINISH_REASONS[finish_reason])
-            case Failed(code):
-                return block({"type": "error", "errorText": ERRORS[code].message}) + _DONE
-            case Cancelled():
+                return calls + _FINISH_STEP + _finish(_FINISH_REASONS.get(finish_reason, "other"))
+            case on.Failed(code):
+                return block({"type": "error", "errorText": error_kind(code).message}) + _DONE
+            case on.Cancelled():
                 return _FINISH_STEP + block({"type": "abort"}) + _finish("other")
             case _:
                 assert_never(event)
@@ -105,7 +90,7 @@ class AiSdkEncoder:
             opening += block({"type": f"{kind}-start", "id": part_id})
         return opening + f"{self._before_delta}{quote(text)}}}\n\n".encode("ascii")
 
-    def _called(self, event: ToolCall) -> bytes:
+    def _called(self, event: on.ToolCall) -> bytes:
         opening = b""
         if event.id not in self._calls:
             name = event.name or ""
@@ -123,7 +108,7 @@ class AiSdkEncoder:
         return block({"type": f"{kind}-end", "id": f"{kind}-{self._number}"})
 
 
-def _source(event: Quoted) -> dict[str, object]:
+def _source(event: on.Quoted) -> dict[str, object]:
     """A document as a source; what is quoted of it stands beside, for pages that show it."""
     return {
         "type": "source-document",

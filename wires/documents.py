@@ -7,26 +7,12 @@ ends with neither of the last two says: come back, it goes on.
 import random
 from typing import assert_never
 
+from domain import events as on
 from domain.documents import Document
-from domain.events import (
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Switched,
-    ToolCall,
-)
 from wires.frames import failure, frame, present
 
 HEARTBEAT = b": hb\n"
+_NAMES = frozenset(("received", "ready", "failed", "message"))
 
 
 class DocumentEncoder:
@@ -38,23 +24,22 @@ class DocumentEncoder:
         self._id = stream_id
         self._document_id = document_id
 
-    def encode(self, seq: int, event: Event) -> bytes:
-        """Event number `seq` as one block; nothing for what no document's log holds."""
+    def encode(self, seq: int, event: on.IngestionEvent) -> bytes:
+        """Event number `seq` as one block; empty if it tells a client nothing."""
         event_id = f"{self._id}-{seq}"
         about = {"document_id": self._document_id}
         match event:
-            case Started():
+            case on.Started():
                 retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
                 return frame("received", about, event_id, retry=retry)
-            case Progress(phase, done, total):
+            case on.Progress(phase, done, total) if phase not in _NAMES:
                 return frame(phase, present(done=done, total=total), event_id)
-            case Done():
+            case on.Done():
                 return frame("ready", about, event_id)
-            case Failed(code, detail=detail) if code != "producer_lost":
+            case on.Failed(code, detail=detail) if code != "producer_lost":
                 return frame("failed", {**about, **failure(code), **present(message=detail)}, event_id)
-            case Failed() | Cancelled():  # this log's end, and not the document's: who comes back finds the next one
-                return b""
-            case Delta() | Reasoning() | ToolCall() | Quoted() | Retrieving() | Stalled() | Retrying() | Switched():
+            # This log's end, not the document's: who comes back finds the next one. Or only a newer server knows it.
+            case on.Failed() | on.Cancelled() | on.Progress() | on.Unknown():
                 return b""
             case _:
                 assert_never(event)

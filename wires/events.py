@@ -6,30 +6,16 @@ It keeps no state: any event can be encoded by itself, from its number and the s
 import random
 from typing import assert_never
 
+from domain import events as on
 from domain.citations import shown
-from domain.events import (
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Status,
-    Switched,
-    Terminal,
-    ToolCall,
-)
 from domain.usage import account
 from wires.frames import ending, failure, frame, present, progress, quote
 
 # One LF: a blank line would dispatch an empty event in clients that have just read an `id:`.
 HEARTBEAT = b": hb\n"
+_NAMES = frozenset(
+    ("start", "delta", "reasoning", "tool_call", "source", "status", "done", "error", "cancelled", "message")
+)
 
 
 class EventsEncoder:
@@ -40,36 +26,38 @@ class EventsEncoder:
     def __init__(self, stream_id: str) -> None:
         self._id = stream_id
 
-    def encode(self, seq: int, event: Event) -> bytes:
+    def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
         """Event number `seq` as one block."""
-        if isinstance(event, Delta):  # nearly every event: spelled out, for speed
+        if isinstance(event, on.Delta):  # nearly every event: spelled out, for speed
             return f'event: delta\ndata: {{"text":{quote(event.text)}}}\nid: {self._id}-{seq}\n\n'.encode("ascii")
         return self._encode_rare(f"{self._id}-{seq}", event)
 
-    def _encode_rare(self, event_id: str, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
+    def _encode_rare(self, event_id: str, event: on.Rare) -> bytes:
         name: str
         data: dict[str, object]
         match event:
-            case Started():
+            case on.Started():
                 return _start(event, event_id)
-            case Reasoning(text):
+            case on.Reasoning(text):
                 name, data = "reasoning", {"text": text}
-            case ToolCall(call_id, tool, arguments):
+            case on.ToolCall(call_id, tool, arguments):
                 name, data = "tool_call", present(id=call_id, name=tool, arguments=arguments)
-            case Quoted():
+            case on.Quoted():
                 name, data = "source", shown(event)
-            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
+            case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched():
                 name, data = "status", progress(event)
-            case Done():
+            case on.Done():
                 name, data = "done", _done(event)
-            case Failed() | Cancelled():
+            case on.Failed() | on.Cancelled():
                 name, data = ending(event)
+            case on.Unknown():
+                return _unknown(event, event_id)
             case _:
                 assert_never(event)
         return frame(name, data, event_id)
 
 
-def _start(event: Started, event_id: str) -> bytes:
+def _start(event: on.Started, event_id: str) -> bytes:
     path = f"/chat/streams/{event.stream_id}"
     data: dict[str, object] = {
         "stream_id": event.stream_id,
@@ -85,7 +73,14 @@ def _start(event: Started, event_id: str) -> bytes:
     return frame("start", data, event_id, retry=retry)
 
 
-def _done(event: Done) -> dict[str, object]:
+def _unknown(event: on.Unknown, event_id: str) -> bytes:
+    """The event under its own name, for clients that are newer than this server; never under a name with a meaning."""
+    if event.kind in _NAMES:
+        return b""
+    return f"event: {event.kind}\ndata: {event.fields}\nid: {event_id}\n\n".encode("ascii")
+
+
+def _done(event: on.Done) -> dict[str, object]:
     leaning = present(
         message_id=event.message_id,
         sources=list(event.sources) if event.sources is not None else None,

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import assert_never
 
-from domain.errors import ERRORS
-from domain.events import Cancelled, Failed, Progress, Retrieving, Retrying, Stalled, Status, Switched
+from domain.errors import error_kind
+from domain.events import Cancelled, Failed, Retrieving, Retrying, Stalled, Status, Switched
 from domain.usage import account
 
 __all__ = ["block", "ending", "failure", "frame", "present", "progress", "quote"]
@@ -37,8 +37,6 @@ def progress(event: Status) -> dict[str, object]:
     match event:
         case Retrieving(question):
             return present(phase="retrieving", question=question)
-        case Progress(phase, done, total):
-            return present(phase=phase, done=done, total=total)
         case Stalled(seconds):
             return {"phase": "stalled", "seconds": seconds}
         case Retrying(reason, attempt, delay):
@@ -64,5 +62,5 @@ def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:
 
 def failure(code: str) -> dict[str, object]:
     """A code of the table as the native wires show it."""
-    kind = ERRORS[code]
+    kind = error_kind(code)
     return {"code": code, "message": kind.message, "retryable": kind.retryable, "status": kind.status}

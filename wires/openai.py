@@ -9,26 +9,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, assert_never
 
+from domain import events as on
 from domain.citations import marks
-from domain.errors import ERRORS
-from domain.events import (
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Status,
-    Switched,
-    Terminal,
-    ToolCall,
-)
+from domain.errors import error_kind
 from domain.streams import StreamInfo, said
 from domain.usage import Usage
 from wires.frames import quote
@@ -60,54 +43,54 @@ class OpenAIEncoder:
         self._empty = ',"usage":null' if usage else ""
         self._before = self._content = self._after = ""  # known with the first event
         self._calls: dict[str, int] = {}
-        self._quoted: list[Quoted] = []
+        self._quoted: list[on.Quoted] = []
         self._said: list[str] = []  # only where it may refer to what is quoted
 
-    def encode(self, seq: int, event: Event) -> bytes:
+    def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
         """What event number `seq` adds to the body."""
-        if isinstance(event, Delta):  # nearly every event: spelled out, for speed
+        if isinstance(event, on.Delta):  # nearly every event: spelled out, for speed
             if self._quoted:
                 self._said.append(event.text)
             return (self._content + quote(event.text) + self._after).encode("ascii")
         return self._encode_rare(event).encode("ascii")
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> str:
+    def _encode_rare(self, event: on.Rare) -> str:
         match event:
-            case Started():
+            case on.Started():
                 blocks = self._start(event)
-            case Reasoning(text):
+            case on.Reasoning(text):
                 blocks = f'{self._before}"reasoning_content":{quote(text)}{self._after}'
-            case ToolCall():
+            case on.ToolCall():
                 blocks = f'{self._before}"tool_calls":[{_json(self._call(event))}]{self._after}'
-            case Quoted():
+            case on.Quoted():
                 self._quoted.append(event)
                 blocks = ""
-            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
+            case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched() | on.Unknown():
                 blocks = ""
-            case Done():
+            case on.Done():
                 blocks = self._end(event)
-            case Failed() | Cancelled():
-                code = event.code if isinstance(event, Failed) else "stream_cancelled"
+            case on.Failed() | on.Cancelled():
+                code = event.code if isinstance(event, on.Failed) else "stream_cancelled"
                 blocks = f"data: {_json({'error': failure(code)})}\n\n{_DONE}"
             case _:
                 assert_never(event)
         return blocks
 
-    def _start(self, event: Started) -> str:
+    def _start(self, event: on.Started) -> str:
         self._head += f',"created":{event.created},"model":{quote(event.model)}'
         self._before = f'{self._head},"choices":[{{"index":0,"delta":{{'
         self._content = f'{self._before}"content":'
         self._after = f'}},"finish_reason":null}}]{self._empty}}}\n\n'
         return f'{self._before}"role":"assistant","content":""{self._after}'
 
-    def _call(self, event: ToolCall) -> dict[str, Any]:
+    def _call(self, event: on.ToolCall) -> dict[str, Any]:
         index = self._calls.setdefault(event.id, len(self._calls))
         if event.name is None:
             return {"index": index, "function": {"arguments": event.arguments}}
         return {"index": index, **_whole(event.id, event.name, event.arguments)}
 
-    def _end(self, event: Done) -> str:
-        choice = f'{{"index":0,"delta":{{}},"finish_reason":"{event.finish_reason}"}}'
+    def _end(self, event: on.Done) -> str:
+        choice = f'{{"index":0,"delta":{{}},"finish_reason":"{_reason(event)}"}}'
         blocks = ""
         if cited := annotations("".join(self._said), self._quoted):
             blocks = f'{self._before}"annotations":{_json(cited)}{self._after}'
@@ -122,22 +105,22 @@ def completion_id(stream_id: str) -> str:
     return f"chatcmpl-{stream_id}"
 
 
-def completion(info: StreamInfo, events: Sequence[Event], end: Done) -> bytes:
+def completion(info: StreamInfo, events: Sequence[on.Event], end: on.Done) -> bytes:
     """A whole answer as one object, for those who do not stream."""
     calls: dict[str, list[str]] = {}
     for event in events:
-        if isinstance(event, ToolCall):
+        if isinstance(event, on.ToolCall):
             calls.setdefault(event.id, [event.name or ""]).append(event.arguments)
     text = said(events)
-    thoughts = "".join([event.text for event in events if isinstance(event, Reasoning)])
+    thoughts = "".join([event.text for event in events if isinstance(event, on.Reasoning)])
     message: dict[str, Any] = {"role": "assistant", "content": None if calls and not text else text, "refusal": None}
-    if cited := annotations(text, [event for event in events if isinstance(event, Quoted)]):
+    if cited := annotations(text, [event for event in events if isinstance(event, on.Quoted)]):
         message["annotations"] = cited
     if thoughts:
         message["reasoning_content"] = thoughts
     if calls:
         message["tool_calls"] = [_whole(call, name, "".join(parts)) for call, (name, *parts) in calls.items()]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": end.finish_reason}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(end)}
     answer = {
         "id": completion_id(info.id),
         "object": "chat.completion",
@@ -149,7 +132,7 @@ def completion(info: StreamInfo, events: Sequence[Event], end: Done) -> bytes:
     return _json(answer).encode("ascii")
 
 
-def annotations(text: str, quoted: Sequence[Quoted]) -> list[dict[str, Any]]:
+def annotations(text: str, quoted: Sequence[on.Quoted]) -> list[dict[str, Any]]:
     """Where the text refers to which document, with a path of this server as its address."""
     passages = {event.number: event for event in quoted}
     if not passages:
@@ -169,7 +152,7 @@ def annotations(text: str, quoted: Sequence[Quoted]) -> list[dict[str, Any]]:
     ]
 
 
-def _address(event: Quoted) -> str:
+def _address(event: on.Quoted) -> str:
     page = f"#page={event.page}" if event.page is not None else ""
     return f"/documents/{event.document_id}/content{page}"
 
@@ -178,7 +161,7 @@ def failure(
     code: str, message: str | None = None, *, status: int | None = None, param: str | None = None
 ) -> dict[str, str | None]:
     """An error as OpenAI tells it, before the first byte and after it. `code` is a key of `domain.errors.ERRORS`."""
-    kind = ERRORS[code]
+    kind = error_kind(code)
     status = status or kind.status
     return {
         "message": message or kind.message,
@@ -186,6 +169,11 @@ def failure(
         "param": param,
         "code": _CODES.get(code, code),
     }
+
+
+def _reason(event: on.Done) -> str:
+    """Clients know a closed list of reasons: the model has finished, whatever else a newer version says of it."""
+    return event.finish_reason if on.understood(event) else "stop"
 
 
 def _whole(id: str, name: str, arguments: str) -> dict[str, Any]:

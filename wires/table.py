@@ -3,25 +3,28 @@
 A wire is pure and synchronous: domain events in, whole blocks out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from domain.events import Event
+from domain.events import AnswerEvent, Event, IngestionEvent
 from wires import ag_ui, ai_sdk, events, openai, text
 
 Format = Literal["text", "events", "openai", "ai_sdk", "ag_ui"]
 
 
-class Encoder(Protocol):
-    """Turns the events of one stream into blocks; made anew for every reader."""
+E_contra = TypeVar("E_contra", AnswerEvent, IngestionEvent, contravariant=True)
 
-    def encode(self, seq: int, event: Event) -> bytes:
+
+class Encoder(Protocol[E_contra]):
+    """Turns the events of one stream into blocks; each reader has its own."""
+
+    def encode(self, seq: int, event: E_contra) -> bytes:
         """The blocks of event number `seq`; empty where the wire does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(Generic[E_contra]):
     """A way to write a stream.
 
     `stateful`: the encoder must be fed from event 1, and what it says up to the cursor is thrown away.
@@ -30,18 +33,21 @@ class Wire:
     `headers`: what the answer says of itself on this wire alone.
     """
 
-    encoder: Callable[[str], Encoder]
+    encoder: Callable[[str], Encoder[E_contra]]
     heartbeat: bytes
     stateful: bool
-    seq_after: Callable[[int, list[Event]], int]
+    seq_after: Callable[[int, Sequence[Event]], int]
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def _counted_in_events(after: int, _: list[Event]) -> int:
+def _counted_in_events(after: int, _: Sequence[Event]) -> int:
     return after
 
 
-WIRES: dict[Format, Wire] = {
+AnyWire = Wire[Any]
+"""The wire of a log whose kind has been looked at where it was found."""
+
+WIRES: dict[Format, Wire[AnswerEvent]] = {
     "text": Wire(text.TextEncoder, text.HEARTBEAT, stateful=True, seq_after=text.seq_after),
     "events": Wire(events.EventsEncoder, events.HEARTBEAT, stateful=False, seq_after=_counted_in_events),
     "openai": Wire(openai.OpenAIEncoder, openai.HEARTBEAT, stateful=True, seq_after=_counted_in_events),

@@ -6,26 +6,10 @@ delta belonged to it. Success ends with the body; failure and cancel end with on
 """
 
 import re
+from collections.abc import Sequence
 from typing import assert_never
 
-from domain.events import (
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Status,
-    Switched,
-    Terminal,
-    ToolCall,
-)
+from domain import events as on
 from wires.frames import ending, frame
 
 # Two LFs: simple clients split on blank lines, and a comment glued to a block would cost them a word.
@@ -41,22 +25,22 @@ class TextEncoder:
     def __init__(self, stream_id: str) -> None:
         self._after_cr = False
 
-    def encode(self, seq: int, event: Event) -> bytes:
+    def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
         """What event number `seq` adds to the body; nothing for whatever is neither answer nor bad end."""
-        if isinstance(event, Delta):
+        if isinstance(event, on.Delta):
             text = event.text
             if not self._after_cr and _LINE_END.search(text) is None:  # nearly every event
                 return f"data: {text}\n\n".encode()
             return _block(self._normalise(text))
         return self._encode_rare(event)
 
-    def _encode_rare(self, event: Started | Reasoning | ToolCall | Quoted | Status | Terminal) -> bytes:
+    def _encode_rare(self, event: on.Rare) -> bytes:
         match event:
-            case Failed() | Cancelled():
+            case on.Failed() | on.Cancelled():
                 return frame(*ending(event))
-            case Started() | Reasoning() | ToolCall() | Quoted() | Done():
+            case on.Started() | on.Reasoning() | on.ToolCall() | on.Quoted() | on.Done() | on.Unknown():
                 return b""
-            case Retrieving() | Progress() | Stalled() | Retrying() | Switched():
+            case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched():
                 return b""
             case _:
                 assert_never(event)
@@ -69,7 +53,7 @@ class TextEncoder:
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def seq_after(blocks: int, events: list[Event]) -> int:
+def seq_after(blocks: int, events: Sequence[on.Event]) -> int:
     """The sequence number of the delta that was this wire's block number `blocks`; 0 for none.
 
     A number beyond the newest delta gives one beyond the newest event.
@@ -78,7 +62,7 @@ def seq_after(blocks: int, events: list[Event]) -> int:
         return 0
     seen = 0
     for seq, event in enumerate(events, 1):
-        if type(event) is Delta:
+        if type(event) is on.Delta:
             seen += 1
             if seen == blocks:
                 return seq

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import orjson
 
-from domain.errors import ERRORS
+from domain.errors import error_kind
 
 _MAX_TEXT = 500
 
@@ -34,7 +34,7 @@ class Refusal:
     @classmethod
     def of(cls, code: str) -> Self:
         """The refusal with this code, as the table of errors words it."""
-        return cls(code, ERRORS[code].status, ERRORS[code].message)
+        return cls(code, error_kind(code).status, error_kind(code).message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import ERRORS, StreamForgeError
+from domain.errors import StreamForgeError, error_kind
 from routers.http.dialects import Dialect, error_shape
 from routers.http.error_shapes import Refusal
 from routers.schemas.base import ResponseModel
@@ -73,7 +73,7 @@ def problem(
     spent: bool = False,
 ) -> ProblemResponse:
     """The refusal with a code of `domain.errors.ERRORS`, which has the defaults for status and detail."""
-    kind = ERRORS[code]
+    kind = error_kind(code)
     return ProblemResponse(
         Refusal(code, status or kind.status, detail or kind.message, errors, retry_after, spent), headers or {}
     )

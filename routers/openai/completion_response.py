@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from domain.events import Delta, Done, Event, FinishReason, Started
+from domain.events import AnswerEvent, Delta, Done, FinishReason, Started
 from domain.usage import NOTHING_USED, Spent
 from routers.schemas.base import Count, ResponseModel
 from wires.openai import OpenAIEncoder
@@ -81,7 +81,7 @@ class Completion(ResponseModel):
 
 def _example() -> str:
     encoder = OpenAIEncoder("9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f")
-    events: list[Event] = [
+    events: list[AnswerEvent] = [
         Started("9f0c5d1e7a3b4c6d8e9f0a1b2c3d4e5f", "simulated", 1763800000),
         Delta("Hello"),
         Done("stop", "simulated", Spent(NOTHING_USED, None)),

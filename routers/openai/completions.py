@@ -28,7 +28,7 @@ from routers.streams.responses import StreamResponse
 from services.streaming_service import StreamingService
 from services.streams.starting import Opened
 from wires.openai import OpenAIEncoder, completion
-from wires.table import WIRES, Wire
+from wires.table import WIRES, AnyWire
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], route_class=guarded("chat"))
 
@@ -117,7 +117,7 @@ def _order(chat: CompletionRequest, request: Request) -> Order:
     )
 
 
-def _wire(chat: CompletionRequest) -> Wire:
+def _wire(chat: CompletionRequest) -> AnyWire:
     options = chat.stream_options
     return _WITH_USAGE if options is not None and options.include_usage else _WIRE
 

@@ -4,7 +4,7 @@ import re
 
 from pydantic import ConfigDict, Field
 
-from domain.errors import ERRORS
+from domain.errors import error_kind
 from routers.http.error_shapes import ErrorShape, Refusal, Shaped
 from routers.schemas.base import ResponseModel
 from wires.openai import failure
@@ -44,7 +44,7 @@ def _openai_error(refusal: Refusal) -> Shaped:
     headers: dict[str, str] = {}
     if refusal.retry_after is not None:
         headers["retry-after-ms"] = str(refusal.retry_after * 1000)
-    if refusal.spent or not ERRORS[refusal.code].retryable:
+    if refusal.spent or not error_kind(refusal.code).retryable:
         headers["x-should-retry"] = "false"
     return Shaped(status, {"error": failure(refusal.code, message, status=status, param=param)}, headers)
 

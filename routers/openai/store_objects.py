@@ -11,7 +11,7 @@ from fastapi import Path
 from pydantic import Field
 
 from domain.documents import MAX_NAME, Collection, Document, Passage
-from domain.errors import ERRORS, StreamForgeError
+from domain.errors import StreamForgeError, error_kind
 from routers.openai.objects import Bytes, UnixSeconds
 from routers.schemas.base import Count, Id, LenientModel, ResponseModel, fault_of_name
 from routers.schemas.documents import MAX_COLLECTION_NAME, CollectionName
@@ -209,5 +209,5 @@ def _error(document: Document) -> LastError | None:
         return None
     if document.code == "document_unsupported":
         return LastError(code="unsupported_file", message=message)
-    ours = ERRORS[document.code].status >= 500
+    ours = error_kind(document.code).status >= 500
     return LastError(code="server_error" if ours else "invalid_file", message=message)

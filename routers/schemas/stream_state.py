@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from domain.errors import ERRORS
+from domain.errors import error_kind
 from domain.events import Cancelled, Done, Failed
 from domain.streams import Snapshot, StreamState
 from domain.usage import account
@@ -84,7 +84,7 @@ def state_json(snapshot: Snapshot) -> bytes:
     if end is not None:
         state |= account(end.spent)
     if isinstance(end, Failed):
-        kind = ERRORS[end.code]
+        kind = error_kind(end.code)
         state["error"] = {"code": end.code, "message": kind.message, "retryable": kind.retryable}
         if end.retry_after is not None:
             state["error"]["retry_after"] = end.retry_after

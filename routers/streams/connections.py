@@ -10,7 +10,7 @@ from routers.http.leaving import disconnected
 from services.streaming_service import StreamingService
 from services.streams.clocks import Clocks
 from stores.streams.base import Tail
-from wires.table import Wire
+from wires.table import AnyWire
 
 log = structlog.get_logger("readers")
 
@@ -89,7 +89,7 @@ class StreamReader(ClientConnection):
     )
 
     def __init__(
-        self, streams: StreamingService, tail: Tail, wire: Wire, after: int, send: Send, key_id: str | None = None
+        self, streams: StreamingService, tail: Tail, wire: AnyWire, after: int, send: Send, key_id: str | None = None
     ) -> None:
         super().__init__(send)
         self._streams = streams

@@ -17,7 +17,7 @@ from routers.deps import services_of
 from routers.streams.connections import ClientConnection, StreamReader
 from services.streaming_service import StreamingService
 from stores.streams.base import Tail
-from wires.table import Wire
+from wires.table import AnyWire
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -35,7 +35,7 @@ class StreamResponse(Response):
     """Follows `tail` on `wire`, beginning after event number `after`."""
 
     def __init__(
-        self, streams: StreamingService, tail: Tail, wire: Wire, after: int = 0, *, replayed: bool = False
+        self, streams: StreamingService, tail: Tail, wire: AnyWire, after: int = 0, *, replayed: bool = False
     ) -> None:
         streams.admit(tail)
         self.status_code = 200
@@ -70,7 +70,7 @@ class LaterStreamResponse(Response):
     """
 
     def __init__(
-        self, streams: StreamingService, wire: Wire, head: bytes, name: str, look: FindLog, seconds: float = 20.0
+        self, streams: StreamingService, wire: AnyWire, head: bytes, name: str, look: FindLog, seconds: float = 20.0
     ) -> None:
         self.status_code = 200
         self.background = None

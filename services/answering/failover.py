@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from domain.errors import StreamForgeError
-from domain.events import SAID, Retrying, Stalled, Switched
+from domain.events import COOLING, SAID, Retrying, Stalled, Switched
 from domain.models import Finished, ModelEntry
 from domain.retries import Backoff
 from domain.streams import Ask
@@ -111,7 +111,7 @@ class Failover:
         warm = [entry for entry in candidates[:-1] if not self._cooling.cold(entry.id)] + candidates[-1:]
         plan = _Plan(warm, self._policy, self._chance)
         if plan.entry is not candidates[0]:
-            yield Switched(candidates[0].id, plan.entry.id, "cooling")
+            yield Switched(candidates[0].id, plan.entry.id, COOLING)
         while True:
             entry = plan.entry
             await self._prices.ready(entry)

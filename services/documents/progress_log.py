@@ -8,7 +8,7 @@ from time import time
 from domain.documents import Document, Parsed
 from domain.errors import StreamForgeError
 from domain.events import Progress, Terminal
-from domain.streams import StreamInfo, new_stream_id
+from domain.streams import INGESTION, StreamInfo, new_stream_id
 from stores.streams.base import Appended, Fenced, StreamLog, Tail
 
 _REPORT_SECONDS = 0.2
@@ -26,7 +26,7 @@ class ProgressLog:
 
     async def begin(self) -> None:
         """Open the log."""
-        info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner)
+        info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner, kind=INGESTION)
         self._tail = await self._log.open(info)
         self._seq = 1
 

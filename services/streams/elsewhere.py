@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from domain.events import Cancelled, CancelReason, Failed, Terminal
-from domain.streams import deltas
+from domain.streams import ANSWER, deltas
 from domain.usage import Spent
 from services.background import Tasks
 from services.observing.observer import Ended
@@ -69,5 +69,5 @@ class Elsewhere:
         except Fenced:  # another process buries it
             return
         log.warning("a stream was ended for a process that is gone", stream_id=info.id)
-        if not info.of_document:
+        if info.kind == ANSWER:
             await self._settle(Ended(info, final, deltas(tail.events)))

@@ -5,7 +5,7 @@ from structlog.contextvars import bind_contextvars
 from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.events import Done, Terminal
-from domain.streams import RETRY_AFTER, Snapshot, snapshot
+from domain.streams import ANSWER, RETRY_AFTER, Snapshot, snapshot
 from services.streams.admission import Door
 from services.streams.first_sign import ends
 from services.streams.readers import Reader, Readers
@@ -25,7 +25,7 @@ class Following:
     async def find(self, caller: Caller, stream_id: str) -> Tail:
         """The caller's stream; raises `stream_not_found`, as for one that does not exist."""
         tail = await self._log.find(stream_id)
-        if tail is None or tail.info.owner != caller.id or tail.info.of_document:
+        if tail is None or tail.info.owner != caller.id or tail.info.kind != ANSWER:
             raise StreamForgeError("stream_not_found")
         bind_contextvars(stream_id=stream_id)
         return tail

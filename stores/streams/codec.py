@@ -1,9 +1,11 @@
 """Events, and what is fixed of a stream, as JSON for a log outside this process; and back, trusting nothing.
 
-An event is a *kind*, which names its class, and the JSON object of its fields. Whatever does not read as exactly
-that is `Unreadable`: who can write to the log can end a reading, and do nothing else.
+An event is a *kind*, which names its class, and the JSON object of its fields. What only a newer version knows is read
+as far as it goes: a kind as `Unknown`, a code, phase or reason as the word that it is. Whatever else does not read as
+what this version writes is `Unreadable`: someone who can write to the log can end a reading, and do nothing else.
 """
 
+import json
 import re
 from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
@@ -11,48 +13,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from domain.errors import ERRORS
-from domain.events import (
-    UNWRITABLE,
-    Cancelled,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    Progress,
-    Quoted,
-    Reasoning,
-    Retrieving,
-    Retrying,
-    Stalled,
-    Started,
-    Switched,
-    Terminal,
-    ToolCall,
-)
-from domain.streams import StreamInfo
+from domain import events as on
+from domain.events import UNWRITABLE
+from domain.streams import ANSWER, INGESTION, StreamInfo
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_KINDS: Final[dict[type[Event], bytes]] = {
-    Delta: b"delta",
-    Reasoning: b"reasoning",
-    ToolCall: b"tool_call",
-    Started: b"started",
-    Retrieving: b"retrieving",
-    Quoted: b"quoted",
-    Progress: b"progress",
-    Stalled: b"stalled",
-    Retrying: b"retrying",
-    Switched: b"switched",
-    Done: b"done",
-    Failed: b"failed",
-    Cancelled: b"cancelled",
+_KINDS: Final[dict[type[on.Event], bytes]] = {
+    on.Delta: b"delta",
+    on.Reasoning: b"reasoning",
+    on.ToolCall: b"tool_call",
+    on.Started: b"started",
+    on.Retrieving: b"retrieving",
+    on.Quoted: b"quoted",
+    on.Progress: b"progress",
+    on.Stalled: b"stalled",
+    on.Retrying: b"retrying",
+    on.Switched: b"switched",
+    on.Done: b"done",
+    on.Failed: b"failed",
+    on.Cancelled: b"cancelled",
 }
 _CLASSES = {kind: cls for cls, kind in _KINDS.items()}
-_WHOLE: Final = frozenset((Delta, Reasoning, ToolCall))
+_WHOLE: Final = frozenset((on.Delta, on.Reasoning, on.ToolCall))
 """Classes without defaults."""
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _STREAM_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DIGEST_BYTES = 32
 _adapters: "dict[type[Any], TypeAdapter[Any]]" = {}  # made when they are first needed
@@ -62,7 +48,7 @@ class Unreadable(Exception):  # noqa: N818 - said of what was found
     """This was not written by us."""
 
 
-def encode(event: Event) -> tuple[bytes, bytes]:
+def encode(event: on.Event) -> tuple[bytes, bytes]:
     """The event's kind and its fields."""
     cls = type(event)
     if cls in _WHOLE:  # nearly every event
@@ -70,38 +56,33 @@ def encode(event: Event) -> tuple[bytes, bytes]:
     return _KINDS[cls], _dumps(event)
 
 
-def decode(kind: bytes, fields: bytes) -> Event:
+def decode(kind: bytes, fields: bytes) -> on.Event:
     """The event, or `Unreadable`."""
     cls = _CLASSES.get(kind)
     if cls is None:
-        raise Unreadable("an event of an unknown kind")
-    event: Event = _read(cls, fields)
-    if isinstance(event, Delta | Reasoning) and (not event.text or UNWRITABLE.search(event.text)):
-        raise Unreadable("a text that no model's answer can hold")
-    if isinstance(event, ToolCall) and (
-        not event.id or event.name == "" or UNWRITABLE.search(f"{event.id}{event.name}{event.arguments}")
-    ):
-        raise Unreadable("a call that no model can have made")
-    if isinstance(event, Quoted) and UNWRITABLE.search(f"{event.id}{event.title}{event.heading}{event.text}"):
-        raise Unreadable("a passage that no document can hold")
-    if isinstance(event, Failed) and event.code not in ERRORS:
-        raise Unreadable("an error of an unknown code")
+        return _unknown(kind, fields)
+    event: on.Event = _read(cls, fields)
+    text, word = _inside(event)
+    if UNWRITABLE.search(text):
+        raise Unreadable("a text that no event can hold")
+    if not _WORD.fullmatch(word):
+        raise Unreadable("a word that is none")
     return event
 
 
-def encode_outcome(outcome: Terminal) -> bytes:
+def encode_outcome(outcome: on.Terminal) -> bytes:
     """A terminal event in one piece."""
     kind, fields = encode(outcome)
     return kind + b" " + fields
 
 
-def decode_outcome(found: bytes) -> Terminal | None:
+def decode_outcome(found: bytes) -> on.Terminal | None:
     """The terminal event, `None` for nothing at all, or `Unreadable`."""
     if not found:
         return None
     kind, _, fields = found.partition(b" ")
     event = decode(kind, fields)
-    if not isinstance(event, Done | Failed | Cancelled):
+    if not isinstance(event, on.Done | on.Failed | on.Cancelled):
         raise Unreadable("an outcome that is none")
     return event
 
@@ -120,7 +101,43 @@ def decode_info(found: bytes, stream_id: str) -> StreamInfo:
         raise Unreadable("a message's digest that is no hexadecimal number") from error
     if info.id != stream_id or not _STREAM_ID.fullmatch(info.id) or len(digest) != _DIGEST_BYTES:
         raise Unreadable("a stream's beginning that is another's")
-    return replace(info, message_digest=digest)
+    if not _WORD.fullmatch(info.kind):
+        raise Unreadable("a stream of no kind")
+    # Versions that wrote no kind told an ingestion by its lack of a model.
+    kind = INGESTION if info.kind == ANSWER and not info.model else info.kind
+    return replace(info, message_digest=digest, kind=kind)
+
+
+def _inside(event: on.Event) -> tuple[str, str]:
+    """All text in the event that may be anything, and its word from a list. `Unreadable` if a part is missing."""
+    text, word = "", "none"
+    match event:
+        case on.Delta(text) | on.Reasoning(text):
+            if not text:
+                raise Unreadable("an empty text")
+        case on.ToolCall(call, name, arguments):
+            if not call or name == "":
+                raise Unreadable("a call that no model can have made")
+            text = f"{call}{name}{arguments}"
+        case on.Quoted():
+            text = f"{event.id}{event.title}{event.heading}{event.text}"
+        case on.Retrying(word) | on.Switched(reason=word) | on.Progress(word):
+            pass
+        case on.Done(word) | on.Failed(word) | on.Cancelled(word):
+            pass
+    return text, word
+
+
+def _unknown(kind: bytes, fields: bytes) -> on.Unknown:
+    """An event that a newer version wrote, as far as that is one: a name, and an object of JSON."""
+    try:
+        name, found = kind.decode("ascii"), orjson.loads(fields)
+        text = json.dumps(found, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("an event of no kind") from error
+    if not _WORD.fullmatch(name) or not isinstance(found, dict):
+        raise Unreadable("an event of no kind")
+    return on.Unknown(name, text)
 
 
 def _dumps(value: object) -> bytes:
@@ -133,12 +150,13 @@ def _plain(value: Any) -> object:
         return value.hex()
     if not is_dataclass(value):
         return str(value)  # amounts of money are decimal
-    found = {name: (getattr(value, name), default) for name, default in _defaults(type(value))}
+    cls: Any = type(value)
+    found = {name: (getattr(value, name), default) for name, default in _defaults(cls)}
     return {name: field for name, (field, default) in found.items() if default is MISSING or field != default}
 
 
 @cache
-def _defaults(cls: type[Any]) -> list[tuple[str, object]]:
+def _defaults(cls: Any) -> list[tuple[str, object]]:
     return [(field.name, field.default) for field in fields(cls)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from domain.events import Cancelled, Delta, Done, Event, Failed, Started, Terminal
+from domain.events import AnswerEvent, Cancelled, Delta, Done, Failed, Started, Terminal
 from domain.usage import Spent, Usage
 from wires.table import WIRES, Format
 
@@ -38,13 +38,13 @@ TEXTS = st.lists(_PIECES, min_size=1, max_size=12).map("".join).filter(lambda te
 ENDINGS: st.SearchStrategy[Terminal] = st.sampled_from([DONE, FAILED, CANCELLED])
 
 
-def stream(deltas: Sequence[str], end: Terminal | None = DONE) -> list[Event]:
+def stream(deltas: Sequence[str], end: Terminal | None = DONE) -> list[AnswerEvent]:
     """A whole log; without an end, one that still runs."""
-    begun: list[Event] = [Started(STREAM_ID, "simulated", 1763800000)]
+    begun: list[AnswerEvent] = [Started(STREAM_ID, "simulated", 1763800000)]
     return [*begun, *(Delta(text) for text in deltas), *([end] if end else [])]
 
 
-def encoded(format: Format, events: Sequence[Event]) -> list[bytes]:
+def encoded(format: Format, events: Sequence[AnswerEvent]) -> list[bytes]:
     """What each event adds to the body, as a reader of the whole stream gets it."""
     encoder = WIRES[format].encoder(STREAM_ID)
     return [encoder.encode(seq, event) for seq, event in enumerate(events, 1)]

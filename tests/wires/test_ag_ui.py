@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from domain.events import Delta, Event, Failed, Reasoning, Started, Terminal, ToolCall
+from domain.events import AnswerEvent, Delta, Failed, Reasoning, Started, Terminal, ToolCall
 from domain.messages import new_id
 from tests.support.sse import parse
 from tests.wires.samples import CANCELLED, DONE, ENDINGS, SPENT, STREAM_ID, TROUBLE, encoded, stream
@@ -19,7 +19,7 @@ from wires.ag_ui import AgUiEncoder
 MODELS: TypeAdapter[Any] = TypeAdapter(Model)
 
 
-def events_of(events: list[Event]) -> list[dict[str, Any]]:
+def events_of(events: list[AnswerEvent]) -> list[dict[str, Any]]:
     """The events of a whole stream, each of which the protocol's models take and give back unchanged."""
     body = b"".join(encoded("ag_ui", events))
     assert b"\r" not in body
@@ -32,7 +32,9 @@ def events_of(events: list[Event]) -> list[dict[str, Any]]:
 @settings(deadline=None)
 @given(said=st.lists(PIECES, max_size=8), end=ENDINGS)
 @example(said=[Delta(text) for text in TROUBLE], end=DONE)
-def test_what_is_said_comes_whole_in_messages_that_are_opened_and_closed(said: list[Event], end: Terminal) -> None:
+def test_what_is_said_comes_whole_in_messages_that_are_opened_and_closed(
+    said: list[AnswerEvent], end: Terminal
+) -> None:
     texts = {"TEXT": "", "REASONING": ""}
     opened: str | None = None
     seen: set[str] = set()

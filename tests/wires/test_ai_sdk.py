@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.events import Delta, Done, Event, Failed, Reasoning, Stalled, Started, Switched, Terminal, ToolCall
+from domain.events import AnswerEvent, Delta, Done, Failed, Reasoning, Stalled, Started, Switched, Terminal, ToolCall
 from domain.messages import new_id
 from tests.support.sse import parse
 from tests.wires.samples import CANCELLED, DELTAS, DONE, ENDINGS, FAILED, SPENT, STREAM_ID, TROUBLE, encoded, stream
@@ -20,7 +20,7 @@ PIECES = st.one_of(
 )
 
 
-def parts_of(events: list[Event]) -> list[dict[str, Any]]:
+def parts_of(events: list[AnswerEvent]) -> list[dict[str, Any]]:
     """The parts of a whole stream; the last block is the mark that ends it."""
     messages = parse(b"".join(encoded("ai_sdk", events)))
     assert {message.event for message in messages} <= {"message"}
@@ -30,14 +30,14 @@ def parts_of(events: list[Event]) -> list[dict[str, Any]]:
     return [json.loads(part) for part in parts]
 
 
-def kinds(events: list[Event]) -> list[str]:
+def kinds(events: list[AnswerEvent]) -> list[str]:
     return [part["type"] for part in parts_of(events)]
 
 
 @settings(deadline=None)
 @given(said=st.lists(PIECES, max_size=8), end=ENDINGS)
 @example(said=[Delta(text) for text in TROUBLE], end=DONE)
-def test_what_is_said_comes_whole_in_parts_that_are_opened_and_closed(said: list[Event], end: Terminal) -> None:
+def test_what_is_said_comes_whole_in_parts_that_are_opened_and_closed(said: list[AnswerEvent], end: Terminal) -> None:
     texts = {"text": "", "reasoning": ""}
     opened: str | None = None
     seen: set[str] = set()

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from domain.errors import ERRORS
-from domain.events import Cancelled, Done, Event, Failed, Reasoning, Terminal, ToolCall
+from domain.events import AnswerEvent, Cancelled, Done, Failed, Reasoning, Terminal, ToolCall
 from domain.streams import StreamInfo
 from tests.support.sse import parse
 from tests.wires.samples import DELTAS, DONE, ENDINGS, SPENT, STREAM_ID, TROUBLE, body, stream
@@ -59,7 +59,7 @@ def test_what_was_not_whole_ends_in_an_error_before_the_mark(end: Failed | Cance
 
 def test_with_usage_every_chunk_has_the_field_and_one_more_fills_it() -> None:
     encoder = OpenAIEncoder(STREAM_ID, usage=True)
-    events: list[Event] = stream(["one ", "two"])
+    events: list[AnswerEvent] = stream(["one ", "two"])
     events[1:1] = [Reasoning("so "), *CALLS]
     chunks = chunks_of(b"".join(encoder.encode(seq, event) for seq, event in enumerate(events, 1)))
     assert [chunk["usage"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
@@ -69,7 +69,7 @@ def test_with_usage_every_chunk_has_the_field_and_one_more_fills_it() -> None:
 
 def test_a_whole_answer_says_what_its_chunks_say() -> None:
     info = StreamInfo(STREAM_ID, "simulated", 1763800000, "cancel", b"", "local")
-    events: list[Event] = [*stream(["one ", "two"], None), Reasoning("so "), Reasoning("so"), *CALLS]
+    events: list[AnswerEvent] = [*stream(["one ", "two"], None), Reasoning("so "), Reasoning("so"), *CALLS]
     answer = json.loads(completion(info, events, Done("tool_calls", "simulated", SPENT)))
     assert ChatCompletion.model_validate(answer).to_dict() == answer
     assert answer["id"] == f"chatcmpl-{STREAM_ID}"

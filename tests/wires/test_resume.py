@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.events import Event, Terminal
+from domain.events import AnswerEvent, Terminal
 from tests.support.sse import Parser, parse
 from tests.wires.samples import DELTAS, DONE, ENDINGS, STREAM_ID, TROUBLE, blocks, body, encoded, stream, with_lf
 from wires.table import WIRES, Format
@@ -15,7 +15,7 @@ every_wire = pytest.mark.parametrize("format", WIRES)
 NATIVE: list[Format] = ["text", "events"]
 
 
-def resumed(format: Format, events: list[Event], after: int) -> bytes:
+def resumed(format: Format, events: list[AnswerEvent], after: int) -> bytes:
     """What a reader gets that comes back after event number `after`."""
     wire = WIRES[format]
     encoder = wire.encoder(STREAM_ID)
