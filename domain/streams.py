@@ -23,6 +23,8 @@ ANSWER = "answer"
 INGESTION = "ingestion"
 """A document is parsed and indexed; its owner finds the stream by the document."""
 
+KINDS = frozenset((ANSWER, INGESTION))
+
 RETRY_AFTER = 5
 """Seconds after which to come back where nothing better is known."""
 

@@ -45,6 +45,8 @@ class Stopping:
         if tail is None:
             return True
         if tail.ended and tail.outcome is not None:  # it holds the session only if its end could not be stored
+            if not tail.understood:
+                return False
             await self._keeper.save(tail, tail.outcome, None, None)
             return True
         if not stop:

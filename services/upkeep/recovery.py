@@ -75,6 +75,6 @@ class Recovery:
             if tail is None:
                 await stores.messages.interrupt_stream(left.stream_id, time())
                 log.warning("an answer was interrupted because its process is gone", session_id=left.session_id)
-            elif tail.ended and tail.outcome is not None:
+            elif tail.ended and tail.outcome is not None and tail.understood:
                 await self._keeper.save(tail, tail.outcome, None, None)
                 log.warning("the end of an answer was stored late", session_id=left.session_id)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from domain.events import SAID, Event, Terminal
-from domain.streams import StreamInfo, size_of
+from domain.events import SAID, Event, Terminal, understood
+from domain.streams import KINDS, StreamInfo, size_of
 
 
 class Appended(Enum):
@@ -80,6 +80,12 @@ class Tail:
         self.shared = shared
         self.epoch = epoch
         self.fenced = False
+
+    @property
+    def understood(self) -> bool:
+        """Whether this version knows all that is in the log. Otherwise it must not end the stream, nor store it."""
+        known = self.outcome is None or understood(self.outcome)
+        return known and self.info.kind in KINDS and all(map(understood, self.events))
 
     def publish(self, event: Event) -> None:
         """Show the next event to the followers."""
@@ -182,10 +188,16 @@ class StreamLog(Protocol):
         """Somebody has just asked for the stream's state: that counts as reading."""
 
     async def claim(self, tail: Tail, *, force: bool = False) -> bool:
-        """Take the stream over, to end it; false where its producer still has a lease. `force` asks for no lease."""
+        """Take the stream over, to end it; false if its producer still has a lease, which `force` does not ask for.
+
+        False too for a stream that this version does not understand: it is left to a newer one.
+        """
 
     async def lost(self) -> list[Tail]:
-        """Streams of other processes whose lease is gone, claimed by this call; to be ended by who called."""
+        """Streams of other processes whose lease is gone, claimed by this call; to be ended by who called.
+
+        Those that this version does not understand are left to newer ones.
+        """
 
     async def expire(self) -> None:
         """Let go of finished logs that are older, or in all larger, than the settings allow."""

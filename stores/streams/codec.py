@@ -48,6 +48,10 @@ class Unreadable(Exception):  # noqa: N818 - said of what was found
     """This was not written by us."""
 
 
+class Newer(Unreadable):
+    """A newer version wrote this, and it cannot be read on without knowing what it means."""
+
+
 def encode(event: on.Event) -> tuple[bytes, bytes]:
     """The event's kind and its fields."""
     cls = type(event)
@@ -77,11 +81,13 @@ def encode_outcome(outcome: on.Terminal) -> bytes:
 
 
 def decode_outcome(found: bytes) -> on.Terminal | None:
-    """The terminal event, `None` for nothing at all, or `Unreadable`."""
+    """The terminal event, `None` for nothing at all; raises `Unreadable`, and `Newer` for an unknown kind of end."""
     if not found:
         return None
     kind, _, fields = found.partition(b" ")
     event = decode(kind, fields)
+    if isinstance(event, on.Unknown):
+        raise Newer("an outcome of an unknown kind")
     if not isinstance(event, on.Done | on.Failed | on.Cancelled):
         raise Unreadable("an outcome that is none")
     return event

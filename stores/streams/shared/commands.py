@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from domain.events import Event, Terminal
@@ -90,9 +91,14 @@ class Commands:
         args = (*self._held, stream_id.encode(), self._prefix, b"1" if force else b"")
         return scripts.CLAIM.call(self._four(stream_id), *args)
 
-    def lost(self, most: int) -> bytes:
-        """-> lists of id, epoch, info and sealed outcome."""
-        return scripts.LOST.call([self._live], *self._held, self._prefix, b"%d" % most)
+    def lost(self, most: int, but: Collection[str]) -> bytes:
+        """-> lists of id, epoch, info and sealed outcome; `most` at most, and none of those in `but`."""
+        ids = [stream_id.encode() for stream_id in but]
+        return scripts.LOST.call([self._live], *self._held, self._prefix, b"%d" % (most + len(ids)), *ids)
+
+    def give_back(self, stream_id: str, epoch: int) -> bytes:
+        """Undo a claim, so that others can claim the stream. -> code."""
+        return scripts.GIVE_BACK.call(self._four(stream_id)[1:], b"%d" % epoch, stream_id.encode())
 
     def refresh(self, stream_id: str, epoch: int, *, reading: bool) -> bytes:
         """-> code."""

@@ -19,7 +19,7 @@ from domain.errors import StreamForgeError
 from domain.events import Event, Terminal
 from domain.streams import StreamInfo
 from stores.streams.base import Appended, Claim, Fenced, Listener, Tail
-from stores.streams.codec import Unreadable, decode_info, decode_outcome
+from stores.streams.codec import Newer, Unreadable, decode_info, decode_outcome
 from stores.streams.local import LocalStreams
 from stores.streams.shared import scripts
 from stores.streams.shared.commands import Commands, Spans, read_claim
@@ -34,6 +34,7 @@ log = structlog.get_logger("redis")
 _BEATS_A_LEASE: Final = 3
 _CLAIMED_AT_ONCE: Final = 50
 _PRUNED_AT_ONCE: Final = 100
+_LEFT_ALONE: Final = 1000
 
 
 @asynccontextmanager
@@ -80,6 +81,7 @@ class RedisStreamLog:
         self._tailer = Tailer(link, self._writer, commands, self._told, idle=2 * spans.lease)
         self._produced = Produced(self._streams, link, self._writer, commands, self._tailer)
         self._to_prune = True
+        self._left_alone: dict[str, None] = {}  # ids of streams that this version does not understand, oldest first
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="redis writer"),
             asyncio.create_task(self._beat(), name="redis leases"),
@@ -123,6 +125,8 @@ class RedisStreamLog:
         info, state, outcome = looked
         try:
             tail = await self._load(stream_id, info, outcome)
+        except Newer as error:
+            raise unavailable() from error
         except Unreadable as error:
             log.error("a stream's log cannot be read", stream_id=stream_id, error=str(error))
             return None
@@ -172,7 +176,7 @@ class RedisStreamLog:
                 await self._writer.ask(self._commands.look(tail.info.id, reading=True))
 
     async def claim(self, tail: Tail, *, force: bool = False) -> bool:
-        if tail.produced_here or tail.ended:
+        if tail.produced_here or tail.ended or not tail.understood:
             return False
         try:
             reply: list[Any] = await self._writer.ask(self._commands.claim(tail.info.id, force=force))
@@ -180,8 +184,7 @@ class RedisStreamLog:
             raise unavailable() from error
         if reply[0] != scripts.OK:
             return False
-        await self._take(tail, int(reply[1]), reply[2])
-        return True
+        return await self._take(tail, int(reply[1]), reply[2])
 
     async def lost(self) -> list[Tail]:
         if not self._link.up or self._loop.time() < self._link.since + self._spans.lease:
@@ -189,7 +192,7 @@ class RedisStreamLog:
         await self._renew()  # or, after a pause, we would claim what is ours
         found: list[list[Any]] = []
         with contextlib.suppress(Unreachable):
-            found = await self._writer.ask(self._commands.lost(_CLAIMED_AT_ONCE))
+            found = await self._writer.ask(self._commands.lost(_CLAIMED_AT_ONCE, self._left_alone))
         tails = []
         for name, epoch, info, outcome in found:
             stream_id = name.decode("ascii", "replace")
@@ -198,11 +201,10 @@ class RedisStreamLog:
                 if tail.produced_here:
                     self._produced.keep(tail, int(epoch))
                     continue
-                await self._take(tail, int(epoch), outcome)
+                if await self._take(tail, int(epoch), outcome):
+                    tails.append(tail)
             except (Unreadable, StreamForgeError) as error:
                 log.error("a lost stream cannot be ended", stream_id=stream_id, error=str(error))
-            else:
-                tails.append(tail)
         return tails
 
     async def expire(self) -> None:
@@ -229,17 +231,34 @@ class RedisStreamLog:
         await load(self._link, self._commands.log_key(stream_id), tail)
         return tail
 
-    async def _take(self, tail: Tail, epoch: int, outcome: bytes) -> None:
-        """The stream is ours, to be ended. A log that somebody has spoiled is taken as far as it can be read."""
-        stream_id = tail.info.id
+    async def _take(self, tail: Tail, epoch: int, outcome: bytes) -> bool:
+        """The stream is ours, to be ended; false if only a newer version can end it.
+
+        A log that somebody has spoiled is taken as far as it can be read.
+        """
+        stream_id, newer = tail.info.id, False
         try:
             tail.outcome = decode_outcome(outcome)
             await load(self._link, self._commands.log_key(stream_id), tail)
+        except Newer:
+            newer = True
         except Unreadable as error:
             log.error("a claimed stream's log cannot be read", stream_id=stream_id, error=str(error))
+        if newer or not tail.understood:
+            self._leave_alone(stream_id, epoch)
+            return False
         self._tailer.forget(stream_id)
         tail.epoch, tail.produced_here, tail.fenced = epoch, True, False
         self._streams.add(tail)
+        return True
+
+    def _leave_alone(self, stream_id: str, epoch: int) -> None:
+        """Give the claim back, and do not claim the stream again: it would never expire."""
+        log.warning("a stream of a newer version is left for one to end", stream_id=stream_id)
+        self._writer.send(PackedCommand(self._commands.give_back(stream_id, epoch)))
+        self._left_alone[stream_id] = None
+        if len(self._left_alone) > _LEFT_ALONE:
+            del self._left_alone[next(iter(self._left_alone))]
 
     def _told(self, what: str, stream_id: str) -> None:
         """Another process says that it did something to a stream of ours: ask what, for the message may be old."""
@@ -275,4 +294,7 @@ class RedisStreamLog:
         if looked is None:
             self._tailer.cut(tail)
         elif tail.outcome is None:
-            tail.outcome = decode_outcome(looked[2])
+            try:
+                tail.outcome = decode_outcome(looked[2])
+            except Newer:  # the end will not be read here: a newer version can tell the client
+                self._tailer.cut(tail)

@@ -187,11 +187,12 @@ return {{{OK}, epoch, meta[3] or ''}}
 """
 )
 
-# KEYS live; ARGV owner lease ttl prefix limit -> {{id, epoch, info, outcome or ''}, ...}
+# KEYS live; ARGV owner lease ttl prefix limit, then ids not to take -> {{id, epoch, info, outcome or ''}, ...}
 LOST = Script(
     _TAKE
     + """
-local found = {}
+local found, left_alone = {}, {}
+for place = 6, #ARGV do left_alone[ARGV[place]] = true end
 local moment = now()
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', moment, 'LIMIT', 0, ARGV[5])) do
   local stem = ARGV[4] .. ':{' .. id .. '}:'
@@ -202,12 +203,26 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', moment, 'LIMIT'
     redis.call('ZREM', KEYS[1], id)
   elseif left > 0 then
     redis.call('ZADD', KEYS[1], moment + left, id)
-  else
+  elseif not left_alone[id] then
     local epoch = take(log, meta, lease, KEYS[1], id, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
     found[#found + 1] = {id, epoch, known[2] or '', known[3] or ''}
   end
 end
 return found
+"""
+)
+
+# KEYS meta lease live; ARGV epoch id -> code
+GIVE_BACK = Script(
+    _NOW
+    + f"""
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then return {MISSING} end
+if epoch ~= ARGV[1] then return {FENCED} end
+redis.call('HSET', KEYS[1], 'owner', '')
+redis.call('DEL', KEYS[2])
+redis.call('ZADD', KEYS[3], now(), ARGV[2])
+return {OK}
 """
 )
 

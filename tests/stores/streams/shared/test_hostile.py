@@ -16,6 +16,7 @@ from tests.support.valkey import RedisServer
 ENTRIES: dict[str, tuple[str, ...]] = {
     "no JSON": ("2-0", "delta", "\x80\x04\x95."),
     "another kind": ("2-0", "__reduce__", "{}"),
+    "a name with a line end": ("2-0", "a\nevent:", "{}"),
     "a text that is none": ("2-0", "delta", '{"text": 5}'),
     "an empty text": ("2-0", "delta", '{"text": ""}'),
     "NUL": ("2-0", "delta", '{"text": "a\\u0000"}'),
@@ -23,7 +24,7 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "a call without an id": ("2-0", "tool_call", '{"id": "", "name": "f", "arguments": ""}'),
     "a call with an empty name": ("2-0", "tool_call", '{"id": "a", "name": "", "arguments": ""}'),
     "half a surrogate pair in a call": ("2-0", "tool_call", '{"id": "a", "name": "f", "arguments": "\\ud800"}'),
-    "a code that is none": ("2-0", "failed", '{"code": "boom", "spent": {"usage": null, "cost": null}}'),
+    "a code that is none": ("2-0", "failed", '{"code": "a\\nevent: done", "spent": {"usage": null, "cost": null}}'),
     "a deep nest": ("2-0", "done", "[" * 100_000),
     "a gap": ("7-0", "delta", '{"text": "a"}'),
     "a number with a tail": ("2-5", "delta", '{"text": "a"}'),
