@@ -37,7 +37,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title=settings.APP_NAME,
         version=settings.APP_VERSION,
         description="Post a message; the answer streams back word by word over Server-Sent Events.",
-        lifespan=partial(_lifespan, settings=settings, catalogue=read_catalogue(settings), secret=key_secret(settings)),
+        lifespan=partial(
+            _lifespan,
+            settings=settings,
+            catalogue=read_catalogue(settings),
+            secret=key_secret(settings, settings.DATA_DIR),
+        ),
         docs_url=None,
         redoc_url=None,
     )

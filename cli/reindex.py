@@ -33,7 +33,10 @@ def reindex(settings: Settings, anew: bool) -> None:
 async def _run(settings: Settings, *, anew: bool) -> Reindexed:
     from services.assembly.documents import open_reindexing
 
-    async with open_reindexing(settings) as reindexing:
+    opening = open_reindexing(
+        documents=settings, models=settings, storage=settings, chroma_folder=settings.chroma_folder()
+    )
+    async with opening as reindexing:
         with click.progressbar(length=0, label="Pieces", show_pos=True, file=sys.stderr) as bar:
 
             def show(done: int, whole: int) -> None:

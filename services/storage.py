@@ -1,16 +1,10 @@
 """The database, opened when something is first to be kept: a server that keeps nothing never imports what it takes."""
 
 import asyncio
-import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from domain.errors import StreamForgeError
-from stores.sql.engine.glance import VERSIONS, glance
 
 if TYPE_CHECKING:
     from stores.sql.conversations.messages import MessageStore
@@ -38,53 +32,6 @@ class Stores:
 
 class StorageError(Exception):
     """Why the database, or Redis, cannot be used, in a sentence."""
-
-
-def check(url: str, file: Path | None) -> None:
-    """Refuse a database that this program cannot use as it is; nothing is made or changed. `file` is SQLite's.
-
-    Blocks, in a thread of its own: whoever asks may be in an event loop, where PostgreSQL's driver wants another one.
-    """
-    if file is not None:
-        if not file.exists():
-            return
-        import sqlite3
-
-        with contextlib.suppress(sqlite3.Error):  # which is told below
-            if glance(file).version in (None, *VERSIONS):  # where it is older, it is brought up to date on first use
-                return
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(_check, url).result()
-
-
-def _check(url: str) -> None:
-    schema = import_module("stores.sql.engine.schema")
-    try:
-        schema.check(url)
-    except (schema.SchemaError, StreamForgeError) as error:
-        raise StorageError(str(error)) from error
-
-
-def check_chroma(folder: Path) -> None:
-    """Refuse a folder of Chroma's that this process cannot use."""
-    chroma = import_module("stores.vectors.chroma_folder")
-    try:
-        chroma.check_chroma(folder)
-    except chroma.ChromaError as error:
-        raise StorageError(str(error)) from error
-
-
-def check_redis(url: str) -> None:
-    """Refuse a Redis that this program cannot use. Blocks, in a thread of its own, as `check` does."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(_check_redis, url).result()
-
-
-def _check_redis(url: str) -> None:
-    try:
-        asyncio.run(import_module("stores.streams.shared.log").try_redis(url))
-    except ValueError as error:
-        raise StorageError(str(error)) from error
 
 
 _MODULES = {

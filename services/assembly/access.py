@@ -1,9 +1,11 @@
-"""The container's part that says who may ask, and how often."""
+"""Who may ask, and how often."""
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 
-from config.settings import Settings
+from config.groups.access import AccessSettings
+from config.groups.storage import StorageSettings
 from services.access.api_keys import ApiKeys
 from services.access.auth_service import AuthService
 from services.access.jwt_tokens import JwtTokens, TokenRules
@@ -17,21 +19,27 @@ from services.upkeep.revocations import Revocations
 from stores.issuer_keys import IssuerKeys
 
 
-def key_secret(settings: Settings) -> bytes | None:
-    """What API keys are hashed with, where there are any; `SecretError` where it cannot be read or made. Blocks."""
+def key_secret(settings: AccessSettings, data_dir: Path) -> bytes | None:
+    """The secret that API keys are hashed with; `None` without keys. Blocks.
+
+    Raises `SecretError` if it cannot be read or made.
+    """
     given = settings.AUTH_SECRET.get_secret_value() if settings.AUTH_SECRET else None
-    return read_secret(given, settings.DATA_DIR) if settings.AUTH_MODE == "api_key" else None
+    return read_secret(given, data_dir) if settings.AUTH_MODE == "api_key" else None
 
 
 async def open_auth(
-    settings: Settings,
+    settings: AccessSettings,
     secret: bytes | None,
     storage: Storage,
     supervisor: Supervisor,
     readers: Readers,
     stack: AsyncExitStack,
 ) -> tuple[AuthService | None, ApiKeys | None]:
-    """Who says whose a request is: nobody only where the settings say so. `secret` is their `key_secret`."""
+    """What authenticates requests, and the API keys; both `None` if the settings ask for neither.
+
+    `secret` is the settings' `key_secret`.
+    """
     if settings.AUTH_MODE == "none":
         return None, None
     if settings.AUTH_MODE == "jwt":
@@ -46,7 +54,7 @@ async def open_auth(
     return auth, keys
 
 
-def _open_tokens(settings: Settings, stack: AsyncExitStack) -> AuthService:
+def _open_tokens(settings: AccessSettings, stack: AsyncExitStack) -> AuthService:
     source, issuer, audience = settings.JWT_JWKS, settings.JWT_ISSUER, settings.JWT_AUDIENCE
     if source is None or issuer is None or audience is None:
         raise ValueError("AUTH_MODE is jwt, and there is nothing to check tokens by")
@@ -56,16 +64,16 @@ def _open_tokens(settings: Settings, stack: AsyncExitStack) -> AuthService:
     return AuthService(JwtTokens(issuer_keys, rules))
 
 
-async def open_limits(settings: Settings, stack: AsyncExitStack) -> RateLimits | None:
-    """How often callers and addresses may ask, where that is limited."""
-    if not settings.RATE_LIMIT and not settings.RATE_LIMIT_ADDRESS:
+async def open_limits(stack: AsyncExitStack, *, access: AccessSettings, storage: StorageSettings) -> RateLimits | None:
+    """How often callers and addresses may ask; `None` if that is not limited."""
+    if not access.RATE_LIMIT and not access.RATE_LIMIT_ADDRESS:
         return None
     limits = await asyncio.to_thread(
         RateLimits,
-        caller=settings.RATE_LIMIT,
-        address=settings.RATE_LIMIT_ADDRESS,
-        redis_url=settings.redis_address(),
-        prefix=settings.REDIS_PREFIX,
+        caller=access.RATE_LIMIT,
+        address=access.RATE_LIMIT_ADDRESS,
+        redis_url=storage.redis_address(),
+        prefix=storage.REDIS_PREFIX,
     )
     stack.push_async_callback(limits.close)
     return limits

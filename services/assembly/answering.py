@@ -1,8 +1,10 @@
-"""The container's part that says where words come from."""
+"""Where words come from."""
 
 import asyncio
 
-from config.settings import Settings
+from config.groups.documents import DocumentSettings
+from config.groups.models import ModelSettings
+from config.groups.streams import StreamSettings
 from domain.retries import Backoff
 from services.accounts.prices import Prices
 from services.answering.cooling import Cooling
@@ -14,11 +16,19 @@ from services.chain_service import ChainService
 from services.documents.retrieval import Retriever
 
 
-def open_answering(settings: Settings, chains: ChainService, prices: Prices, retriever: Retriever) -> Grounding:
+def open_answering(
+    chains: ChainService,
+    prices: Prices,
+    retriever: Retriever,
+    *,
+    streams: StreamSettings,
+    models: ModelSettings,
+    documents: DocumentSettings,
+) -> Grounding:
     """Answers from documents, around whatever the request's model is."""
-    responder = Responder(Simulated(settings.SIMULATED_TEXT, settings.STREAM_DELAY))
-    cooling = Cooling(settings.MODEL_COOLING, asyncio.get_running_loop().time)
-    backoff = Backoff(settings.MODEL_RETRIES, settings.MODEL_RETRY_BACKOFF, settings.MODEL_RETRY_AFTER_MAX)
-    models = Failover(Opener(responder, chains).open, prices, cooling, RetryPolicy(backoff, settings.MODEL_BUDGET))
-    grounds = Grounds(settings.ENABLE_RAG, settings.RAG_STRICT, settings.CHUNK_SIZE)
-    return Grounding(retriever, chains.create_chat_chain, grounds, ByProvider(responder, models))
+    responder = Responder(Simulated(streams.SIMULATED_TEXT, streams.STREAM_DELAY))
+    cooling = Cooling(models.MODEL_COOLING, asyncio.get_running_loop().time)
+    backoff = Backoff(models.MODEL_RETRIES, models.MODEL_RETRY_BACKOFF, models.MODEL_RETRY_AFTER_MAX)
+    failover = Failover(Opener(responder, chains).open, prices, cooling, RetryPolicy(backoff, models.MODEL_BUDGET))
+    grounds = Grounds(documents.ENABLE_RAG, documents.RAG_STRICT, documents.CHUNK_SIZE)
+    return Grounding(retriever, chains.create_chat_chain, grounds, ByProvider(responder, failover))

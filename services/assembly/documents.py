@@ -1,4 +1,4 @@
-"""The container's part that belongs to documents: taking them in, answering from them, embedding them anew.
+"""Documents: ingesting them, retrieving from them, and embedding them again.
 
 Nothing is started, and nothing heavy imported, before the first use.
 """
@@ -9,13 +9,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 from chains.core.embedding.cpu_worker import CpuWorker
 from chains.embeddings import EmbeddingModel, RequestLimits, make_embedder
-from config.settings import Settings
+from config.groups.documents import DocumentSettings
+from config.groups.models import ModelSettings
+from config.groups.storage import StorageSettings
 from domain.retries import Backoff
 from parsing.parser import Parser
+from services.assembly.storage import open_storage
 from services.background import run_until_closed
 from services.documents.collections import Shelves
 from services.documents.document_service import DocumentService
@@ -39,11 +43,19 @@ class Library:
     retriever: Retriever
 
 
-def open_library(settings: Settings, storage: Storage, streams: StreamLog, stack: AsyncExitStack) -> Library:
-    """Put it together, to be closed with `stack`."""
+def open_library(
+    storage: Storage,
+    streams: StreamLog,
+    stack: AsyncExitStack,
+    *,
+    documents: DocumentSettings,
+    models: ModelSettings,
+    chroma_folder: Path,
+) -> Library:
+    """The library; its workers ingest documents until `stack` is closed."""
     cutting = CpuWorker()  # of its own: a long document that is being cut must not keep a question waiting
     stack.push_async_callback(cutting.close)
-    embedding, vectors = _open_index(settings, storage, stack)
+    embedding, vectors = _open_index(storage, stack, documents, models, chroma_folder)
     ingestion = Ingestion(
         storage,
         streams,
@@ -51,13 +63,13 @@ def open_library(settings: Settings, storage: Storage, streams: StreamLog, stack
         cutting,
         embedding,
         vectors,
-        piece_size=PieceSize(settings.CHUNK_SIZE, settings.CHUNK_OVERLAP),
-        limits=WorkerLimits(settings.DOCUMENTS_AT_ONCE, lease=settings.DOCUMENT_LEASE),
+        piece_size=PieceSize(documents.CHUNK_SIZE, documents.CHUNK_OVERLAP),
+        limits=WorkerLimits(documents.DOCUMENTS_AT_ONCE, lease=documents.DOCUMENT_LEASE),
     )
     run_until_closed(stack, ingestion.run(), "ingestion")
-    retriever = Retriever(storage, embedding, vectors, top_k=settings.RAG_TOP_K, min_score=settings.RAG_MIN_SCORE)
+    retriever = Retriever(storage, embedding, vectors, top_k=documents.RAG_TOP_K, min_score=documents.RAG_MIN_SCORE)
     return Library(
-        DocumentService(storage, streams, ingestion, vectors, queued=settings.DOCUMENTS_QUEUED),
+        DocumentService(storage, streams, ingestion, vectors, queued=documents.DOCUMENTS_QUEUED),
         Shelves(storage, retriever),
         embedding,
         retriever,
@@ -65,38 +77,41 @@ def open_library(settings: Settings, storage: Storage, streams: StreamLog, stack
 
 
 @asynccontextmanager
-async def open_reindexing(settings: Settings) -> AsyncIterator[Reindexing]:
-    """What embeds all documents anew, and the little that it needs."""
+async def open_reindexing(
+    *, documents: DocumentSettings, models: ModelSettings, storage: StorageSettings, chroma_folder: Path
+) -> AsyncIterator[Reindexing]:
+    """What embeds all documents again, and the little that it needs."""
     async with AsyncExitStack() as stack:
-        storage = Storage(settings.database_url())
-        stack.push_async_callback(storage.close)
-        embedding, vectors = _open_index(settings, storage, stack)
-        yield Reindexing(storage, embedding, vectors)
+        opened = open_storage(storage, stack)
+        embedding, vectors = _open_index(opened, stack, documents, models, chroma_folder)
+        yield Reindexing(opened, embedding, vectors)
 
 
-def _open_index(settings: Settings, storage: Storage, stack: AsyncExitStack) -> tuple[Embedding, Vectors]:
-    """What embeds, and where vectors are kept."""
+def _open_index(
+    storage: Storage, stack: AsyncExitStack, settings: DocumentSettings, models: ModelSettings, chroma_folder: Path
+) -> tuple[Embedding, Vectors]:
+    """What embeds, and where vectors are stored."""
     worker = CpuWorker()
     stack.push_async_callback(worker.close)
     choice = EmbeddingModel(settings.EMBEDDING_PROVIDER, settings.EMBEDDING_MODEL, settings.EMBEDDING_BASE_URL)
-    limits = RequestLimits(connect=settings.MODEL_CONNECT_TIMEOUT, backoff=Backoff(settings.MODEL_RETRIES))
-    keys, proxy = settings.provider_keys(), settings.provider_proxy()
+    limits = RequestLimits(connect=models.MODEL_CONNECT_TIMEOUT, backoff=Backoff(models.MODEL_RETRIES))
+    keys, proxy = models.provider_keys(), models.provider_proxy()
     embedding = Embedding(
         partial(make_embedder, choice, limits, worker, keys=keys, proxy=proxy),
         "chroma" if settings.VECTOR_STORE_TYPE == "chroma" else "",
     )
     stack.push_async_callback(embedding.close)
-    vectors = Vectors(storage, partial(_open_vectors, settings))
+    vectors = Vectors(storage, partial(_open_vectors, settings, chroma_folder))
     stack.push_async_callback(vectors.close)
     return embedding, vectors
 
 
-async def _open_vectors(settings: Settings, stores: Stores) -> VectorStore:
+async def _open_vectors(settings: DocumentSettings, chroma_folder: Path, stores: Stores) -> VectorStore:
     kind = settings.VECTOR_STORE_TYPE
     module = await asyncio.to_thread(import_module, f"stores.vectors.{kind}")
     if kind == "chroma":
         url = settings.CHROMA_URL.get_secret_value() if settings.CHROMA_URL else None
-        return cast(VectorStore, await module.open_chroma(settings.chroma_folder(), url))
+        return cast(VectorStore, await module.open_chroma(chroma_folder, url))
     if kind == "pgvector":
         pgvector = module.PgVectors(stores.database)
         await pgvector.prepare()

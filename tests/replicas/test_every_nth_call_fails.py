@@ -1,46 +1,30 @@
 """F30: whichever call to the database or the log fails, every stream has one end, and that is what is stored."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chains.core.llm_setup import LLMSetup
-from chains.core.local.server import LocalServer
-from chains.core.tracing import Tracing
 from domain.callers import LOCAL
 from domain.errors import StreamForgeError
 from domain.events import TERMINAL, Cancelled, Done, Failed
 from domain.messages import Message, state_after
 from domain.streams import Ask, Order, Place, StreamInfo, said
-from services.accounts.metering import Estimator
-from services.accounts.prices import Prices
-from services.accounts.usage_service import UsageService
-from services.answering.grounding import Grounding, Grounds
-from services.answering.simulated import Responder, Simulated
-from services.assembly.streams import open_streaming
-from services.chain_service import ChainService
-from services.conversations.scribe import Scribe
+from services.container import open_services
 from services.conversations.session_service import SessionService
-from services.conversations.turns import Conversations
-from services.documents.retrieval import Retriever
-from services.models.model_service import ModelService
 from services.streaming_service import StreamingService
-from services.streams.admission import Limits
-from services.streams.clocks import Clocks
-from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
-from services.upkeep.drain import Drain
 from services.upkeep.recovery import Recovery
-from services.upkeep.sweeper import Sweeper
 from stores.streams.base import Tail
 from stores.streams.memory import MemoryStreamLog
 from tests.stores.streams.logs import shared_log, until, until_it
 from tests.support.catalogue import SIMULATED_ALONE
 from tests.support.failing import Failing, FailingStorage
+from tests.support.server import make_settings
 from tests.support.valkey import RedisServer
 
 TEXT = "one two three four five six"
@@ -83,50 +67,30 @@ class House:
     opened: OpenedLog
 
 
-NOTHING: Any = None  # no answer here leans on documents
+SETTINGS: dict[str, Any] = {
+    "SIMULATED_TEXT": TEXT,
+    "STREAM_DELAY": 0.001,
+    "STREAM_COMMIT_DELAY": 0.1,
+    "STREAM_HEARTBEAT": 0.02,
+    "STREAM_SEND_TIMEOUT": 0.02,
+    "DRAIN_TIMEOUT": 1,
+}
 
 
 @asynccontextmanager
-async def house(url: str, log: Any) -> AsyncIterator[House]:
+async def house(folder: Path, log: Any) -> AsyncIterator[House]:
+    settings = make_settings(DATA_DIR=folder, **SETTINGS)
     opened = OpenedLog(log)
     failing: Any = Failing(opened, LOG_CALLS, "log_unavailable")
-    storage = FailingStorage(url)
+    storage = FailingStorage(settings.database_url())
     await storage.open()
-    prices = Prices()
-    chains = ChainService(LLMSetup({}, None, LocalServer(), Tracing(None)))
-    usage = UsageService(storage, every_stream=False)
-    scribe = Scribe(storage, chains, lambda _: None, prices, usage)
-    conversations = Conversations(storage, scribe, memory_tokens=1_000)
-    estimate = Estimator(SIMULATED_ALONE, prices).spent
-    supervisor = Supervisor(failing, usage, conversations, estimate, max_events=1_000, max_bytes=10_000)
-    failing.listen(supervisor)
-    readers = Readers()
-    drain = Drain(supervisor, readers, seconds=1)
-    retriever = Retriever(storage, NOTHING, NOTHING, top_k=1, min_score=0)
-    streaming = open_streaming(
-        failing,
-        supervisor,
-        readers,
-        drain,
-        Limits(100, 1_000, 0.1),
-        models=ModelService(SIMULATED_ALONE, chains),
-        answering=Grounding(retriever, chains.create_chat_chain, Grounds(), Responder(Simulated(TEXT, 0.001))),
-        conversations=conversations,
-        prices=prices,
-        observer=usage,
-    )
-    clocks = Clocks.of(heartbeat=0.02, send=0.02, orphan=60, whole=60)
-    recovery = Recovery(storage, failing, supervisor, conversations, every=0.01, silent_for=0.3)
-    tasks = [
-        asyncio.create_task(work)
-        for work in (Sweeper(clocks, supervisor, readers, failing).run(), recovery.run(), usage.run())
-    ]
+    recovery = partial(Recovery, every=0.01, silent_for=0.3)
+    opening = open_services(settings, SIMULATED_ALONE, storage=storage, log=failing, recovery=recovery)
     try:
-        yield House(streaming, supervisor, SessionService(storage, streaming.stop), storage, failing, opened)
+        async with opening as services:
+            supervisor = services.streaming._starting._supervisor
+            yield House(services.streaming, supervisor, services.sessions, storage, failing, opened)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await storage.close()
 
 
@@ -198,18 +162,18 @@ async def stored(parts: House, session_id: str, tails: dict[str, Tail]) -> None:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('nth') / 'streamforge.db'}"
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nth")
 
 
 @pytest.fixture(params=["memory", "valkey"])
-async def parts(request: pytest.FixtureRequest, url: str) -> AsyncIterator[House]:
+async def parts(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
         log: Any = MemoryStreamLog(retention=600, retained_bytes=2**20)
         if request.param == "valkey":
             valkey: RedisServer = request.getfixturevalue("valkey")
             log = await stack.enter_async_context(shared_log(valkey.url))
-        yield await stack.enter_async_context(house(url, log))
+        yield await stack.enter_async_context(house(folder, log))
 
 
 def nth(number: int) -> Callable[[int], bool]:
