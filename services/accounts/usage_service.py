@@ -10,7 +10,7 @@ from domain.errors import StreamForgeError
 from domain.streams import model_of, state_of
 from domain.usage import By, UsageRecord, UsageSum
 from services.observing.observer import Ended, Observer
-from services.storage import Storage
+from services.storage import Storage, StorageError
 
 log = structlog.get_logger("streams")
 
@@ -28,7 +28,7 @@ class UsageService(Observer):
     """
 
     def __init__(self, storage: Storage, *, every_stream: bool) -> None:
-        self._storage = storage
+        self._usage = storage.usage
         self._every_stream = every_stream
         self._records: asyncio.Queue[UsageRecord] = asyncio.Queue(_MAX_WAITING)
 
@@ -80,22 +80,18 @@ class UsageService(Observer):
         """What was used from day to day (ISO dates, both included); by all owners, which needs the scope `admin`."""
         if everybody:
             caller.require("admin")
-        stores = await self._storage.open()
-        return await stores.usage.total(None if everybody else caller.id, since=since, until=until, by=by)
+        return await self._usage.total(None if everybody else caller.id, since=since, until=until, by=by)
 
     async def _store(self, records: list[UsageRecord]) -> None:
         """Store the records, however long it takes; a record that the database refuses for good is dropped."""
         while True:
             try:
-                stores = await self._storage.open()
-            except Exception as error:
-                log.warning("usage cannot be stored yet", records=len(records), exc_info=error)
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            try:
-                await stores.usage.add(records)
+                await self._usage.add(records)
             except StreamForgeError as error:
                 log.warning("usage cannot be stored yet", records=len(records), code=error.code)
+                await asyncio.sleep(_RETRY_SECONDS)
+            except StorageError as error:
+                log.warning("usage cannot be stored yet", records=len(records), exc_info=error)
                 await asyncio.sleep(_RETRY_SECONDS)
             except Exception as error:  # the database refuses a record, and would again
                 if len(records) == 1:

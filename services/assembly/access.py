@@ -46,11 +46,11 @@ async def open_auth(
         return _open_tokens(settings, stack), None
     if secret is None:
         raise ValueError("AUTH_MODE is api_key, and there is no secret to check keys with")
-    store = (await storage.open()).keys
-    keys = ApiKeys(store, secret)
+    await storage.open()  # a server that could check no key does not start
+    keys = ApiKeys(storage.keys, secret)
     stack.push_async_callback(keys.close)
     auth = AuthService(keys)
-    run_until_closed(stack, Revocations(store, auth, supervisor, readers).run(), "revocations")
+    run_until_closed(stack, Revocations(storage.keys, auth, supervisor, readers).run(), "revocations")
     return auth, keys
 
 

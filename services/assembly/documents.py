@@ -28,7 +28,7 @@ from services.documents.ingestion import Ingestion, PieceSize, WorkerLimits
 from services.documents.reindexing import Reindexing
 from services.documents.retrieval import Retriever
 from services.documents.vectors import Vectors
-from services.storage import Storage, Stores
+from services.storage import Storage
 from stores.streams.base import StreamLog
 from stores.vectors.base import VectorStore
 
@@ -101,19 +101,20 @@ def _open_index(
         "chroma" if settings.VECTOR_STORE_TYPE == "chroma" else "",
     )
     stack.push_async_callback(embedding.close)
-    vectors = Vectors(storage, partial(_open_vectors, settings, chroma_folder))
+    vectors = Vectors(partial(_open_vectors, settings, chroma_folder, storage))
     stack.push_async_callback(vectors.close)
     return embedding, vectors
 
 
-async def _open_vectors(settings: DocumentSettings, chroma_folder: Path, stores: Stores) -> VectorStore:
+async def _open_vectors(settings: DocumentSettings, chroma_folder: Path, storage: Storage) -> VectorStore:
     kind = settings.VECTOR_STORE_TYPE
     module = await asyncio.to_thread(import_module, f"stores.vectors.{kind}")
     if kind == "chroma":
         url = settings.CHROMA_URL.get_secret_value() if settings.CHROMA_URL else None
         return cast(VectorStore, await module.open_chroma(chroma_folder, url))
+    database = (await storage.open()).database
     if kind == "pgvector":
-        pgvector = module.PgVectors(stores.database)
+        pgvector = module.PgVectors(database)
         await pgvector.prepare()
         return cast(VectorStore, pgvector)
-    return cast(VectorStore, module.SqliteVectors(stores.database))
+    return cast(VectorStore, module.SqliteVectors(database))

@@ -16,7 +16,7 @@ from domain.streams import Order, Place
 from services.chats.alignment import Answerable, BranchEnd, ClientTurn, align
 from services.chats.import_history import distinct, imported
 from services.chats.replay import replayed
-from services.storage import Storage, Stores
+from services.storage import Storage
 from services.streaming_service import StreamingService
 from services.streams.starting import Opened
 from stores.streams.base import Tail
@@ -31,7 +31,8 @@ class ClientChats:
     """Starts, finds and stops streams by the clients' ids of their chats."""
 
     def __init__(self, storage: Storage, streaming: StreamingService) -> None:
-        self._storage = storage
+        self._sessions = storage.sessions
+        self._messages = storage.messages
         self._streaming = streaming
 
     async def start(self, caller: Caller, chat_id: str, turn: ClientTurn, order: Order) -> Opened:
@@ -79,14 +80,13 @@ class ClientChats:
 
         Its log may be gone already, with its process or to save memory: then the stored answer is replayed.
         """
-        stores = await self._storage.open()
-        session = await _session(stores, caller, chat_id)
-        last = await stores.messages.last_answer(caller.id, session.id) if session is not None else None
+        session = await self._session(caller, chat_id)
+        last = await self._messages.last_answer(caller.id, session.id) if session is not None else None
         if session is None or last is None or (last.state != "running" and time() - last.touched > REPLAY_SECONDS):
             return None
         if tail := await self._tail(caller, last.stream_id):
             return tail
-        answer = await stores.messages.get(caller.id, session.id, last.id)
+        answer = await self._messages.get(caller.id, session.id, last.id)
         return replayed(caller.id, answer) if answer is not None else None
 
     async def _tail(self, caller: Caller, stream_id: str) -> Tail | None:
@@ -100,42 +100,38 @@ class ClientChats:
 
     async def stop(self, caller: Caller, chat_id: str) -> None:
         """Stop the answer that runs in the chat, if any; raises `session_not_found`."""
-        stores = await self._storage.open()
-        session = await _session(stores, caller, chat_id)
+        session = await self._session(caller, chat_id)
         if session is None:
             raise StreamForgeError("session_not_found")
-        last = await stores.messages.last_answer(caller.id, session.id)
+        last = await self._messages.last_answer(caller.id, session.id)
         if last is not None and last.state == "running":
             await self._streaming.stop([last.stream_id])
 
     async def _find(self, caller: Caller, chat_id: str, turn: ClientTurn) -> Answerable:
         _ = turn.question  # raises if there is none
-        stores = await self._storage.open()
-        session = await _session(stores, caller, chat_id)
+        session = await self._session(caller, chat_id)
         if session is None:
             *before, last = distinct(turn.lines)
             earlier = await asyncio.to_thread(imported, before) if before else []
             place = Place(new=True, name=chat_id, client_id=last.id or None, earlier=earlier)
             return Answerable(place, last.text)
-        return align(session.id, await _branch(stores, caller, session, turn), turn)
+        return align(session.id, await self._branch(caller, session, turn), turn)
 
+    async def _session(self, caller: Caller, chat_id: str) -> Session | None:
+        if not 0 < len(chat_id) <= MAX_CLIENT_ID or UNWRITABLE.search(chat_id):
+            return None
+        return await self._sessions.named(caller.id, chat_id)
 
-async def _session(stores: Stores, caller: Caller, chat_id: str) -> Session | None:
-    if not 0 < len(chat_id) <= MAX_CLIENT_ID or UNWRITABLE.search(chat_id):
-        return None
-    return await stores.sessions.named(caller.id, chat_id)
-
-
-async def _branch(stores: Stores, caller: Caller, session: Session, turn: ClientTurn) -> BranchEnd:
-    """As much of the active branch as the client can mean; of another branch, if the client shows that one."""
-    most = 2 * len(turn.lines) + 2
-    messages = await stores.messages.recent(caller.id, session.leaf, most) if session.leaf is not None else []
-    here = {message.id for message in messages} | {message.client_id for message in messages}
-    names = {*(line.id for line in turn.lines), turn.message_id or ""} - here - {""}
-    others = await stores.messages.named(caller.id, session.id, names) if names else {}
-    answers = [line.id for line in turn.lines if line.role == "assistant"]
-    seen = others.get(answers[-1]) if answers else None
-    if seen is not None:  # on another branch, or further up
-        messages = await stores.messages.through(caller.id, seen.id, _FAR)
-        return BranchEnd(messages, others, messages[-1].id if messages else None)
-    return BranchEnd(messages, others)
+    async def _branch(self, caller: Caller, session: Session, turn: ClientTurn) -> BranchEnd:
+        """As much of the active branch as the client can mean; of another branch, if the client shows that one."""
+        most = 2 * len(turn.lines) + 2
+        messages = await self._messages.recent(caller.id, session.leaf, most) if session.leaf is not None else []
+        here = {message.id for message in messages} | {message.client_id for message in messages}
+        names = {*(line.id for line in turn.lines), turn.message_id or ""} - here - {""}
+        others = await self._messages.named(caller.id, session.id, names) if names else {}
+        answers = [line.id for line in turn.lines if line.role == "assistant"]
+        seen = others.get(answers[-1]) if answers else None
+        if seen is not None:  # on another branch, or further up
+            messages = await self._messages.through(caller.id, seen.id, _FAR)
+            return BranchEnd(messages, others, messages[-1].id if messages else None)
+        return BranchEnd(messages, others)

@@ -64,7 +64,8 @@ class Scribe:
     def __init__(
         self, storage: Storage, chains: ChainService, choose: Choose, prices: Prices, observer: Observer
     ) -> None:
-        self._storage = storage
+        self._sessions = storage.sessions
+        self._messages = storage.messages
         self._chains = chains
         self._choose = choose
         self._prices = prices
@@ -99,9 +100,8 @@ class Scribe:
         entry = self._choose(exchange.info.model)
         if entry is None:
             return
-        stores = await self._storage.open()
         if exchange.first:
-            window = await stores.messages.window(
+            window = await self._messages.window(
                 exchange.info.owner,
                 exchange.question.session_id,
                 leaf_id=exchange.answer_id,
@@ -110,13 +110,12 @@ class Scribe:
             )
             title = await self._ask(exchange, entry, TITLE.format(said=_transcript(window.messages)), _TITLE_TOKENS)
             if title := _SPACES.sub(" ", title).strip(" \"'#*."):
-                await stores.sessions.title(exchange.info.owner, exchange.question.session_id, title[:MAX_TITLE])
+                await self._sessions.title(exchange.info.owner, exchange.question.session_id, title[:MAX_TITLE])
         await self._summarise(exchange, entry)
 
     async def _summarise(self, exchange: Exchange, entry: ModelEntry) -> None:
-        stores = await self._storage.open()
         owner = exchange.info.owner
-        window = await stores.messages.window(
+        window = await self._messages.window(
             owner,
             exchange.question.session_id,
             leaf_id=exchange.answer_id,
@@ -133,7 +132,7 @@ class Scribe:
             summary = Summary(
                 new_id(), exchange.question.session_id, last.id, last.depth, text, room(text), entry.id, time()
             )
-            await stores.messages.summarise(owner, summary)
+            await self._messages.summarise(owner, summary)
 
     async def _ask(self, exchange: Exchange, entry: ModelEntry, prompt: str, tokens: int) -> str:
         """A model's whole answer, charged to the owner."""

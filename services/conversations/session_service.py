@@ -26,60 +26,51 @@ class SessionService:
     """Sessions, their history, and the search in their messages."""
 
     def __init__(self, storage: Storage, stop: StopStreams) -> None:
-        self._storage = storage
+        self._sessions = storage.sessions
+        self._messages = storage.messages
         self._stop = stop
 
     async def create(self, caller: Caller, *, title: str | None, client_id: str | None) -> Session:
         """Create a session, or return the caller's own with this client id."""
-        stores = await self._storage.open()
-        return await stores.sessions.create(caller.id, title=title, client_id=client_id, now=time())
+        return await self._sessions.create(caller.id, title=title, client_id=client_id, now=time())
 
     async def page(self, caller: Caller, cursor: str | None, limit: int) -> Page[Session]:
         """A page of the caller's sessions, the last used one first."""
-        stores = await self._storage.open()
-        return await stores.sessions.list(caller.id, cursor, limit)
+        return await self._sessions.list(caller.id, cursor, limit)
 
     async def get(self, caller: Caller, session_id: str) -> Session:
         """The caller's session; raises `session_not_found`."""
-        stores = await self._storage.open()
-        return _found(await stores.sessions.get(caller.id, session_id))
+        return _found(await self._sessions.get(caller.id, session_id))
 
     async def rename(self, caller: Caller, session_id: str, title: str) -> Session:
         """Set the title; no model replaces it any more."""
-        stores = await self._storage.open()
-        return _found(await stores.sessions.rename(caller.id, session_id, title))
+        return _found(await self._sessions.rename(caller.id, session_id, title))
 
     async def delete(self, caller: Caller, session_id: str) -> None:
         """Delete the session, and stop the answer that runs in it."""
-        stores = await self._storage.open()
-        await self._stop(_found(await stores.sessions.delete(caller.id, session_id)))
+        await self._stop(_found(await self._sessions.delete(caller.id, session_id)))
 
     async def clear(self, caller: Caller, session_id: str) -> None:
         """Delete the session's messages, and stop the answer that runs in it."""
-        stores = await self._storage.open()
-        await self._stop(_found(await stores.sessions.clear(caller.id, session_id)))
+        await self._stop(_found(await self._sessions.clear(caller.id, session_id)))
 
     async def delete_all(self, caller: Caller) -> None:
         """Delete all sessions of the caller, and stop the answers that run in them."""
-        stores = await self._storage.open()
-        await self._stop(await stores.sessions.delete_all(caller.id))
+        await self._stop(await self._sessions.delete_all(caller.id))
 
     async def activate(self, caller: Caller, session_id: str, message_id: str) -> Session:
         """Make the branch with this message the active one."""
-        stores = await self._storage.open()
-        return await stores.messages.activate(caller.id, session_id, message_id)
+        return await self._messages.activate(caller.id, session_id, message_id)
 
     async def search(self, caller: Caller, words: str, cursor: str | None, limit: int) -> Page[Found]:
         """A page of the caller's messages that contain all the words, newest first."""
-        stores = await self._storage.open()
-        return await stores.messages.search(caller.id, writable(words), cursor, limit)
+        return await self._messages.search(caller.id, writable(words), cursor, limit)
 
     async def history(
         self, caller: Caller, session_id: str, cursor: str | None, limit: int, *, whole: bool
     ) -> Page[Message]:
         """A page of the active branch, or of all messages, oldest first."""
-        stores = await self._storage.open()
-        return await stores.messages.history(caller.id, session_id, cursor, limit, whole=whole)
+        return await self._messages.history(caller.id, session_id, cursor, limit, whole=whole)
 
     async def whole(self, caller: Caller, session_id: str) -> AsyncIterator[list[Message]]:
         """The active branch, page by page."""

@@ -32,7 +32,7 @@ from domain.streams import Ask, Place, StreamInfo, said
 from domain.usage import room
 from services.conversations import memory
 from services.conversations.scribe import Exchange, Scribe, first_words
-from services.storage import Storage, Stores
+from services.storage import Storage
 from stores.streams.base import Tail
 
 log = structlog.get_logger("sessions")
@@ -57,6 +57,7 @@ class Conversations:
         self, storage: Storage, scribe: Scribe, *, memory_tokens: int, save_seconds: float = _SAVE_SECONDS
     ) -> None:
         self._storage = storage
+        self._messages = storage.messages
         self._scribe = scribe
         self._memory_tokens = memory_tokens
         self._save_seconds = save_seconds
@@ -69,30 +70,22 @@ class Conversations:
         Raises `session_not_found`, `message_not_found` or `client_id_taken`; `Busy` if another stream answers in the
         session, and `KeyInUse` if an answer is running for the same idempotency key.
         """
-        stores = await self._storage.open()
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
         try:
-            question = (await stores.messages.begin(_beginning(info, place, new))).question
+            question = (await self._messages.begin(_beginning(info, place, new))).question
         except StreamForgeError as error:
             if error.code == "storage_unavailable":  # perhaps only the reply was lost, and the place is taken
                 await self.withdraw(info, opened=place.new)
             raise
         try:
             asked = replace(ask, message=question.text)
-            return await self._recall(stores, info, question, asked, candidates, first=place.new)
+            return await self._recall(info, question, asked, candidates, first=place.new)
         except BaseException:
             await self.withdraw(info, opened=place.new)
             raise
 
     async def _recall(
-        self,
-        stores: Stores,
-        info: StreamInfo,
-        question: Message,
-        ask: Ask,
-        candidates: Sequence[ModelEntry],
-        *,
-        first: bool,
+        self, info: StreamInfo, question: Message, ask: Ask, candidates: Sequence[ModelEntry], *, first: bool
     ) -> Ask:
         """What to ask the model, with the messages before the question."""
         session_id, _ = _in_session(info)
@@ -102,7 +95,7 @@ class Conversations:
         self._asked[info] = _Asked(question, tokens, first or question.parent_id is None)
         if question.parent_id is None:
             return ask
-        window = await stores.messages.window(
+        window = await self._messages.window(
             info.owner, session_id, leaf_id=question.parent_id, max_messages=memory.MAX_MESSAGES, max_tokens=tokens
         )
         before, message = memory.recall(window, tokens, ask.message)
@@ -113,14 +106,13 @@ class Conversations:
 
         A failure is only logged: the client gets the error that the stream was refused with.
         """
-        if info.message_id is None:
+        if info.message_id is None or not self._storage.opened:  # a database that was never open has stored nothing
             return
         session_id, answer_id = _in_session(info)
         try:
-            stores = await self._storage.open()
-            if await stores.messages.get(info.owner, session_id, answer_id) is None:  # a read waits for no lock
+            if await self._messages.get(info.owner, session_id, answer_id) is None:  # a read waits for no lock
                 return
-            await stores.messages.withdraw(info.owner, answer_id, opened=opened)
+            await self._messages.withdraw(info.owner, answer_id, opened=opened)
         except Exception as error:
             log.warning("a refused answer could not be withdrawn", stream_id=info.id, exc_info=error)
 
@@ -135,10 +127,9 @@ class Conversations:
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    stores = await self._storage.open()
-                    stored = stored or not await stores.messages.finish(answer_id, ending, time())
+                    stored = stored or not await self._messages.finish(answer_id, ending, time())
                     if stored:
-                        sealed = await _standing(stores, info, sealed)
+                        sealed = await self._standing(info, sealed)
                 break
             except Exception as error:  # any error, even a bug: readers are waiting for an end
                 pause = next(pauses, _PAUSES[-1])
@@ -151,16 +142,15 @@ class Conversations:
             self._scribe.consider(Exchange(info, asked.question, answer_id, asked.tokens, asked.first))
         return sealed
 
+    async def _standing(self, info: StreamInfo, sealed: Terminal) -> Terminal:
+        """The outcome to announce for an answer that was stored before: usually the same one, saved twice.
 
-async def _standing(stores: Stores, info: StreamInfo, sealed: Terminal) -> Terminal:
-    """The outcome to announce for an answer that was stored before: usually the same one, saved twice.
-
-    But while this process could not reach the log, another one may have given the stream up: what it stored stands.
-    """
-    session_id, answer_id = _in_session(info)
-    stored = await stores.messages.get(info.owner, session_id, answer_id)
-    lost = stored is not None and stored.code == "producer_lost"
-    return Failed("producer_lost", sealed.spent) if lost else sealed
+        But while this process could not reach the log, another one may have given the stream up: what it stored stands.
+        """
+        session_id, answer_id = _in_session(info)
+        stored = await self._messages.get(info.owner, session_id, answer_id)
+        lost = stored is not None and stored.code == "producer_lost"
+        return Failed("producer_lost", sealed.spent) if lost else sealed
 
 
 def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: int | None) -> Ending:

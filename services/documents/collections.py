@@ -19,46 +19,41 @@ class Shelves:
     """The callers' collections."""
 
     def __init__(self, storage: Storage, retriever: Retriever) -> None:
-        self._storage = storage
+        self._collections = storage.collections
+        self._documents = storage.documents
         self._retriever = retriever
 
     async def page(self, caller: Caller, after: str | None, limit: int) -> Page[Collection]:
         """The collections that contain documents, ordered by name; the cursor is the last one's name."""
-        stores = await self._storage.open()
-        found = await stores.collections.list(caller.id, after=after, limit=limit + 1)
+        found = await self._collections.list(caller.id, after=after, limit=limit + 1)
         return Page(list(found[:limit]), found[limit - 1].name if len(found) > limit else None)
 
     async def get(self, caller: Caller, name: str) -> Collection:
         """The collection with that name, which may be empty."""
-        stores = await self._storage.open()
-        return await stores.collections.get(caller.id, name)
+        return await self._collections.get(caller.id, name)
 
     async def document(self, caller: Caller, name: str, document_id: str) -> Document:
         """A document in the collection; raises `document_not_found` for one that is only in others."""
-        stores = await self._storage.open()
-        document = await stores.documents.get(caller.id, document_id) if is_id(document_id) else None
+        document = await self._documents.get(caller.id, document_id) if is_id(document_id) else None
         if document is None or name not in document.collections:
             raise StreamForgeError("document_not_found")
         return document
 
     async def put_in(self, caller: Caller, name: str, document_id: str) -> Document:
         """File a document under the name, in addition to its other collections; raises `document_not_found`."""
-        stores = await self._storage.open()
-        document = await stores.collections.put_in(caller.id, name, document_id) if is_id(document_id) else None
+        document = await self._collections.put_in(caller.id, name, document_id) if is_id(document_id) else None
         if document is None:
             raise StreamForgeError("document_not_found", pointer="#/file_id")
         return document
 
     async def take_out(self, caller: Caller, name: str, document_id: str) -> None:
         """Remove a document from the collection without deleting it; raises `document_not_found` if it is not in it."""
-        stores = await self._storage.open()
-        if not is_id(document_id) or not await stores.collections.take_out(caller.id, name, document_id):
+        if not is_id(document_id) or not await self._collections.take_out(caller.id, name, document_id):
             raise StreamForgeError("document_not_found")
 
     async def empty(self, caller: Caller, name: str) -> None:
         """Remove all documents from the collection without deleting them."""
-        stores = await self._storage.open()
-        await stores.collections.take_out(caller.id, name)
+        await self._collections.take_out(caller.id, name)
 
     async def search(
         self, caller: Caller, name: str, queries: Sequence[str], *, limit: int, min_score: float

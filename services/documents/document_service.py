@@ -32,7 +32,7 @@ class DocumentService:
     def __init__(
         self, storage: Storage, streams: StreamLog, ingestion: Ingestion, vectors: VectorStore, *, queued: int
     ) -> None:
-        self._storage = storage
+        self._documents = storage.documents
         self._log = streams
         self._ingestion = ingestion
         self._vectors = vectors
@@ -50,9 +50,8 @@ class DocumentService:
         from parsing.names import tidy_name  # which loads tables of characters
 
         self.require()
-        stores = await self._storage.open()
         digest = await asyncio.to_thread(_digest, content)
-        document, new = await stores.documents.add(
+        document, new = await self._documents.add(
             caller.id, new_id(), tidy_name(name), content, digest, tuple(collections), time(), limit=self._queued
         )
         if document.state == "queued":
@@ -61,13 +60,11 @@ class DocumentService:
 
     async def page(self, caller: Caller, collection: str | None, cursor: str | None, limit: int) -> Page[Document]:
         """A page of the caller's documents, or of those in a collection, newest first."""
-        stores = await self._storage.open()
-        return await stores.documents.list(caller.id, collection=collection, after=cursor, limit=limit)
+        return await self._documents.list(caller.id, collection=collection, after=cursor, limit=limit)
 
     async def get(self, caller: Caller, document_id: str) -> Document:
         """The caller's document; raises `document_not_found`."""
-        stores = await self._storage.open()
-        document = await stores.documents.get(caller.id, document_id) if is_id(document_id) else None
+        document = await self._documents.get(caller.id, document_id) if is_id(document_id) else None
         if document is None:
             raise StreamForgeError("document_not_found")
         return document
@@ -75,8 +72,7 @@ class DocumentService:
     async def content(self, caller: Caller, document_id: str) -> tuple[Document, bytes]:
         """The document with its bytes."""
         document = await self.get(caller, document_id)
-        stores = await self._storage.open()
-        content = await stores.documents.content(caller.id, document_id)
+        content = await self._documents.content(caller.id, document_id)
         if content is None:
             raise StreamForgeError("document_not_found")
         return document, content
@@ -89,8 +85,7 @@ class DocumentService:
         """
         await self.get(caller, document_id)
         await self._vectors.delete(caller.id, document_id)
-        stores = await self._storage.open()
-        if not await stores.documents.delete(caller.id, document_id):
+        if not await self._documents.delete(caller.id, document_id):
             raise StreamForgeError("document_not_found")
         with contextlib.suppress(StreamForgeError):  # it is deleted; a worker that has it notices, and does the same
             await self._vectors.delete(caller.id, document_id)

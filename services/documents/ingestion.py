@@ -22,7 +22,7 @@ from domain.usage import NOTHING_USED, Spent
 from services.documents.embedding import Embedding
 from services.documents.indexing import put_into_index
 from services.documents.progress_log import ProgressLog
-from services.storage import Storage, Stores
+from services.storage import Storage
 from stores.streams.base import StreamLog
 from stores.vectors.base import VectorStore
 
@@ -90,6 +90,7 @@ class Ingestion:
         limits: WorkerLimits,
     ) -> None:
         self._storage = storage
+        self._documents = storage.documents
         self._log = streams
         self._parser = parser
         self._splitter = splitter
@@ -126,17 +127,14 @@ class Ingestion:
     async def _begin(self) -> None:
         """Take as many documents as there are free workers."""
         try:
-            stores = await self._storage.open()
-            while len(self._tasks) < self._limits.at_once and await stores.documents.pending():
-                await self._may_embed(stores)
-                for document in await stores.documents.hopeless(time(), attempts=self._limits.attempts):
+            while len(self._tasks) < self._limits.at_once and await self._documents.pending():
+                await self._may_embed()
+                for document in await self._documents.hopeless(time(), attempts=self._limits.attempts):
                     await self._forget_vectors(document)  # before it fails, since after that it may be uploaded again
-                job = await stores.documents.take(
-                    self._name, time(), self._limits.lease, attempts=self._limits.attempts
-                )
+                job = await self._documents.take(self._name, time(), self._limits.lease, attempts=self._limits.attempts)
                 if job is None:
                     break
-                task = asyncio.create_task(self._take_in(stores, job), name="ingestion")
+                task = asyncio.create_task(self._take_in(job), name="ingestion")
                 self._tasks.add(task)
                 task.add_done_callback(self._done)
             self._trouble = None
@@ -147,19 +145,19 @@ class Ingestion:
         except Exception as error:  # a mistake in this program must not stop other documents
             log.error("no document could be begun", exc_info=error)
 
-    async def _may_embed(self, stores: Stores) -> None:
+    async def _may_embed(self) -> None:
         """Raise `index_mismatch`, so that documents wait, if the index in use is another model's.
 
         The model itself is not asked: it may be unreachable.
         """
-        kept = await stores.documents.index()
+        kept = await self._documents.index()
         if kept is not None and kept.model != self._embedder.model:
             raise StreamForgeError("index_mismatch")
 
-    async def _index(self, stores: Stores) -> Index:
+    async def _index(self) -> Index:
         """The index for the vectors made here; raises `index_mismatch` if another one is in use."""
         index = await self._embedder.index()
-        if await stores.documents.use(index, time()) != index:
+        if await self._documents.use(index, time()) != index:
             raise StreamForgeError("index_mismatch")
         return index
 
@@ -175,48 +173,46 @@ class Ingestion:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
 
-    async def _take_in(self, stores: Stores, job: IngestionJob) -> None:
+    async def _take_in(self, job: IngestionJob) -> None:
         """Ingest one document, from its bytes to its vectors or to the error that it fails with."""
         document = job.document
         progress = ProgressLog(self._log, document)
-        holding = asyncio.create_task(self._hold(stores, document.id, asyncio.current_task()), name="lease")
+        holding = asyncio.create_task(self._hold(document.id, asyncio.current_task()), name="lease")
         try:
             await progress.begin()
-            await self._work_on(stores, document, job.content, progress)
+            await self._work_on(document, job.content, progress)
             await progress.end(Done("stop", "", _NOTHING))
         except _Gone:
-            await progress.end(await self._lost(stores, document))
+            await progress.end(await self._lost(document))
         except asyncio.CancelledError:
             if holding.done():  # the task that renews the lease has cancelled this one
-                await progress.end(await self._lost(stores, document))
+                await progress.end(await self._lost(document))
                 return
             with contextlib.suppress(StreamForgeError):  # if this fails, ingestion continues after the lease has ended
-                await stores.documents.release(document.id, self._name)
+                await self._documents.release(document.id, self._name)
             await progress.end(_GOES_ON)
             raise
         except Exception as error:
             failure = error if isinstance(error, StreamForgeError) else StreamForgeError("internal_error")
             log.warning("a document failed", document_id=document.id, code=failure.code, exc_info=error)
-            await progress.end(await self._fail(stores, job, failure))
+            await progress.end(await self._fail(job, failure))
         finally:
             holding.cancel()
 
-    async def _work_on(self, stores: Stores, document: Document, content: bytes, progress: ProgressLog) -> None:
-        await self._advance(stores, document, "parsing", stream_id=progress.stream_id)
+    async def _work_on(self, document: Document, content: bytes, progress: ProgressLog) -> None:
+        await self._advance(document, "parsing", stream_id=progress.stream_id)
         await progress.report(Progress("parsing"))
         parsed = await progress.watching(lambda on_page: self._parser.parse(content, document.name, on_page))
-        await self._advance(
-            stores, document, "splitting", media_type=parsed.media_type, title=parsed.title, pages=parsed.pages
-        )
+        await self._advance(document, "splitting", media_type=parsed.media_type, title=parsed.title, pages=parsed.pages)
         await progress.report(Progress("splitting"))
         chunks = await self._splitter.split(parsed, self._piece_size.size, self._piece_size.overlap)
-        await self._advance(stores, document, "embedding")
-        index = await self._embed(stores, document, chunks, progress)
-        if not await stores.documents.complete(document.id, self._name, chunks, time(), index=index):
+        await self._advance(document, "embedding")
+        index = await self._embed(document, chunks, progress)
+        if not await self._documents.complete(document.id, self._name, chunks, time(), index=index):
             raise _Gone
 
-    async def _embed(self, stores: Stores, document: Document, chunks: Sequence[Chunk], progress: ProgressLog) -> Index:
-        index = await self._index(stores)
+    async def _embed(self, document: Document, chunks: Sequence[Chunk], progress: ProgressLog) -> Index:
+        index = await self._index()
 
         async def report(done: int) -> None:
             await progress.report(Progress("embedding", done, len(chunks)))
@@ -225,51 +221,51 @@ class Ingestion:
         await report(len(chunks))
         return index
 
-    async def _advance(self, stores: Stores, document: Document, state: Work, **found: Any) -> None:
-        if not await stores.documents.advance(document.id, self._name, state, time(), **found):
+    async def _advance(self, document: Document, state: Work, **found: Any) -> None:
+        if not await self._documents.advance(document.id, self._name, state, time(), **found):
             raise _Gone
 
-    async def _hold(self, stores: Stores, document_id: str, task: asyncio.Task[None] | None) -> None:
+    async def _hold(self, document_id: str, task: asyncio.Task[None] | None) -> None:
         """Renew the lease while the task works; cancel the task if the lease is lost."""
         while True:
             await asyncio.sleep(self._limits.lease / 3)
             with contextlib.suppress(StreamForgeError):
-                if not await stores.documents.renew(document_id, self._name, time(), self._limits.lease):
+                if not await self._documents.renew(document_id, self._name, time(), self._limits.lease):
                     if task is not None:
                         task.cancel()
                     return
 
-    async def _fail(self, stores: Stores, job: IngestionJob, failure: StreamForgeError) -> Terminal:
+    async def _fail(self, job: IngestionJob, failure: StreamForgeError) -> Terminal:
         """Fail for good, or only this attempt: errors that may pass are tried again when the lease has ended."""
         code = failure.code
         # The detail of other errors may be for the operator only.
         detail = failure.detail if code.startswith("document_") and failure.detail != ERRORS[code].message else None
         document = job.document
         if ERRORS[code].retryable and job.attempt < self._limits.attempts:
-            return await self._lost(stores, document)
+            return await self._lost(document)
         try:
             if code == "index_mismatch":  # it waits for a server with the settings of that index
-                await stores.documents.release(document.id, self._name)
+                await self._documents.release(document.id, self._name)
                 return _GOES_ON
-            reached = await stores.documents.get(document.owner, document.id)
+            reached = await self._documents.get(document.owner, document.id)
             if reached is not None and reached.media_type is not None:  # it was parsed, so it may have vectors
-                if not await stores.documents.renew(document.id, self._name, time(), self._limits.lease):
+                if not await self._documents.renew(document.id, self._name, time(), self._limits.lease):
                     return _GOES_ON
                 await self._forget_vectors(document)  # they would take the places of others, and match nothing
-            if not await stores.documents.fail(document.id, self._name, code, time(), detail=detail):
-                return await self._lost(stores, document)
+            if not await self._documents.fail(document.id, self._name, code, time(), detail=detail):
+                return await self._lost(document)
         except StreamForgeError as error:
             log.warning("a document's failure could not be stored", document_id=document.id, code=error.code)
             return _GOES_ON
         return Failed(code, _NOTHING, detail=detail)
 
-    async def _lost(self, stores: Stores, document: Document) -> Terminal:
+    async def _lost(self, document: Document) -> Terminal:
         """The end of a log whose document was lost: it continues elsewhere or later, or it was deleted.
 
         If it was deleted, vectors that were stored after that are deleted, too.
         """
         try:
-            if await stores.documents.get(document.owner, document.id) is not None:
+            if await self._documents.get(document.owner, document.id) is not None:
                 return _GOES_ON
         except StreamForgeError as error:
             log.warning("a document that was lost could not be looked at", document_id=document.id, code=error.code)

@@ -12,7 +12,7 @@ from time import time
 from domain.documents import Document, Index
 from services.documents.embedding import Embedding
 from services.documents.indexing import put_into_index
-from services.storage import Storage, Stores
+from services.storage import Storage
 from stores.vectors.base import VectorStore
 
 _DOCUMENTS = 100
@@ -35,7 +35,7 @@ class Reindexing:
     """Makes the index of the embedding model in the settings."""
 
     def __init__(self, storage: Storage, embedder: Embedding, vectors: VectorStore) -> None:
-        self._storage = storage
+        self._store = storage.documents
         self._embedder = embedder
         self._vectors = vectors
         self._documents = 0
@@ -47,33 +47,32 @@ class Reindexing:
         `anew` ignores what the index is said to hold and embeds everything: its vectors may have been lost.
         """
         self._embedder.require()
-        stores = await self._storage.open()
+        before = await self._store.index()
         index = await self._embedder.index()
-        before = await stores.documents.index()
         if anew:
-            await stores.documents.forget(index)
+            await self._store.forget(index)
         while True:
-            while documents := await stores.documents.lacking(index, _DOCUMENTS):
-                _, left = await stores.documents.left(index)
+            while documents := await self._store.lacking(index, _DOCUMENTS):
+                _, left = await self._store.left(index)
                 progress = partial(_report, on_progress, self._pieces + left)
                 for document in documents:
-                    await self._embed(stores, document, index, progress)
-            if await stores.documents.switch(index, time()):
+                    await self._embed(document, index, progress)
+            if await self._store.switch(index, time()):
                 break
-        for other in await stores.documents.others(index):
+        for other in await self._store.others(index):
             await self._vectors.drop(other)
-            await stores.documents.forget(other)
+            await self._store.forget(other)
         return Reindexed(index, before if before != index else None, self._documents, self._pieces)
 
-    async def _embed(self, stores: Stores, document: Document, index: Index, report: Callable[[int], None]) -> None:
+    async def _embed(self, document: Document, index: Index, report: Callable[[int], None]) -> None:
         """Embed one document completely, whatever had been done of it before."""
-        chunks = await stores.documents.chunks(document.owner, document.id)
+        chunks = await self._store.chunks(document.owner, document.id)
 
         async def on_batch(done: int) -> None:
             report(self._pieces + done)
 
         await put_into_index(index, document, chunks, self._embedder, self._vectors, on_batch)
-        if await stores.documents.note(document.id, index):
+        if await self._store.note(document.id, index):
             self._documents += 1
             self._pieces += len(chunks)
         else:  # deleted meanwhile

@@ -28,7 +28,7 @@ class Retriever:
     def __init__(
         self, storage: Storage, embedder: Embedding, vectors: VectorStore, *, top_k: int, min_score: float
     ) -> None:
-        self._storage = storage
+        self._documents = storage.documents
         self._embedder = embedder
         self._vectors = vectors
         self._top_k = top_k
@@ -37,8 +37,7 @@ class Retriever:
     async def check(self, owner: str, wanted: Retrieval) -> None:
         """Raise `document_not_found` for a document that the owner does not have."""
         if wanted.ids:
-            stores = await self._storage.open()
-            known = await stores.documents.known(owner, wanted.ids)
+            known = await self._documents.known(owner, wanted.ids)
             for number, document_id in enumerate(wanted.ids):
                 if document_id not in known:
                     raise StreamForgeError("document_not_found", pointer=f"#/documents/ids/{number}")
@@ -50,13 +49,12 @@ class Retriever:
     async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
         """The passages nearest to the question, best first, of at most `tokens` tokens together; possibly none."""
         question = normalize("NFC", question)  # as documents are normalised
-        stores = await self._storage.open()
-        index, ids = await stores.documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
+        index, ids = await self._documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
         if index is None or ids == []:  # no index yet, or no ready document in the selection
             return []
         (vector, near), worded = await asyncio.gather(
             self._near(index, owner, question, ids),
-            stores.documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
+            self._documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
         )
         scores, said = {hit.key: hit.score for hit in near}, set(worded)
         scores |= await self._vectors.scores(index, owner, vector, said - scores.keys())
@@ -65,7 +63,7 @@ class Retriever:
         far = [key for key in worded if key not in good][:most] if wanted.min_score is None else []
         ranked = fuse(near, worded, self._embedder.words_weight)
         chosen = {*islice((key for key in ranked if key in good), most), *far}
-        found = await stores.documents.passages(owner, [key for key in ranked if key in chosen])
+        found = await self._documents.passages(owner, [key for key in ranked if key in chosen])
         words = {word for word in words_of(question) if word not in COMMON}
         kept = [passage for passage in found if passage.key in good or _has_all(passage, words)][:most]
         return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in kept], tokens)

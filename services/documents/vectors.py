@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from domain.documents import Hit, Index, PieceKey, Vector
-from services.storage import Storage, Stores
 from stores.vectors.base import VectorStore
 
 
 class Vectors:
-    """A vector store that `open_store` opens when it is first needed; it may use the database's stores."""
+    """A vector store that `open_store` opens when it is first needed."""
 
-    def __init__(self, storage: Storage, open_store: Callable[[Stores], Awaitable[VectorStore]]) -> None:
-        self._storage = storage
+    def __init__(self, open_store: Callable[[], Awaitable[VectorStore]]) -> None:
         self._open_store = open_store
         self._opening = asyncio.Lock()
         self._opened: VectorStore | None = None
@@ -47,5 +45,5 @@ class Vectors:
     async def _store(self) -> VectorStore:
         async with self._opening:
             if self._opened is None:
-                self._opened = await self._open_store(await self._storage.open())
+                self._opened = await self._open_store()
             return self._opened

@@ -186,8 +186,7 @@ def test_another_index_is_refused_and_the_command_named(serve: Callable[..., Liv
     async def use() -> None:
         from domain.documents import Index
 
-        stores = await server.services.documents._storage.open()
-        await stores.documents.use(Index("another-model", 3), 1.0)
+        await server.services.documents._documents.use(Index("another-model", 3), 1.0)
 
     server.call(use)
     answer = Library(server).ask(QUESTION)

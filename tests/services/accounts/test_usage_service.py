@@ -13,14 +13,33 @@ from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage, UsageSum
 from services.accounts.usage_service import UsageService
 from services.observing.observer import Ended
-from services.storage import Storage
+from services.storage import Storage, StorageError, Stores
+from tests.stores.streams.logs import until
 
 USED = Usage(1, 2, exact=True)
 
 
+class Watched(Storage):
+    """Counts how often it could not be opened."""
+
+    refused = 0
+
+    async def open(self) -> Stores:
+        try:
+            return await super().open()
+        except StorageError:
+            self.refused += 1
+            raise
+
+
 @asynccontextmanager
 async def working(folder: Path) -> AsyncIterator[UsageService]:
-    storage = Storage(f"sqlite:///{folder / 'data' / 'streamforge.db'}")
+    async with using(Storage(f"sqlite:///{folder / 'data' / 'streamforge.db'}")) as usage:
+        yield usage
+
+
+@asynccontextmanager
+async def using(storage: Storage) -> AsyncIterator[UsageService]:
     usage = UsageService(storage, every_stream=False)
     task = asyncio.create_task(usage.run())
     try:
@@ -46,6 +65,20 @@ async def test_a_record_that_no_database_takes_holds_up_no_other(tmp_path: Path)
             record(usage, used)
         (total,) = await sums(usage)
     assert (total.streams, total.output_tokens) == (2, 4)
+
+
+async def test_a_database_that_cannot_be_opened_yet_loses_no_record(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "streamforge.db"
+    file.parent.mkdir()
+    file.write_text("This is no database.")
+    storage = Watched(f"sqlite:///{file}")
+    async with using(storage) as usage:
+        for _ in range(2):
+            record(usage)
+        await until(lambda: storage.refused)
+        file.unlink()
+        (total,) = await sums(usage)
+    assert total.streams == 2
 
 
 async def test_many_records_are_all_stored(tmp_path: Path) -> None:
