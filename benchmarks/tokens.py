@@ -20,7 +20,7 @@ from domain.callers import LOCAL
 from domain.events import Delta
 from domain.streams import Ask, Order
 from services.container import open_services, read_catalogue
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 MESSAGE = "Tell me about streaming"
 

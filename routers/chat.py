@@ -36,7 +36,7 @@ from routers.schemas.chat_request import ChatRequest
 from routers.schemas.stream_state import StreamOut, state_json
 from routers.streams.responses import StaticStreamResponse, StreamResponse
 from services.streaming_service import StreamingService
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 from wires.events import gone
 from wires.table import WIRES, AnyWire, Format
 

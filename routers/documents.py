@@ -35,7 +35,7 @@ from routers.schemas.upload_form import UPLOAD_FORM, collections_in, files_in
 from routers.streams.responses import LaterStreamResponse, StaticStreamResponse, StreamResponse
 from services.documents.document_service import DocumentService
 from services.upkeep.drain import Drain
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 from wires.documents import HEARTBEAT, DocumentEncoder, gone, received, settled
 from wires.table import Wire
 

@@ -9,7 +9,7 @@ from services.streams.following import Following
 from services.streams.readers import Reader
 from services.streams.starting import Opened, Starting
 from services.streams.stopping import Stopping
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 
 class StreamingService:

@@ -9,7 +9,7 @@ from domain.events import Event
 from routers.http.leaving import disconnected
 from services.streaming_service import StreamingService
 from services.streams.clocks import Clocks
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 from wires.table import AnyWire
 
 log = structlog.get_logger("readers")

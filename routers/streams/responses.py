@@ -16,7 +16,7 @@ from domain.errors import StreamForgeError
 from routers.deps import services_of
 from routers.streams.connections import ClientConnection, StreamReader
 from services.streaming_service import StreamingService
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 from wires.table import AnyWire
 
 HEADERS = [

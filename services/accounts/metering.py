@@ -7,7 +7,7 @@ from domain.models import Catalogue, ModelEntry
 from domain.streams import Ask, Turn, said
 from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
 from services.accounts.prices import Prices
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 # If an attempt fails with one of these, the model has not read the prompt: nothing was used.
 _UNREAD = frozenset(

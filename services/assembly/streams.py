@@ -52,7 +52,8 @@ def open_supervisor(
     """The supervisor. It ends its streams when `stack` is closed."""
     limits = {"max_events": settings.STREAM_MAX_EVENTS, "max_bytes": settings.STREAM_MAX_BYTES}
     supervisor = Supervisor(log, observer, conversations, estimate, **limits)
-    log.listen(supervisor)
+    if log.peers is not None:
+        log.peers.listen(supervisor)
     stack.push_async_callback(supervisor.end_all, "server_draining")
     return supervisor
 

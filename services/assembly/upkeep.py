@@ -44,7 +44,7 @@ async def start_recovery(
     file = None if settings.DATABASE_URL else await asyncio.to_thread(glance, settings.database_file())
     if file is not None and file.outdated:
         await storage.open()  # which migrates it
-    if not log.shared and (file is None or file.pending):
+    if log.peers is None and (file is None or file.pending):
         await recovery.at_start()
     if file is not None and file.documents:
         await storage.open()  # the ingestion looks at it as soon as it is open

@@ -19,7 +19,7 @@ from services.chats.replay import replayed
 from services.storage import Storage
 from services.streaming_service import StreamingService
 from services.streams.starting import Opened
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 REPLAY_SECONDS = 120.0
 """How long after its end an answer is replayed to a client that comes back."""

@@ -6,7 +6,7 @@ from domain.events import Cancelled, CancelReason, Delta, Done, Failed, Started,
 from domain.messages import Message
 from domain.streams import StreamInfo
 from domain.usage import Spent
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 _NOTHING_SPENT = Spent.of(())
 """The stored message has the usage; a replay reports none."""

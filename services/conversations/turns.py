@@ -33,7 +33,7 @@ from domain.usage import room
 from services.conversations import memory
 from services.conversations.scribe import Exchange, Scribe, first_words
 from services.storage import Storage
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 log = structlog.get_logger("sessions")
 

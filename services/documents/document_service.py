@@ -14,7 +14,8 @@ from domain.events import Done, Failed
 from domain.messages import Page, is_id, new_id
 from services.documents.ingestion import Ingestion
 from services.storage import Storage
-from stores.streams.base import StreamLog, Tail
+from stores.streams.base import StreamLog
+from stores.streams.tail import Tail
 from stores.vectors.base import VectorStore
 
 

@@ -9,7 +9,8 @@ from domain.documents import Document, Parsed
 from domain.errors import StreamForgeError
 from domain.events import Progress, Terminal
 from domain.streams import INGESTION, StreamInfo, new_stream_id
-from stores.streams.base import Appended, Fenced, StreamLog, Tail
+from stores.streams.base import Appended, Fenced, StreamLog
+from stores.streams.tail import Tail
 
 _REPORT_SECONDS = 0.2
 

@@ -15,7 +15,8 @@ from domain.usage import Spent
 from services.background import Tasks
 from services.observing.observer import Ended
 from services.streams.first_sign import ends
-from stores.streams.base import Fenced, StreamLog, Tail
+from stores.streams.base import Fenced, Peers, StreamLog
+from stores.streams.tail import Tail
 
 log = structlog.get_logger("streams")
 
@@ -38,8 +39,11 @@ class Keeper(Protocol):
 class Elsewhere:
     """Ends streams that this process did not start."""
 
-    def __init__(self, streams: StreamLog, keeper: Keeper, estimate: Estimate, settle: Settle, tasks: Tasks) -> None:
+    def __init__(
+        self, streams: StreamLog, peers: Peers, keeper: Keeper, estimate: Estimate, settle: Settle, tasks: Tasks
+    ) -> None:
         self._log = streams
+        self._peers = peers
         self._keeper = keeper
         self._estimate = estimate
         self._settle = settle
@@ -55,8 +59,8 @@ class Elsewhere:
         self._tasks.start(self._bury(tail), "ending")
 
     async def _see_announced(self, tail: Tail) -> None:
-        if await self._log.claim(tail) or (
-            not await ends(tail, _ANNOUNCE_SECONDS) and await self._log.claim(tail, force=True)
+        if await self._peers.claim(tail) or (
+            not await ends(tail, _ANNOUNCE_SECONDS) and await self._peers.claim(tail, force=True)
         ):
             await self._bury(tail)
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from domain.events import SAID, TERMINAL
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 
 class FirstSign:

@@ -10,7 +10,8 @@ from services.streams.admission import Door
 from services.streams.first_sign import ends
 from services.streams.readers import Reader, Readers
 from services.streams.supervisor import Supervisor
-from stores.streams.base import StreamLog, Tail
+from stores.streams.base import StreamLog
+from stores.streams.tail import Tail
 
 
 class Following:
@@ -18,6 +19,7 @@ class Following:
 
     def __init__(self, streams: StreamLog, supervisor: Supervisor, readers: Readers, door: Door) -> None:
         self._log = streams
+        self._peers = streams.peers
         self._supervisor = supervisor
         self._readers = readers
         self._door = door
@@ -33,14 +35,15 @@ class Following:
     async def state(self, tail: Tail) -> Snapshot:
         """What the stream has said so far; asking counts as reading."""
         self._supervisor.touch(tail.info.id)
-        await self._log.reading(tail)
+        if self._peers is not None:
+            await self._peers.reading(tail)
         # An answer is not called complete before it is stored: that may fail.
         outcome = tail.outcome if tail.ended or not isinstance(tail.outcome, Done) else None
         return self.snapshot(tail, outcome)
 
     def snapshot(self, tail: Tail, outcome: Terminal | None) -> Snapshot:
         """The stream at this moment, with this outcome."""
-        elsewhere = tail.shared if self._log.shared else None
+        elsewhere = tail.shared if self._peers is not None else None
         return snapshot(tail.info, tail.events, outcome, resumable_elsewhere=elsewhere)
 
     def admit(self, tail: Tail) -> None:
@@ -71,5 +74,5 @@ class Following:
             return
         if tail.produced_here:
             await self._supervisor.unread(tail.info.id)
-        elif not self._door.draining:  # a reader that this process sends away comes back somewhere else
-            await self._log.left(tail)
+        elif self._peers is not None and not self._door.draining:  # a reader that is sent away comes back elsewhere
+            await self._peers.left(tail)

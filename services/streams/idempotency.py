@@ -3,7 +3,8 @@
 from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.streams import RETRY_AFTER, Order, StreamInfo, digest
-from stores.streams.base import Claim, StreamLog, Tail
+from stores.streams.base import Binding, StreamLog
+from stores.streams.tail import Tail
 
 
 class IdempotencyKeys:
@@ -11,12 +12,13 @@ class IdempotencyKeys:
 
     def __init__(self, streams: StreamLog) -> None:
         self._log = streams
+        self._keys = streams.keys
 
     async def find(self, caller: Caller, order: Order) -> Tail | None:
         """The stream that the order's key is bound to, if any; raises `idempotency_mismatch` for another request."""
         if order.idempotency_key is None:
             return None
-        bound = await self._log.claimed(caller.id, order.idempotency_key)
+        bound = await self._keys.find(caller.id, order.idempotency_key)
         tail = await self._log.find(bound.stream_id) if bound else None
         if bound is None or tail is None:
             return None
@@ -40,6 +42,5 @@ class IdempotencyKeys:
         """Bind the order's key, if any, to the stream; false if another stream that still exists has it."""
         if info.idempotency_key is None:
             return True
-        claim = Claim(info.id, order.digest)
-        bound = await self._log.claim_key(info.owner, info.idempotency_key, claim)
+        bound = await self._keys.bind(info.owner, info.idempotency_key, Binding(info.id, order.digest))
         return bound.stream_id == info.id

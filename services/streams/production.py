@@ -11,7 +11,7 @@ from domain.streams import deltas
 from domain.usage import Attempt
 from services.accounts.metering import Meter
 from services.observing.observer import Ended
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 
 
 class Production:

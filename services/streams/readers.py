@@ -7,7 +7,7 @@ import structlog
 
 from domain.errors import StreamForgeError
 from services.streams.clocks import SWEPT_AT_ONCE, Clocks
-from stores.streams.base import Follower, Tail
+from stores.streams.tail import Follower, Tail
 
 log = structlog.get_logger("readers")
 

@@ -23,7 +23,8 @@ from services.streams.first_sign import FirstSign
 from services.streams.idempotency import IdempotencyKeys
 from services.streams.stopping import Stopping
 from services.streams.supervisor import Supervisor
-from stores.streams.base import StreamLog, Tail
+from stores.streams.base import StreamLog
+from stores.streams.tail import Tail
 
 _TRIES_WHILE_BUSY = 5
 

@@ -8,7 +8,8 @@ from domain.errors import StreamForgeError
 from services.streams.elsewhere import Keeper
 from services.streams.first_sign import ends
 from services.streams.supervisor import Supervisor
-from stores.streams.base import StreamLog, Tail
+from stores.streams.base import StreamLog
+from stores.streams.tail import Tail
 
 log = structlog.get_logger("streams")
 

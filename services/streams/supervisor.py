@@ -21,7 +21,8 @@ from services.streams.clocks import SWEPT_AT_ONCE, Clocks
 from services.streams.elsewhere import Elsewhere, Estimate, Keeper
 from services.streams.producing import Producer
 from services.streams.production import Production
-from stores.streams.base import Fenced, StreamLog, Tail
+from stores.streams.base import Fenced, StreamLog
+from stores.streams.tail import Tail
 
 log = structlog.get_logger("streams")
 
@@ -48,7 +49,10 @@ class Supervisor:
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks = Tasks(_not_ended)
-        self._elsewhere = Elsewhere(streams, keeper, estimate, self._settle, self._tasks)
+        self._peers = streams.peers
+        self._elsewhere: Elsewhere | None = None
+        if streams.peers is not None:
+            self._elsewhere = Elsewhere(streams, streams.peers, keeper, estimate, self._settle, self._tasks)
         self._live: dict[str, Production] = {}
 
     def run(self, tail: Tail, source: Source, meter: Meter, seconds: float) -> None:
@@ -100,16 +104,19 @@ class Supervisor:
                 await self._end_orphan(production)
 
     async def _end_orphan(self, production: Production) -> None:
-        if await self._log.read_elsewhere(production.tail.info.id):
+        if await self._read_elsewhere(production.tail.info.id):
             production.orphan = 0
         else:
             await self.end(production, production.cancelled("orphaned"))
+
+    async def _read_elsewhere(self, stream_id: str) -> bool:
+        return self._peers is not None and await self._peers.read_elsewhere(stream_id)
 
     async def cancel(self, tail: Tail, reason: CancelReason) -> None:
         """Stop a stream, wherever it is produced; one that has ended keeps its outcome."""
         if production := self._live.get(tail.info.id):
             await self.end(production, production.cancelled(reason))
-        elif not tail.ended and not tail.produced_here:
+        elif self._elsewhere is not None and not tail.ended and not tail.produced_here:
             await self._elsewhere.cancel(tail, reason)
 
     async def revoke(self, key_ids: Collection[str]) -> None:
@@ -136,7 +143,8 @@ class Supervisor:
 
     def bury(self, tail: Tail) -> None:
         """End a stream whose process is gone. This process has claimed it."""
-        self._elsewhere.bury(tail)
+        if self._elsewhere is not None:
+            self._elsewhere.bury(tail)
 
     def sealed_elsewhere(self, stream_id: str) -> None:
         """Another process has fixed the outcome of a stream of this one: conclude it."""
@@ -149,7 +157,7 @@ class Supervisor:
         production = self._live.get(stream_id)
         if production is None or production.tail.info.on_disconnect != "cancel" or production.tail.followers:
             return
-        if not await self._log.read_elsewhere(stream_id) and not production.tail.followers:
+        if not await self._read_elsewhere(stream_id) and not production.tail.followers:
             await self.end(production, production.cancelled("disconnected"))
 
     def left_elsewhere(self, stream_id: str) -> None:
@@ -215,7 +223,7 @@ class Supervisor:
         self._observer.ended(end)
         info = end.info
         if info.idempotency_key is not None and isinstance(end.outcome, Failed) and not end.deltas:
-            await self._log.release_key(info.owner, info.idempotency_key, info.id)
+            await self._log.keys.release(info.owner, info.idempotency_key, info.id)
 
     def _abort(self, production: Production) -> None:
         task = production.task

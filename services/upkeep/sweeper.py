@@ -42,8 +42,10 @@ class Sweeper:
 
     async def _bury_lost(self) -> None:
         """End the streams that other processes left behind; every two seconds."""
+        if (peers := self._log.peers) is None:
+            return
         self._until_lost -= 1
         if self._until_lost <= 0:
             self._until_lost = max(1, round(_LOST_SECONDS / self._clocks.tick))
-            for tail in await self._log.lost():
+            for tail in await peers.lost():
                 self._supervisor.bury(tail)

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from domain.events import Event, Terminal
-from stores.streams.base import Appended, Claim, Tail
+from stores.streams.base import Appended, Binding
+from stores.streams.tail import Tail
 
 # What an event and a log cost beside their text, measured with sys.getsizeof on CPython 3.11.
 EVENT_BYTES = 110
@@ -28,7 +29,7 @@ class LocalStreams:
         self._clock = clock
         self._finished: deque[tuple[float, int, str]] = deque()
         self._finished_bytes = 0
-        self._claims: dict[tuple[str, str], Claim] = {}
+        self._bindings: dict[tuple[str, str], Binding] = {}
         self._keys: dict[str, tuple[str, str]] = {}  # by stream
         self.tails: dict[str, Tail] = {}
 
@@ -71,18 +72,18 @@ class LocalStreams:
         if self.tails.pop(stream_id, None) is not None:
             self._free_key(stream_id)
 
-    def claimed(self, owner: str, key: str) -> Claim | None:
+    def bound(self, owner: str, key: str) -> Binding | None:
         """What the idempotency key is bound to here."""
-        return self._claims.get((owner, key))
+        return self._bindings.get((owner, key))
 
-    def claim_key(self, owner: str, key: str, claim: Claim) -> Claim:
-        """Bind the key to a stream that is kept here; the claim that stands."""
-        bound = self._claims.setdefault((owner, key), claim)
-        if bound is claim:
-            self._keys[claim.stream_id] = (owner, key)
-        return bound
+    def bind(self, owner: str, key: str, binding: Binding) -> Binding:
+        """Bind the key to a stream that is kept here; returns the binding that stands."""
+        standing = self._bindings.setdefault((owner, key), binding)
+        if standing is binding:
+            self._keys[binding.stream_id] = (owner, key)
+        return standing
 
-    def release_key(self, owner: str, key: str, stream_id: str) -> None:
+    def release(self, owner: str, key: str, stream_id: str) -> None:
         """Free the key, if it is bound to this stream."""
         if self._keys.get(stream_id) == (owner, key):
             self._free_key(stream_id)
@@ -98,4 +99,4 @@ class LocalStreams:
     def _free_key(self, stream_id: str) -> None:
         name = self._keys.pop(stream_id, None)
         if name is not None:
-            del self._claims[name]
+            del self._bindings[name]

@@ -5,23 +5,38 @@ from collections.abc import Callable
 
 from domain.events import Event, Terminal
 from domain.streams import StreamInfo, started
-from stores.streams.base import Appended, Claim, Listener, Tail
+from stores.streams.base import Appended, Binding
 from stores.streams.local import LocalStreams
+from stores.streams.tail import Tail
+
+
+class MemoryKeyBook:
+    """The keys of streams in memory; a key is forgotten with its stream."""
+
+    def __init__(self, streams: LocalStreams) -> None:
+        self._streams = streams
+
+    async def bind(self, owner: str, key: str, binding: Binding) -> Binding:
+        return self._streams.bind(owner, key, binding)
+
+    async def find(self, owner: str, key: str) -> Binding | None:
+        return self._streams.bound(owner, key)
+
+    async def release(self, owner: str, key: str, stream_id: str) -> None:
+        self._streams.release(owner, key, stream_id)
 
 
 class MemoryStreamLog:
     """Keeps finished logs for `retention` seconds, and no more than `retained_bytes` of them."""
 
-    shared = False
+    peers: None = None
 
     def __init__(self, *, retention: float, retained_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._streams = LocalStreams(retention=retention, retained_bytes=retained_bytes, clock=clock)
+        self.keys = MemoryKeyBook(self._streams)
 
     def __len__(self) -> int:
         return len(self._streams.tails)
-
-    def listen(self, listener: Listener) -> None:
-        """Nobody else does anything to these streams."""
 
     async def open(self, info: StreamInfo) -> Tail:
         tail = Tail(info)
@@ -44,32 +59,5 @@ class MemoryStreamLog:
     async def find(self, stream_id: str) -> Tail | None:
         return self._streams.tails.get(stream_id)
 
-    async def claim_key(self, owner: str, key: str, claim: Claim) -> Claim:
-        return self._streams.claim_key(owner, key, claim)
-
-    async def claimed(self, owner: str, key: str) -> Claim | None:
-        return self._streams.claimed(owner, key)
-
-    async def release_key(self, owner: str, key: str, stream_id: str) -> None:
-        self._streams.release_key(owner, key, stream_id)
-
-    async def read_elsewhere(self, stream_id: str) -> bool:
-        return False
-
-    async def left(self, tail: Tail) -> None:
-        """Nothing is produced elsewhere."""
-
-    async def reading(self, tail: Tail) -> None:
-        """There is nobody to tell."""
-
-    async def claim(self, tail: Tail, *, force: bool = False) -> bool:
-        return False
-
-    async def lost(self) -> list[Tail]:
-        return []
-
     async def expire(self) -> None:
         self._streams.expire()
-
-    async def close(self) -> None:
-        """Nothing is held open."""

@@ -19,8 +19,8 @@ from services.conversations.session_service import SessionService
 from services.streaming_service import StreamingService
 from services.streams.supervisor import Supervisor
 from services.upkeep.recovery import Recovery
-from stores.streams.base import Tail
 from stores.streams.memory import MemoryStreamLog
+from stores.streams.tail import Tail
 from tests.stores.streams.logs import shared_log, until, until_it
 from tests.support.catalogue import SIMULATED_ALONE
 from tests.support.failing import Failing, FailingStorage
@@ -29,7 +29,8 @@ from tests.support.valkey import RedisServer
 
 TEXT = "one two three four five six"
 LOG_CALLS = (
-    "open", "append", "seal", "announce", "find", "claim_key", "claimed", "release_key", "read_elsewhere", "reading",
+    "open", "append", "seal", "announce", "find", "keys.bind", "keys.find", "keys.release",
+    "peers.read_elsewhere", "peers.reading",
 )  # fmt: skip
 MOST = 60
 """More than any call of the story has for a number."""

@@ -17,6 +17,8 @@ from stores.sql.usage import UsageStore
 class Failing:
     """Hands on what it is asked; of the calls named, those whose number `fails` says end in the error `code`.
 
+    `part.name` names a call of one of the target's parts.
+
     With `done` they have done their work by then: only the answer is lost.
     """
 
@@ -29,7 +31,12 @@ class Failing:
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
-        asked = getattr(self._target, name)
+        return self.wrapped(getattr(self._target, name), name)
+
+    def wrapped(self, asked: Any, name: str) -> Any:
+        """What is found under this name: a call that may fail, a part with such calls, or anything else as it is."""
+        if asked is not None and any(each.startswith(f"{name}.") for each in self.names):
+            return _Part(self, asked, name)
         if name not in self.names:
             return asked
 
@@ -44,6 +51,16 @@ class Failing:
             return answer
 
         return call
+
+
+class _Part:
+    def __init__(self, failing: Failing, target: Any, name: str) -> None:
+        self._failing = failing
+        self._target = target
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return self._failing.wrapped(getattr(self._target, name), f"{self._name}.{name}")
 
 
 class FailingStorage(Storage):

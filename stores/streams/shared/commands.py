@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from domain.events import Event, Terminal
 from domain.streams import StreamInfo, started
-from stores.streams.base import Claim
+from stores.streams.base import Binding
 from stores.streams.codec import encode, encode_info, encode_outcome
 from stores.streams.shared import scripts
 
@@ -122,18 +122,18 @@ class Commands:
         """-> code."""
         return scripts.DISCARD.call(self._four(stream_id), b"%d" % epoch, stream_id.encode())
 
-    def claim_key(self, owner: str, key: str, claim: Claim) -> bytes:
-        """-> the value that stands, for `read_claim`."""
-        value = claim.stream_id.encode() + b":" + claim.digest.hex().encode()
-        return scripts.CLAIM_KEY.call([self._key(owner, key), self._meta(claim.stream_id)], value, self._ttl)
+    def bind(self, owner: str, key: str, binding: Binding) -> bytes:
+        """-> the value that stands, for `read_binding`."""
+        value = binding.stream_id.encode() + b":" + binding.digest.hex().encode()
+        return scripts.BIND.call([self._key(owner, key), self._meta(binding.stream_id)], value, self._ttl)
 
-    def claimed(self, owner: str, key: str) -> bytes:
-        """-> the value for `read_claim`, or none."""
+    def bound(self, owner: str, key: str) -> bytes:
+        """-> the value for `read_binding`, or none."""
         return b"*2\r\n" + scripts.arguments(b"GET", self._key(owner, key))
 
-    def release_key(self, owner: str, key: str, stream_id: str) -> bytes:
+    def release(self, owner: str, key: str, stream_id: str) -> bytes:
         """-> nothing of interest."""
-        return scripts.RELEASE_KEY.call([self._key(owner, key)], stream_id.encode())
+        return scripts.RELEASE.call([self._key(owner, key)], stream_id.encode())
 
     def prune(self, most: int) -> bytes:
         """-> how many finished streams have gone, `most` at most."""
@@ -158,10 +158,10 @@ class Commands:
         return b"%b:key:%b" % (self._prefix, name.encode())
 
 
-def read_claim(value: bytes) -> Claim | None:
+def read_binding(value: bytes) -> Binding | None:
     """What an idempotency key is bound to; `None` for what is not ours."""
     match = re.fullmatch(rb"([0-9a-f]{32}):((?:[0-9a-f]{2}){0,64})", value)
-    return Claim(match[1].decode(), bytes.fromhex(match[2].decode())) if match else None
+    return Binding(match[1].decode(), bytes.fromhex(match[2].decode())) if match else None
 
 
 def _ms(seconds: float) -> bytes:

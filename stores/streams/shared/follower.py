@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from domain.errors import StreamForgeError
-from stores.streams.base import Tail
 from stores.streams.codec import Unreadable
 from stores.streams.shared.commands import Commands
 from stores.streams.shared.connection import PAUSE, SILENCE, Link, overslept
 from stores.streams.shared.reading import Entry, feed
 from stores.streams.shared.writer import PackedCommand, Writer
+from stores.streams.tail import Tail
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -35,7 +35,7 @@ _ALIVE: Final = 0.2
 _FED_AT_ONCE: Final = 256
 _IDLE_TAILS: Final = 1000
 
-Told = Callable[[str, str], None]
+OnMessage = Callable[[str, str], None]
 """Called with what another process did (`sealed`, `fenced`, `left`), and the id of the stream."""
 
 
@@ -46,16 +46,16 @@ async def _type_of(key: bytes, redis: "Redis") -> Any:
 class Tailer:
     """Keeps the tails of streams that other processes write, as long as somebody follows them, and `idle` seconds."""
 
-    def __init__(self, link: Link, writer: Writer, commands: Commands, told: Told, *, idle: float) -> None:
+    def __init__(self, link: Link, writer: Writer, commands: Commands, *, idle: float) -> None:
         self._link = link
         self._writer = writer
         self._commands = commands
-        self._told = told
         self._idle = idle
         self._loop = asyncio.get_running_loop()
         self._reels = [Reel(self, 0)]
         self._used: dict[str, float] = {}
         self.tails: dict[str, Tail] = {}
+        self.on_message: list[OnMessage] = []
         link.on_down.append(self.cut_all)
 
     def follow(self, tail: Tail) -> None:
@@ -151,7 +151,8 @@ class Tailer:
 
     def told(self, what: bytes, stream_id: bytes) -> None:
         """A message has come."""
-        self._told(what.decode("ascii", "replace"), stream_id.decode("ascii", "replace"))
+        for hear in self.on_message:
+            hear(what.decode("ascii", "replace"), stream_id.decode("ascii", "replace"))
 
     def _make_room(self) -> None:
         for stream_id in [name for name, tail in self.tails.items() if not tail.followers][:-1]:

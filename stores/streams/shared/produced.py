@@ -14,7 +14,7 @@ import structlog
 from domain.errors import StreamForgeError
 from domain.events import SAID, Event, Terminal
 from domain.streams import StreamInfo, size_of, started
-from stores.streams.base import Appended, Fenced, Listener, Tail
+from stores.streams.base import Appended, Fenced, Listener
 from stores.streams.codec import decode_outcome
 from stores.streams.local import LocalStreams
 from stores.streams.shared import scripts
@@ -22,6 +22,7 @@ from stores.streams.shared.commands import Commands
 from stores.streams.shared.connection import Link, Unreachable, unavailable
 from stores.streams.shared.follower import Tailer
 from stores.streams.shared.writer import PackedCommand, Writer
+from stores.streams.tail import Tail
 
 log = structlog.get_logger("redis")
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from domain.events import Cancelled, Done, Failed
-from stores.streams.base import Tail
 from stores.streams.codec import Unreadable, decode
 from stores.streams.shared.connection import Link
+from stores.streams.tail import Tail
 
 _PAGE: Final = 250
 _ENTRY_ID = re.compile(rb"([1-9][0-9]{0,9})-0")

@@ -272,7 +272,7 @@ return 0
 )
 
 # KEYS key meta; ARGV value ttl -> the value that stands
-CLAIM_KEY = Script("""
+BIND = Script("""
 local bound = redis.call('GET', KEYS[1])
 if bound then return bound end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -281,7 +281,7 @@ return ARGV[1]
 """)
 
 # KEYS key; ARGV stream
-RELEASE_KEY = Script("""
+RELEASE = Script("""
 local bound = redis.call('GET', KEYS[1])
 if bound and string.sub(bound, 1, #ARGV[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 0

@@ -16,7 +16,7 @@ from domain.events import Delta
 from domain.streams import StreamInfo, digest, new_stream_id
 from routers.streams.connections import StreamReader
 from services.container import open_services, read_catalogue
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 from tests.support.client import open_stream, small_socket
 from tests.support.server import LiveServer, make_settings, wait_for
 from tests.support.sse import parse

@@ -24,7 +24,7 @@ from services.chain_service import ChainService
 from services.conversations.scribe import Scribe
 from services.conversations.turns import Conversations
 from services.storage import Storage
-from stores.streams.base import Tail
+from stores.streams.tail import Tail
 from tests.support.catalogue import NAMED
 
 SPENT = Spent(Usage(1, 1, exact=True), None)

@@ -23,8 +23,8 @@ from services.chain_service import Chain
 from services.observing.observer import Ended, Observer, Observers
 from services.streams.first_sign import ends
 from services.streams.supervisor import Supervisor
-from stores.streams.base import Tail
 from stores.streams.memory import MemoryStreamLog
+from stores.streams.tail import Tail
 from tests.support.catalogue import NAMED
 
 NOTHING: Any = None  # no stream here is in a session, or ends in another process

@@ -22,8 +22,9 @@ from services.streams.clocks import Clocks
 from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
 from services.upkeep.sweeper import Sweeper
-from stores.streams.base import Appended, Tail
+from stores.streams.base import Appended
 from stores.streams.memory import MemoryStreamLog
+from stores.streams.tail import Tail
 from tests.support.catalogue import NAMED
 from tests.support.effort import examples
 

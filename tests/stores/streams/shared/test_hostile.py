@@ -7,9 +7,10 @@ import pytest
 
 from domain.events import Delta, Failed
 from domain.streams import digest, new_stream_id
-from stores.streams.base import Appended, Claim, Tail
+from stores.streams.base import Appended, Binding
 from stores.streams.codec import Unreadable, decode, decode_info, decode_outcome, encode, encode_info
 from stores.streams.shared.log import RedisStreamLog
+from stores.streams.tail import Tail
 from tests.stores.streams.logs import DONE, SPENT, Woken, info, shared_log, until, until_it
 from tests.support.valkey import RedisServer
 
@@ -129,7 +130,7 @@ async def test_a_lost_stream_whose_log_was_spoiled_is_ended_with_what_can_be_rea
     tails: list[Tail] = []
 
     async def lost() -> bool:
-        tails.extend(await there.lost())
+        tails.extend(await there.peers.lost())
         return bool(tails)
 
     await until_it(lost)
@@ -139,7 +140,7 @@ async def test_a_lost_stream_whose_log_was_spoiled_is_ended_with_what_can_be_rea
     await there.seal(copy, failed)
     await there.announce(copy, failed)
     assert copy.ended
-    assert await there.lost() == []
+    assert await there.peers.lost() == []
 
 
 async def test_junk_among_the_live_the_finished_and_the_messages_is_passed_over(
@@ -152,7 +153,7 @@ async def test_junk_among_the_live_the_finished_and_the_messages_is_passed_over(
     assert copy is not None
     valkey.say("XADD", f"{prefix}:inbox:x", "*", "fenced", tail.info.id)
     await asyncio.sleep(0.7)
-    assert await there.lost() == []
+    assert await there.peers.lost() == []
     await there.expire()
     await still_well(here, there)
 
@@ -161,11 +162,11 @@ async def test_a_key_that_is_bound_to_junk_does_not_refuse_its_owner(
     here: RedisStreamLog, valkey: RedisServer, prefix: str
 ) -> None:
     tail = await here.open(info())
-    claim = Claim(tail.info.id, digest("hello"))
-    await here.claim_key("local", "key", claim)
+    binding = Binding(tail.info.id, digest("hello"))
+    await here.keys.bind("local", "key", binding)
     name = valkey.say("KEYS", f"{prefix}:key:*").split(b"\r\n")[2].decode()
     valkey.say("SET", name, "junk")
-    assert await here.claim_key("local", "key", claim) == claim
+    assert await here.keys.bind("local", "key", binding) == binding
 
 
 def test_what_was_read_is_what_was_written_and_nothing_else_reads() -> None:

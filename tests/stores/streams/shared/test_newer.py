@@ -7,8 +7,9 @@ import pytest
 from domain.errors import StreamForgeError
 from domain.events import AnswerEvent, Delta, Failed, Unknown
 from domain.streams import StreamInfo, digest, new_stream_id
-from stores.streams.base import Appended, Tail
+from stores.streams.base import Appended
 from stores.streams.shared.log import RedisStreamLog
+from stores.streams.tail import Tail
 from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Woken, info, shared_log, until, until_it
 from tests.support.valkey import RedisServer
 
@@ -65,12 +66,12 @@ async def left_alone(older: RedisStreamLog, there: Planted) -> None:
     """A look of the older process claims the stream, gives it back, and never claims it again."""
 
     async def given_back() -> bool:
-        assert await older.lost() == []
+        assert await older.peers.lost() == []
         return there.meta("epoch") == "2" and not there.leased()
 
     await until_it(given_back)
     for _ in range(3):
-        assert await older.lost() == []
+        assert await older.peers.lost() == []
     assert (there.meta("epoch"), there.meta("owner")) == ("2", "")
 
 
@@ -109,7 +110,7 @@ async def test_a_dead_stream_with_something_unknown_is_left_to_those_who_know_it
     async with shared_log(valkey.url, prefix=prefix, lease=LEASE) as another:
 
         async def claimed() -> bool:
-            await another.lost()
+            await another.peers.lost()
             return there.meta("epoch") == "3"
 
         await until_it(claimed)
@@ -147,7 +148,7 @@ async def test_other_dead_streams_are_ended_all_the_same(
     lost: list[Tail] = []
 
     async def found() -> bool:
-        lost.extend(await older.lost())
+        lost.extend(await older.peers.lost())
         return bool(lost)
 
     await until_it(found)
@@ -166,7 +167,7 @@ async def test_a_stream_is_not_taken_over_to_cancel_it_either(
     there.entry(2, *NEWER["an event"])
     await newer.close()
     assert await older.seal(copy, CANCELLED) == CANCELLED
-    assert not await older.claim(copy, force=True)
+    assert not await older.peers.claim(copy, force=True)
     assert (there.meta("state"), there.meta("epoch")) == ("sealed", "1")
 
 

@@ -11,8 +11,9 @@ import pytest
 from domain.errors import StreamForgeError
 from domain.events import Delta, Failed
 from domain.streams import digest, new_stream_id
-from stores.streams.base import Appended, Claim, StreamLog, Tail
+from stores.streams.base import Appended, Binding, StreamLog
 from stores.streams.shared.log import RedisStreamLog
+from stores.streams.tail import Tail
 from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Told, Woken, info, shared_log, until, until_it
 from tests.stores.streams.shared.conftest import Replicas
 from tests.support.fault_proxy import FaultProxy, fault_proxy
@@ -92,13 +93,13 @@ async def test_every_step_can_be_repeated_when_its_reply_is_lost(
         lose("open")
         tail = await here.open(info())
         lose("key")
-        claim = Claim(tail.info.id, digest("hello"))
-        assert await here.claim_key("local", "key", claim) == claim
+        binding = Binding(tail.info.id, digest("hello"))
+        assert await here.keys.bind("local", "key", binding) == binding
         theirs = await there.open(info())
         copy = await here.find(theirs.info.id)
         assert copy is not None
         lose("claim")
-        await here.claim(copy, force=True)
+        await here.peers.claim(copy, force=True)
         assert await there.append(theirs, 2, Delta("late")) is Appended.FENCED
         lose("seal")
         assert await here.seal(tail, DONE) == DONE
@@ -151,7 +152,7 @@ async def test_a_writer_that_is_cancelled_in_the_middle_leaves_no_gap(replicas: 
 async def test_a_silent_redis_costs_one_second_once(replicas: Replicas, proxy: FaultProxy) -> None:
     async with replicas(url=proxy.url) as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         mine = [await here.open(info()) for _ in range(50)]
         theirs = await there.open(info())
         copy = await here.find(theirs.info.id)
@@ -164,16 +165,16 @@ async def test_a_silent_redis_costs_one_second_once(replicas: Replicas, proxy: F
             for tail in mine:
                 assert await here.append(tail, seq, Delta("a")) is Appended.OK
         fresh = await here.open(info())
-        claim = Claim(fresh.info.id, digest("hello"))
-        assert await here.claim_key("local", "key", claim) == claim
-        again = Claim(mine[0].info.id, digest("hello"))
-        assert await here.claim_key("local", "key", again) == claim
+        binding = Binding(fresh.info.id, digest("hello"))
+        assert await here.keys.bind("local", "key", binding) == binding
+        again = Binding(mine[0].info.id, digest("hello"))
+        assert await here.keys.bind("local", "key", again) == binding
         with pytest.raises(StreamForgeError) as refused:
             await here.find(new_stream_id())
         assert (refused.value.code, refused.value.retry_after) == ("log_unavailable", 2)
         with pytest.raises(StreamForgeError, match="cannot be reached"):
             await here.seal(copy, CANCELLED)
-        assert await here.lost() == []
+        assert await here.peers.lost() == []
         for tail in (*mine, fresh):
             await finish(here, tail)
         assert 0.9 < time.monotonic() - begun < 2.5
@@ -211,12 +212,12 @@ async def test_when_redis_is_back_nothing_is_taken_for_lost_before_its_producer_
         assert await here.append(loud, 2, Delta("a")) is Appended.OK
         ends = time.monotonic() + 1.5 * lease
         while time.monotonic() < ends:
-            assert await there.lost() == []
+            assert await there.peers.lost() == []
             await asyncio.sleep(0.05)
         way.deaf = False
         ends = time.monotonic() + 2 * lease
         while time.monotonic() < ends:
-            assert await there.lost() == []
+            assert await there.peers.lost() == []
             await asyncio.sleep(0.05)
         assert (quiet.shared, loud.shared) == (True, False)
         assert await here.append(quiet, 2, Delta("a")) is Appended.OK
@@ -233,7 +234,7 @@ async def test_after_a_pause_a_process_does_not_take_its_own_streams_for_lost(va
         tail = await log.open(info())
         await asyncio.sleep(lease)
         time.sleep(2 * lease)  # noqa: ASYNC251 - the whole process is stopped
-        lost, appended = await asyncio.gather(log.lost(), log.append(tail, 2, Delta("a")))
+        lost, appended = await asyncio.gather(log.peers.lost(), log.append(tail, 2, Delta("a")))
         assert (lost, appended) == ([], Appended.OK)
 
 
@@ -242,7 +243,7 @@ async def test_a_stream_that_was_claimed_while_redis_was_out_of_reach_is_fenced(
 ) -> None:
     async with replicas(0.6, url=proxy.url) as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         tail = await here.open(info())
         await here.append(tail, 2, Delta("a"))
         follower = Woken()
@@ -252,7 +253,7 @@ async def test_a_stream_that_was_claimed_while_redis_was_out_of_reach_is_fenced(
         tails: list[Tail] = []
 
         async def lost() -> bool:
-            tails.extend(await there.lost())
+            tails.extend(await there.peers.lost())
             return bool(tails)
 
         await until_it(lost)
@@ -361,7 +362,7 @@ async def test_memory_stays_flat_in_a_long_outage(own: RedisServer) -> None:
         async def spend(streams: int) -> None:
             for _ in range(streams):
                 tail = await log.open(info())
-                await log.claim_key("local", tail.info.id, Claim(tail.info.id, digest("hello")))
+                await log.keys.bind("local", tail.info.id, Binding(tail.info.id, digest("hello")))
                 for seq in range(2, 12):
                     await log.append(tail, seq, Delta("x" * 100))
                 await finish(log, tail)

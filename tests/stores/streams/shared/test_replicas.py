@@ -11,7 +11,7 @@ import pytest
 
 from domain.events import Delta, Failed
 from domain.streams import digest
-from stores.streams.base import Appended, Claim, Fenced
+from stores.streams.base import Appended, Binding, Fenced
 from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Told, Woken, info, shared_log, until, until_it
 from tests.stores.streams.shared.conftest import Replicas
 from tests.support.server import ROOT
@@ -62,7 +62,7 @@ async def test_a_reader_that_comes_at_any_moment_has_every_event_once(server: Re
 async def test_a_seal_from_elsewhere_stops_the_producer_which_is_told(replicas: Replicas) -> None:
     async with replicas() as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         tail = await here.open(info())
         copy = await there.find(tail.info.id)
         assert copy is not None
@@ -84,7 +84,7 @@ async def test_a_seal_is_noticed_even_where_the_message_about_it_is_lost(
 ) -> None:
     async with replicas(LEASE) as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         tail = await here.open(info())
         copy = await there.find(tail.info.id)
         assert copy is not None
@@ -96,13 +96,13 @@ async def test_a_seal_is_noticed_even_where_the_message_about_it_is_lost(
 async def test_a_stream_whose_lease_is_held_can_only_be_claimed_by_force(replicas: Replicas) -> None:
     async with replicas() as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         tail = await here.open(info())
         await here.append(tail, 2, Delta("a"))
         copy = await there.find(tail.info.id)
         assert copy is not None
-        assert not await there.claim(copy)
-        assert await there.claim(copy, force=True)
+        assert not await there.peers.claim(copy)
+        assert await there.peers.claim(copy, force=True)
         assert copy.produced_here
         assert copy.epoch == 2
         assert await here.append(tail, 3, Delta("late")) is Appended.FENCED
@@ -122,11 +122,11 @@ async def test_a_stream_whose_lease_is_held_can_only_be_claimed_by_force(replica
 async def test_a_claim_is_told_to_a_producer_that_says_nothing(replicas: Replicas) -> None:
     async with replicas() as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         tail = await here.open(info())
         copy = await there.find(tail.info.id)
         assert copy is not None
-        await there.claim(copy, force=True)
+        await there.peers.claim(copy, force=True)
         await until(lambda: told.lost == [tail.info.id], seconds=3)
 
 
@@ -137,7 +137,7 @@ async def test_what_has_ended_is_not_claimed(replicas: Replicas) -> None:
         assert copy is not None
         await here.seal(tail, DONE)
         await here.announce(tail, DONE)
-        assert not await there.claim(copy, force=True)
+        assert not await there.peers.claim(copy, force=True)
 
 
 @contextlib.contextmanager
@@ -171,7 +171,7 @@ async def test_a_killed_producers_stream_is_ended_by_another_with_all_that_was_a
             tails = []
 
             async def lost() -> bool:
-                tails.extend(await log.lost())
+                tails.extend(await log.peers.lost())
                 return bool(tails)
 
             await until_it(lost, seconds=LEASE + 5)
@@ -181,7 +181,7 @@ async def test_a_killed_producers_stream_is_ended_by_another_with_all_that_was_a
             await log.seal(copy, LOST)
             await log.announce(copy, LOST)
             assert copy.events[-1] == LOST
-            assert await log.lost() == []
+            assert await log.peers.lost() == []
 
 
 async def test_a_producer_that_was_paused_past_its_lease_finds_itself_fenced(server: RedisServer, prefix: str) -> None:
@@ -193,7 +193,7 @@ async def test_a_producer_that_was_paused_past_its_lease_finds_itself_fenced(ser
             tails = []
 
             async def lost() -> bool:
-                tails.extend(await log.lost())
+                tails.extend(await log.peers.lost())
                 return bool(tails)
 
             await until_it(lost, seconds=LEASE + 5)
@@ -214,55 +214,55 @@ async def test_streams_whose_producers_live_are_not_lost_however_long_they_are_s
         tail = await here.open(info())
         for _ in range(10):
             await asyncio.sleep(LEASE / 4)
-            assert await there.lost() == []
-            assert await here.lost() == []
+            assert await there.peers.lost() == []
+            assert await here.peers.lost() == []
         assert await here.append(tail, 2, Delta("a")) is Appended.OK
 
 
 async def test_readers_of_another_replica_count_for_as_long_as_they_read(replicas: Replicas) -> None:
     async with replicas(LEASE) as (here, there):
         tail = await here.open(info())
-        assert not await here.read_elsewhere(tail.info.id)
+        assert not await here.peers.read_elsewhere(tail.info.id)
         copy = await there.find(tail.info.id)
         assert copy is not None
-        assert await here.read_elsewhere(tail.info.id), "to have looked for it counts"
+        assert await here.peers.read_elsewhere(tail.info.id), "to have looked for it counts"
         copy.followers.append(Woken())
         for _ in range(8):
             await asyncio.sleep(LEASE / 4)
-            assert await here.read_elsewhere(tail.info.id)
-        assert not await there.read_elsewhere(tail.info.id)
+            assert await here.peers.read_elsewhere(tail.info.id)
+        assert not await there.peers.read_elsewhere(tail.info.id)
         copy.followers.clear()
 
         async def unread() -> bool:
-            return not await here.read_elsewhere(tail.info.id)
+            return not await here.peers.read_elsewhere(tail.info.id)
 
         await until_it(unread)
-        await there.reading(copy)
-        assert await here.read_elsewhere(tail.info.id), "so does to ask for its state"
+        await there.peers.reading(copy)
+        assert await here.peers.read_elsewhere(tail.info.id), "so does to ask for its state"
 
 
 async def test_a_producer_is_told_when_the_last_reader_elsewhere_leaves(replicas: Replicas) -> None:
     async with replicas() as (here, there):
         told = Told()
-        here.listen(told)
+        here.peers.listen(told)
         tail = await here.open(info())
         copy = await there.find(tail.info.id)
         assert copy is not None
-        assert await here.read_elsewhere(tail.info.id)
-        await there.left(copy)
+        assert await here.peers.read_elsewhere(tail.info.id)
+        await there.peers.left(copy)
         await until(lambda: told.unread == [tail.info.id], seconds=3)
-        assert not await here.read_elsewhere(tail.info.id), "long before the lease is over"
+        assert not await here.peers.read_elsewhere(tail.info.id), "long before the lease is over"
 
 
 async def test_one_of_many_claims_of_a_key_wins_on_every_replica(replicas: Replicas) -> None:
     async with replicas() as logs:
         tails = [await log.open(info()) for log in logs for _ in range(10)]
-        claims = [Claim(tail.info.id, digest("hello")) for tail in tails]
+        bindings = [Binding(tail.info.id, digest("hello")) for tail in tails]
         stood = await asyncio.gather(
-            *(logs[number // 10].claim_key("local", "key", claim) for number, claim in enumerate(claims))
+            *(logs[number // 10].keys.bind("local", "key", binding) for number, binding in enumerate(bindings))
         )
         assert len(set(stood)) == 1
-        assert stood[0] in claims
+        assert stood[0] in bindings
 
 
 async def test_hundreds_of_streams_are_followed_over_a_few_connections(replicas: Replicas, server: RedisServer) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import TERMINAL, Delta, Failed
-from stores.streams.base import Appended, Fenced, Tail
+from stores.streams.base import Appended, Fenced
 from stores.streams.shared.log import RedisStreamLog
+from stores.streams.tail import Tail
 from tests.stores.streams.logs import CANCELLED, DONE, SPENT, info, shared_log, until
 from tests.support.effort import examples
 from tests.support.fault_proxy import FaultProxy, fault_proxy
@@ -76,7 +77,7 @@ class World:
         copy = await log.find(self.tail.info.id)
         assert copy is not None
         self.copies.append(copy)
-        if await log.claim(copy, force=True):
+        if await log.peers.claim(copy, force=True):
             self.claimed = (log, copy)
 
     async def end(self) -> None:
