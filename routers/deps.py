@@ -15,7 +15,7 @@ from services.accounts.usage_service import UsageService
 from services.chats.client_chats import ClientChats
 from services.container import Services
 from services.conversations.session_service import SessionService
-from services.documents.collections import Shelves
+from services.documents.collection_service import CollectionService
 from services.documents.document_service import DocumentService
 from services.documents.embedding import Embedding
 from services.models.model_service import ModelService
@@ -62,6 +62,6 @@ KeysDep = Annotated[ApiKeys, part("keys")]  # absent unless AUTH_MODE is api_key
 ModelsDep = Annotated[ModelService, part("models")]
 ProbesDep = Annotated[Probes, part("probes")]
 SessionsDep = Annotated[SessionService, part("sessions")]
-ShelvesDep = Annotated[Shelves, part("shelves")]
+CollectionsDep = Annotated[CollectionService, part("collections")]
 StreamingDep = Annotated[StreamingService, part("streaming")]
 UsageDep = Annotated[UsageService, part("usage")]

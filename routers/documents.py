@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.streams import parse_event_id
-from routers.deps import CallerDep, DocumentsDep, ShelvesDep, StreamingDep, caller_of, services_of
+from routers.deps import CallerDep, CollectionsDep, DocumentsDep, StreamingDep, caller_of, services_of
 from routers.http.guard import OwnPathRoute, guarded
 from routers.http.uploads import download, filename_of, form_of
 from routers.openapi.codes import (
@@ -100,9 +100,9 @@ async def list_documents(
 
 
 @router.get("/collections", summary="List collections", responses=responses(*GUARDED, *USES_THE_DATABASE))
-async def list_collections(shelves: ShelvesDep, caller: CallerDep) -> CollectionList:
+async def list_collections(collections: CollectionsDep, caller: CallerDep) -> CollectionList:
     """Your collections by name, with the number of documents in each."""
-    found = await shelves.page(caller, None, 1_000)
+    found = await collections.page(caller, None, 1_000)
     return CollectionList.model_validate(found)
 
 

@@ -23,7 +23,7 @@ from services.assembly.streams import open_log, open_streaming, open_supervisor
 from services.assembly.upkeep import open_drain, start_recovery, start_sweeper
 from services.chats.client_chats import ClientChats
 from services.conversations.session_service import SessionService
-from services.documents.collections import Shelves
+from services.documents.collection_service import CollectionService
 from services.documents.document_service import DocumentService
 from services.documents.embedding import Embedding
 from services.models.model_service import ModelService
@@ -55,7 +55,7 @@ class Services:
     chats: ClientChats
     probes: Probes
     documents: DocumentService
-    shelves: Shelves
+    collections: CollectionService
     embedding: Embedding
     auth: AuthService | None = None
     limits: RateLimits | None = None
@@ -128,7 +128,7 @@ async def open_services(
             chats=ClientChats(storage, streaming),
             probes=Probes(lambda: drain.draining, heartbeat=settings.STREAM_HEARTBEAT),
             documents=library.documents,
-            shelves=library.shelves,
+            collections=library.collections,
             embedding=library.embedding,
             auth=auth,
             limits=await open_limits(stack, access=settings, storage=settings),

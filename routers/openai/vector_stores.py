@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from domain.errors import StreamForgeError
 from domain.messages import new_id
-from routers.deps import CallerDep, DocumentsDep, ShelvesDep
+from routers.deps import CallerDep, CollectionsDep, DocumentsDep
 from routers.http.guard import guarded
 from routers.openai.errors import OPENAI_ERROR
 from routers.openai.files import cursor_of
@@ -46,15 +46,15 @@ StoreLimit = Annotated[int, Query(ge=1, le=100)]
     summary="Create a vector store",
     responses=responses(*GUARDED, *READS_A_BODY, *FINDS_A_DOCUMENT, "unsupported_parameter", shape=OPENAI_ERROR),
 )
-async def create_vector_store(new: StoreIn, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
+async def create_vector_store(new: StoreIn, collections: CollectionsDep, caller: CallerDep) -> StoreOut:
     """Returns the collection of this name. It is stored, and listed, as long as a file is in it."""
     if new.expires_after is not None:
         detail = "Vector stores do not expire here. Leave it out, and delete the store."
         raise StreamForgeError("unsupported_parameter", detail, pointer="#/expires_after")
     name = new.name or f"unnamed-{new_id()[:12]}"
     for file_id in dict.fromkeys(new.file_ids):
-        await shelves.put_in(caller, name, file_id)
-    return StoreOut.of(await shelves.get(caller, name))
+        await collections.put_in(caller, name, file_id)
+    return StoreOut.of(await collections.get(caller, name))
 
 
 @router.get(
@@ -64,10 +64,10 @@ async def create_vector_store(new: StoreIn, shelves: ShelvesDep, caller: CallerD
     responses=responses(*GUARDED, *_FINDS_A_STORE, "invalid_request", "unsupported_parameter", shape=OPENAI_ERROR),
 )
 async def list_vector_stores(
-    shelves: ShelvesDep, caller: CallerDep, after: After = None, limit: StoreLimit = 20
+    collections: CollectionsDep, caller: CallerDep, after: After = None, limit: StoreLimit = 20
 ) -> StoreList:
     """Your vector stores with a file in them, by name."""
-    page = await shelves.page(caller, None if after is None else name_of(after), limit)
+    page = await collections.page(caller, None if after is None else name_of(after), limit)
     data = [StoreOut.of(collection) for collection in page.items]
     first, last = ends(data)
     return StoreList(data=data, has_more=page.next is not None, first_id=first, last_id=last)
@@ -78,9 +78,9 @@ async def list_vector_stores(
     summary="Get a vector store",
     responses=responses(*GUARDED, *_FINDS_A_STORE, shape=OPENAI_ERROR),
 )
-async def get_vector_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> StoreOut:
+async def get_vector_store(vector_store_id: StoreId, collections: CollectionsDep, caller: CallerDep) -> StoreOut:
     """The collection. One whose name was never used is empty."""
-    return StoreOut.of(await shelves.get(caller, name_of(vector_store_id)))
+    return StoreOut.of(await collections.get(caller, name_of(vector_store_id)))
 
 
 @router.delete(
@@ -88,9 +88,9 @@ async def get_vector_store(vector_store_id: StoreId, shelves: ShelvesDep, caller
     summary="Delete a vector store",
     responses=responses(*GUARDED, *_FINDS_A_STORE, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
-async def delete_vector_store(vector_store_id: StoreId, shelves: ShelvesDep, caller: CallerDep) -> Deleted:
+async def delete_vector_store(vector_store_id: StoreId, collections: CollectionsDep, caller: CallerDep) -> Deleted:
     """Removes all files from it, so that it is no longer listed. The files themselves stay."""
-    await shelves.empty(caller, name_of(vector_store_id))
+    await collections.empty(caller, name_of(vector_store_id))
     return Deleted(id=vector_store_id, object="vector_store.deleted")
 
 
@@ -100,10 +100,10 @@ async def delete_vector_store(vector_store_id: StoreId, shelves: ShelvesDep, cal
     responses=responses(*GUARDED, *READS_A_BODY, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
 )
 async def add_vector_store_file(
-    vector_store_id: StoreId, new: StoreFileIn, shelves: ShelvesDep, caller: CallerDep
+    vector_store_id: StoreId, new: StoreFileIn, collections: CollectionsDep, caller: CallerDep
 ) -> StoreFileOut:
     """Adds a file. It may be in twenty vector stores, and is read only once."""
-    return StoreFileOut.of(await shelves.put_in(caller, name_of(vector_store_id), new.file_id), vector_store_id)
+    return StoreFileOut.of(await collections.put_in(caller, name_of(vector_store_id), new.file_id), vector_store_id)
 
 
 @router.get(
@@ -142,10 +142,10 @@ async def list_vector_store_files(
     responses=responses(*GUARDED, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, shape=OPENAI_ERROR),
 )
 async def get_vector_store_file(
-    vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
+    vector_store_id: StoreId, file_id: FileId, collections: CollectionsDep, caller: CallerDep
 ) -> StoreFileOut:
     """The file. It is `completed` once it can be searched."""
-    return StoreFileOut.of(await shelves.document(caller, name_of(vector_store_id), file_id), vector_store_id)
+    return StoreFileOut.of(await collections.document(caller, name_of(vector_store_id), file_id), vector_store_id)
 
 
 @router.delete(
@@ -154,10 +154,10 @@ async def get_vector_store_file(
     responses=responses(*GUARDED, *_FINDS_A_STORE, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
 )
 async def remove_vector_store_file(
-    vector_store_id: StoreId, file_id: FileId, shelves: ShelvesDep, caller: CallerDep
+    vector_store_id: StoreId, file_id: FileId, collections: CollectionsDep, caller: CallerDep
 ) -> Deleted:
     """Removes the file from it. The file itself stays; DELETE /v1/files/{file_id} deletes it."""
-    await shelves.take_out(caller, name_of(vector_store_id), file_id)
+    await collections.take_out(caller, name_of(vector_store_id), file_id)
     return Deleted(id=file_id, object="vector_store.file.deleted")
 
 
@@ -170,7 +170,7 @@ async def remove_vector_store_file(
     ),
 )  # fmt: skip
 async def search_vector_store(
-    vector_store_id: StoreId, wanted: SearchIn, shelves: ShelvesDep, caller: CallerDep
+    vector_store_id: StoreId, wanted: SearchIn, collections: CollectionsDep, caller: CallerDep
 ) -> SearchResults:
     """The passages nearest to the query, by meaning and by words."""
     if wanted.filters is not None:
@@ -179,5 +179,5 @@ async def search_vector_store(
     queries = [wanted.query] if isinstance(wanted.query, str) else wanted.query
     least = wanted.ranking_options.score_threshold if wanted.ranking_options else 0.0
     name = name_of(vector_store_id)
-    found = await shelves.search(caller, name, queries, limit=wanted.max_num_results, min_score=least)
+    found = await collections.search(caller, name, queries, limit=wanted.max_num_results, min_score=least)
     return SearchResults(search_query=queries, data=[SearchResult.of(passage) for passage in found])

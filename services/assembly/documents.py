@@ -21,7 +21,7 @@ from domain.retries import Backoff
 from parsing.parser import Parser
 from services.assembly.storage import open_storage
 from services.background import run_until_closed
-from services.documents.collections import Shelves
+from services.documents.collection_service import CollectionService
 from services.documents.document_service import DocumentService
 from services.documents.embedding import Embedding
 from services.documents.ingestion import Ingestion, PieceSize, WorkerLimits
@@ -38,7 +38,7 @@ class Library:
     """What the program does with documents."""
 
     documents: DocumentService
-    shelves: Shelves
+    collections: CollectionService
     embedding: Embedding
     retriever: Retriever
 
@@ -70,7 +70,7 @@ def open_library(
     retriever = Retriever(storage, embedding, vectors, top_k=documents.RAG_TOP_K, min_score=documents.RAG_MIN_SCORE)
     return Library(
         DocumentService(storage, streams, ingestion, vectors, queued=documents.DOCUMENTS_QUEUED),
-        Shelves(storage, retriever),
+        CollectionService(storage, retriever),
         embedding,
         retriever,
     )

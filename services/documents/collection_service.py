@@ -15,7 +15,7 @@ from services.storage import Storage
 _TOKENS = 10**6
 
 
-class Shelves:
+class CollectionService:
     """The callers' collections."""
 
     def __init__(self, storage: Storage, retriever: Retriever) -> None:
