@@ -215,7 +215,7 @@ class LastAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ClientMessage:
     """A message sent by a client that keeps the conversation itself. `id` is the client's, ours, or empty for none."""
 
     id: str

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from domain.errors import StreamForgeError
 from domain.events import writable
-from domain.messages import MAX_CLIENT_ID, Line
+from domain.messages import MAX_CLIENT_ID, ClientMessage
 from domain.streams import Ask
 from routers.ag_ui.dialogue import first_of, text_of
 from routers.schemas.base import LenientModel, fault_of_name
@@ -79,16 +79,16 @@ def _bound(given: Any) -> None:
         raise wrong_field("messages", f"The messages may have at most {_MAX_PARTS} parts and tool calls.")
 
 
-def lines_of(run: "RunAgentInput") -> list[Line]:
+def messages_of(run: "RunAgentInput") -> list[ClientMessage]:
     """The messages of a thread that is stored here."""
-    lines: list[Line] = []
+    messages: list[ClientMessage] = []
     for message in run.messages:
         name = writable(message.id) if len(message.id) <= MAX_CLIENT_ID else ""
         if message.role == "user":
-            lines.append(Line(name, "user", writable(text_of(message.content))))
+            messages.append(ClientMessage(name, "user", writable(text_of(message.content))))
         elif message.role == "assistant":
-            lines.append(Line(name, "assistant", writable(message.content or "")))
-    return lines
+            messages.append(ClientMessage(name, "assistant", writable(message.content or "")))
+    return messages
 
 
 def ask_in_thread(run: "RunAgentInput") -> Ask:

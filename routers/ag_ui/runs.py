@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from domain.errors import StreamForgeError
 from domain.streams import OnDisconnect, Order, digest
 from routers.ag_ui.dialogue import dialogue_of
-from routers.ag_ui.run_input import INPUT, ask_in_thread, lines_of, model_of, read_run
+from routers.ag_ui.run_input import INPUT, ask_in_thread, messages_of, model_of, read_run
 from routers.deps import caller_of, services_of
 from routers.http.errors import is_json
 from routers.http.guard import guarded
@@ -59,6 +59,6 @@ async def run_agent(request: Request) -> Response:
     if dialogue is not None:
         opened = await services.streaming.start(caller, order)
     else:
-        opened = await services.chats.start(caller, run.thread_id, ClientTurn(lines_of(run)), order)
+        opened = await services.chats.start(caller, run.thread_id, ClientTurn(messages_of(run)), order)
     wire = replace(WIRES["ag_ui"], encoder=partial(AgUiEncoder, thread_id=run.thread_id, run_id=run.run_id))
     return StreamResponse(services.streaming, opened.tail, wire, replayed=opened.replayed)

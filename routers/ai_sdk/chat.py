@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import FailFast, Field
 
 from domain.events import writable
-from domain.messages import MAX_CLIENT_ID, Line
+from domain.messages import MAX_CLIENT_ID, ClientMessage
 from domain.streams import Ask, Order, digest
 from routers.deps import CallerDep, ChatsDep, StreamingDep, caller_of, services_of
 from routers.http.error_shapes import PLAIN_TEXT
@@ -74,10 +74,10 @@ class UiChat(LenientModel):
     def turn(self) -> ClientTurn:
         """The conversation as the client has it, and what to do with it."""
         shown = self.messages or ([self.message] if self.message else [])
-        lines = [Line(writable(each.id), each.role, each.text()) for each in shown if each.role != "system"]
+        messages = [ClientMessage(writable(each.id), each.role, each.text()) for each in shown if each.role != "system"]
         again = self.trigger == "regenerate-message"
         once = not again and self.messageId is None
-        return ClientTurn(lines, again, self.messageId and writable(self.messageId), once)
+        return ClientTurn(messages, again, self.messageId and writable(self.messageId), once)
 
     def ask(self) -> Ask:
         """How to ask the model. What to ask follows from the chat."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.errors import StreamForgeError
-from domain.messages import Line, Message
+from domain.messages import ClientMessage, Message
 from domain.streams import Place
 
 
@@ -21,20 +21,20 @@ class ClientTurn:
     missed the response to the first.
     """
 
-    lines: Sequence[Line]
+    messages: Sequence[ClientMessage]
     again: bool = False
     message_id: str | None = None
     once: bool = False
 
     @property
-    def question(self) -> Line:
+    def question(self) -> ClientMessage:
         """The message to answer; raises `invalid_request` if the last one is not the user's, or has no text."""
-        if not self.lines or self.lines[-1].role != "user":
+        if not self.messages or self.messages[-1].role != "user":
             raise StreamForgeError("invalid_request", "The last message must be the user's.", pointer="#/messages")
-        if not self.lines[-1].text.strip():
+        if not self.messages[-1].text.strip():
             detail = "The last message has no text. Write something."
             raise StreamForgeError("invalid_request", detail, pointer="#/messages")
-        return self.lines[-1]
+        return self.messages[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class BranchEnd:
         index = self.index(name)
         return self._messages[index] if index is not None else self._others.get(name)
 
-    def question_after(self, lines: Sequence[Line]) -> Message | None:
-        """The question after the last known line; if that line is a question itself, the one after its answer."""
-        known = [index for line in lines if (index := self.index(line.id)) is not None]
+    def question_after(self, shown: Sequence[ClientMessage]) -> Message | None:
+        """The question after the last message known here; if that is a question itself, the one after its answer."""
+        known = [index for message in shown if (index := self.index(message.id)) is not None]
         if not known:
             return None
         after = known[-1] + 1
@@ -101,10 +101,10 @@ class BranchEnd:
 def align(session_id: str, branch: BranchEnd, turn: ClientTurn) -> Answerable:
     """The question to ask for the client's turn, and its place."""
     last = turn.question
-    *earlier, _ = turn.lines
+    *earlier, _ = turn.messages
     if rewritten := _rewritten(branch, earlier):
         number, kept = rewritten
-        said = [line.text for line in turn.lines[number:] if line.role == "user" and line.text.strip()]
+        said = [each.text for each in turn.messages[number:] if each.role == "user" and each.text.strip()]
         return Answerable(_place(session_id, edit=kept.id), "\n\n".join(said))
     if turn.again and turn.message_id is not None:
         named = branch.get(turn.message_id)
@@ -126,12 +126,12 @@ def align(session_id: str, branch: BranchEnd, turn: ClientTurn) -> Answerable:
     return Answerable(_place(session_id, edit=asked.id, client_id=new_name), last.text)
 
 
-def _rewritten(branch: BranchEnd, earlier: Sequence[Line]) -> tuple[int, Message] | None:
+def _rewritten(branch: BranchEnd, earlier: Sequence[ClientMessage]) -> tuple[int, Message] | None:
     """The first earlier question whose text differs in the client, with its index among the client's messages."""
-    for number, line in enumerate(earlier):
-        if line.role == "user" and branch.index(line.id) is not None:
-            kept = branch.get(line.id)
-            if kept is not None and kept.role == "user" and kept.text != line.text:
+    for number, message in enumerate(earlier):
+        if message.role == "user" and branch.index(message.id) is not None:
+            kept = branch.get(message.id)
+            if kept is not None and kept.role == "user" and kept.text != message.text:
                 return number, kept
     return None
 

@@ -111,7 +111,7 @@ class ClientChats:
         _ = turn.question  # raises if there is none
         session = await self._session(caller, chat_id)
         if session is None:
-            *before, last = distinct(turn.lines)
+            *before, last = distinct(turn.messages)
             earlier = await asyncio.to_thread(imported, before) if before else []
             place = Place(new=True, name=chat_id, client_id=last.id or None, earlier=earlier)
             return Answerable(place, last.text)
@@ -124,12 +124,12 @@ class ClientChats:
 
     async def _branch(self, caller: Caller, session: Session, turn: ClientTurn) -> BranchEnd:
         """As much of the active branch as the client can mean; of another branch, if the client shows that one."""
-        most = 2 * len(turn.lines) + 2
+        most = 2 * len(turn.messages) + 2
         messages = await self._messages.recent(caller.id, session.leaf, most) if session.leaf is not None else []
         here = {message.id for message in messages} | {message.client_id for message in messages}
-        names = {*(line.id for line in turn.lines), turn.message_id or ""} - here - {""}
+        names = {*(each.id for each in turn.messages), turn.message_id or ""} - here - {""}
         others = await self._messages.named(caller.id, session.id, names) if names else {}
-        answers = [line.id for line in turn.lines if line.role == "assistant"]
+        answers = [each.id for each in turn.messages if each.role == "assistant"]
         seen = others.get(answers[-1]) if answers else None
         if seen is not None:  # on another branch, or further up
             messages = await self._messages.through(caller.id, seen.id, _FAR)

@@ -8,48 +8,48 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from domain.messages import Earlier, Line
+from domain.messages import ClientMessage, Earlier
 from domain.usage import room
 
 
-def distinct(lines: Sequence[Line]) -> list[Line]:
-    """The lines with unique ids: of equal lines that share one the last keeps it, of different lines none does.
+def distinct(messages: Sequence[ClientMessage]) -> list[ClientMessage]:
+    """The messages with unique ids: of equal messages that share one, the last keeps it; of different ones, none does.
 
-    Lines that share an id would be taken for versions of each other when the client sends them again.
+    Messages that share an id would be taken for versions of each other when the client sends them again.
     """
-    holders: dict[str, Line] = {}
+    holders: dict[str, ClientMessage] = {}
     ambiguous = {""}
-    for line in lines:
-        other = holders.setdefault(line.id, line)
-        if (other.role, other.text) != (line.role, line.text):
-            ambiguous.add(line.id)
-        holders[line.id] = line
+    for message in messages:
+        other = holders.setdefault(message.id, message)
+        if (other.role, other.text) != (message.role, message.text):
+            ambiguous.add(message.id)
+        holders[message.id] = message
     return [
-        line if line.id not in ambiguous and holders[line.id] is line else replace(line, id="") for line in lines
+        each if each.id not in ambiguous and holders[each.id] is each else replace(each, id="") for each in messages
     ]  # fmt: skip
 
 
-def imported(lines: Sequence[Line]) -> list[Earlier]:
+def imported(messages: Sequence[ClientMessage]) -> list[Earlier]:
     """The messages to store before a question: questions and answers in turn. An answer may come first.
 
     Adjacent answers are joined, and a question without an answer gets an empty one. Counting the tokens of a long text
     takes tens of milliseconds: call this in a thread.
     """
     taken: list[Earlier] = []
-    for role, run in groupby(lines, key=lambda line: line.role):
+    for role, run in groupby(messages, key=lambda message: message.role):
         if role == "assistant":
             taken.append(_answer(list(run)))
             continue
-        for line in run:
+        for message in run:
             if taken and taken[-1].role == "user":
                 taken.append(_UNANSWERED)
-            taken.append(Earlier("user", line.text, room(line.text), line.id or None))
+            taken.append(Earlier("user", message.text, room(message.text), message.id or None))
     return [*taken, _UNANSWERED] if taken and taken[-1].role == "user" else taken
 
 
-def _answer(lines: Sequence[Line]) -> Earlier:
-    text = "\n\n".join(line.text for line in lines if line.text)
-    name = next((line.id for line in reversed(lines) if line.id), None)
+def _answer(messages: Sequence[ClientMessage]) -> Earlier:
+    text = "\n\n".join(message.text for message in messages if message.text)
+    name = next((message.id for message in reversed(messages) if message.id), None)
     return Earlier("assistant", text, room(text), name)
 
 

@@ -5,27 +5,27 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.messages import Earlier, Line
+from domain.messages import ClientMessage, Earlier
 from services.chats.import_history import distinct, imported
 
 NAMES = st.sampled_from(["", "1", "2", "3"])
 TEXTS = st.sampled_from(["", "one", "two", " "])
-LINES = st.lists(st.builds(Line, NAMES, st.sampled_from(["user", "assistant"]), TEXTS), max_size=12)
+LINES = st.lists(st.builds(ClientMessage, NAMES, st.sampled_from(["user", "assistant"]), TEXTS), max_size=12)
 
 
-def user(text: str, id: str = "") -> Line:
-    return Line(id, "user", text)
+def user(text: str, id: str = "") -> ClientMessage:
+    return ClientMessage(id, "user", text)
 
 
-def answer(text: str, id: str = "") -> Line:
-    return Line(id, "assistant", text)
+def answer(text: str, id: str = "") -> ClientMessage:
+    return ClientMessage(id, "assistant", text)
 
 
-def taken(*lines: Line) -> list[tuple[str, str, str | None]]:
+def taken(*lines: ClientMessage) -> list[tuple[str, str, str | None]]:
     return [(each.role, each.text, each.client_id) for each in imported(lines)]
 
 
-def names(*lines: Line) -> list[str]:
+def names(*lines: ClientMessage) -> list[str]:
     return [line.id for line in distinct(lines)]
 
 
@@ -60,7 +60,7 @@ def test_a_name_is_borne_by_one_and_a_name_of_different_messages_by_none() -> No
 
 
 @given(lines=LINES)
-def test_any_messages_become_turns_of_which_nothing_is_lost(lines: list[Line]) -> None:
+def test_any_messages_become_turns_of_which_nothing_is_lost(lines: list[ClientMessage]) -> None:
     named = distinct(lines)
     assert [(line.role, line.text) for line in named] == [(line.role, line.text) for line in lines]
     borne = [line.id for line in named if line.id]
@@ -73,5 +73,5 @@ def test_any_messages_become_turns_of_which_nothing_is_lost(lines: list[Line]) -
     assert words(found) == words(lines)
 
 
-def words(said: list[Earlier] | list[Line]) -> str:
+def words(said: list[Earlier] | list[ClientMessage]) -> str:
     return "".join(each.text.replace("\n\n", "") for each in said)
