@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 import serving
 from config.settings import Settings, get_settings
-from domain.models import Catalogue
+from domain.catalogue import Catalogue
 from routers.api import add_routes, dialects
 from routers.deps import AppState
 from routers.http.errors import add_error_handlers

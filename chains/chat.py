@@ -9,9 +9,10 @@ from chains.core.llm_setup import Ready
 from chains.core.reading.conversation import messages_of
 from chains.core.reading.failures import failure
 from chains.core.reading.translate import Translator
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
 from domain.events import Delta, Said
-from domain.models import Finished, ModelEntry, Parameters
+from domain.models import Finished, Parameters
 from domain.streams import Ask
 from domain.usage import Usage
 

@@ -14,7 +14,7 @@ from chains.core.embedding.remote_embeddings import RemoteEmbedder, Wanted
 from domain.documents import Index, Vector
 from domain.errors import StreamForgeError
 from domain.events import writable
-from domain.retries import Backoff
+from domain.models import Backoff
 
 EmbeddingProvider = Literal["local", "openai", "openai_compatible", "ollama"]
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from chains.chat import chat
 from chains.core.llm_setup import Ready
+from domain.catalogue import ModelEntry
 from domain.documents import Passage
 from domain.events import Said, ToolCall
-from domain.models import Finished, ModelEntry
+from domain.models import Finished
 from domain.prompts import FROM_PASSAGES
 from domain.streams import Ask, Turn
 from domain.usage import Usage

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from domain.callers import Caller
-from domain.models import Capability, ModelEntry, Parameter, Provider
+from domain.catalogue import ModelEntry
+from domain.models import Capability, Parameter, Provider
 from routers.deps import CallerDep, ModelsDep
 from routers.http.guard import guarded
 from routers.openapi.codes import GUARDED, responses

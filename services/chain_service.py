@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Callable
 from importlib import import_module
 
 from chains.core.llm_setup import LLMSetup
+from domain.catalogue import ModelEntry
 from domain.events import Said
-from domain.models import Finished, ModelEntry
+from domain.models import Finished
 from domain.streams import Ask
 from domain.usage import Usage
 

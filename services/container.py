@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.settings import Settings
-from domain.models import Catalogue
+from domain.catalogue import Catalogue
 from services.access.api_keys import ApiKeys
 from services.access.auth_service import AuthService
 from services.access.rate_limits import RateLimits

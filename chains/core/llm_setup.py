@@ -16,8 +16,8 @@ from chains.core.local.server import Endpoint, LocalServer, local_models
 from chains.core.providers.environment import forget_environment
 from chains.core.providers.packages import require_package
 from chains.core.tracing import Tracing
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
-from domain.models import ModelEntry
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler

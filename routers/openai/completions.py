@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Done, Terminal
-from domain.models import ModelEntry
 from domain.streams import Order, digest, ended_badly
 from domain.usage import spent_any
 from routers.deps import CallerDep, ModelsDep, caller_of, services_of

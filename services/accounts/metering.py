@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from domain.catalogue import Catalogue, ModelEntry
 from domain.events import Delta, Event, Reasoning, ToolCall
-from domain.models import Catalogue, ModelEntry
 from domain.streams import Ask, Turn, said
 from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
 from services.accounts.prices import Prices

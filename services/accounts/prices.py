@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from domain.models import ModelEntry, Price
+from domain.catalogue import ModelEntry, Price
 from domain.usage import Cost, Usage
 
 log = structlog.get_logger("prices")

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.catalogue import ModelEntry
 from domain.documents import Retrieval
 from domain.events import Quoted, Retrieving, Retrying, Said, Stalled, Switched
-from domain.models import Finished, ModelEntry
+from domain.models import Finished
 from domain.streams import Ask
 from domain.usage import Usage
 from services.accounts.metering import Meter

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
 from domain.events import COOLING, SAID, Retrying, Stalled, Switched
-from domain.models import Finished, ModelEntry
-from domain.retries import Backoff
+from domain.models import Backoff, Finished
 from domain.streams import Ask
 from services.accounts.metering import Meter
 from services.accounts.prices import Prices

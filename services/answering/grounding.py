@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from domain.catalogue import ModelEntry
 from domain.documents import Passage, Retrieval
 from domain.errors import StreamForgeError
 from domain.events import Delta, Quoted, Retrieving
-from domain.models import ASSUMED_WINDOW, Finished, ModelEntry
+from domain.models import ASSUMED_WINDOW, Finished
 from domain.prompts import STANDALONE_QUESTION
 from domain.streams import Ask, Order
 from services.accounts.metering import prompt_tokens

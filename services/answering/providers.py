@@ -1,6 +1,6 @@
 """Chooses who answers: the simulated responder, which runs in this process, or a model behind a chain."""
 
-from domain.models import ModelEntry
+from domain.catalogue import ModelEntry
 from domain.streams import Ask
 from services.answering.answerer import Answerer, Run, Source
 from services.answering.simulated import Responder

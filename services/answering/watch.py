@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from domain.catalogue import ModelClocks
 from domain.errors import StreamForgeError
-from domain.models import ModelClocks
 
 
 class Watch:

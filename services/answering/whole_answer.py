@@ -2,8 +2,9 @@
 
 from contextlib import aclosing
 
+from domain.catalogue import ModelEntry
 from domain.events import Delta
-from domain.models import Finished, ModelEntry, Parameters
+from domain.models import Finished, Parameters
 from domain.streams import Ask
 from domain.usage import Usage
 from services.accounts.metering import Meter

@@ -5,7 +5,7 @@ import asyncio
 from config.groups.documents import DocumentSettings
 from config.groups.models import ModelSettings
 from config.groups.streams import StreamSettings
-from domain.retries import Backoff
+from domain.models import Backoff
 from services.accounts.prices import Prices
 from services.answering.cooling import Cooling
 from services.answering.failover import Failover, RetryPolicy

@@ -3,7 +3,8 @@
 from contextlib import AsyncExitStack
 
 from config.groups.conversations import ConversationSettings
-from domain.models import SIMULATED, Catalogue, ModelEntry
+from domain.catalogue import Catalogue, ModelEntry
+from domain.models import SIMULATED
 from services.accounts.prices import Prices
 from services.background import run_until_closed
 from services.chain_service import ChainService

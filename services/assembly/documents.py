@@ -17,7 +17,7 @@ from chains.embeddings import EmbeddingModel, RequestLimits, make_embedder
 from config.groups.documents import DocumentSettings
 from config.groups.models import ModelSettings
 from config.groups.storage import StorageSettings
-from domain.retries import Backoff
+from domain.models import Backoff
 from parsing.parser import Parser
 from services.assembly.storage import open_storage
 from services.background import run_until_closed

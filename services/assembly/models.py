@@ -6,7 +6,8 @@ from chains.core.llm_setup import LLMSetup
 from chains.core.local.server import LocalServer
 from chains.core.tracing import Tracing, TracingTarget
 from config.groups.models import ModelSettings
-from domain.models import Catalogue, ModelClocks, Parameters
+from domain.catalogue import Catalogue, ModelClocks
+from domain.models import Parameters
 from services.chain_service import ChainService
 from services.models import catalogue
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from config.groups.server import ServerSettings
 from config.groups.storage import StorageSettings
 from config.groups.streams import StreamSettings
-from domain.models import Catalogue
+from domain.catalogue import Catalogue
 from services.background import run_until_closed
 from services.storage import Storage
 from services.streams.clocks import Clocks

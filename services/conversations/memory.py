@@ -5,8 +5,9 @@ Tokens are estimated (`domain.usage.room`), because not every model's vocabulary
 
 from collections.abc import Sequence
 
+from domain.catalogue import ModelEntry
 from domain.messages import Message, Window
-from domain.models import ASSUMED_WINDOW, ModelEntry, Parameters
+from domain.models import ASSUMED_WINDOW, Parameters
 from domain.prompts import SUMMARISED
 from domain.streams import Turn
 from domain.usage import room

@@ -12,9 +12,9 @@ from time import time
 
 import structlog
 
+from domain.catalogue import ModelEntry
 from domain.events import Delta, Done
 from domain.messages import MAX_TITLE, Message, Summary, new_id
-from domain.models import ModelEntry
 from domain.prompts import SUMMARY, TITLE
 from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import room

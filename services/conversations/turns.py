@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from domain.catalogue import ModelEntry
 from domain.citations import sources
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Done, Failed, Terminal
@@ -27,7 +28,6 @@ from domain.messages import (
     new_id,
     state_after,
 )
-from domain.models import ModelEntry
 from domain.streams import Ask, Place, StreamInfo, said
 from domain.usage import room
 from services.conversations import memory

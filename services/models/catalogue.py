@@ -4,19 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from domain.catalogue import CLOCKS, Catalogue, ModelClocks, ModelEntry, Price
 from domain.errors import StreamForgeError
-from domain.models import (
-    ABILITIES,
-    CLOCKS,
-    PROVIDERS,
-    SIMULATED,
-    Catalogue,
-    ModelClocks,
-    ModelEntry,
-    Parameters,
-    Price,
-    Provider,
-)
+from domain.models import ABILITIES, PROVIDERS, SIMULATED, Parameters, Provider
 from services.models.catalogue_file import CatalogueError, CatalogueFile, ModelRow
 
 __all__ = ["CatalogueError", "Defaults", "load"]

@@ -1,7 +1,7 @@
 """The models that callers may use, and the choice of those that handle a request."""
 
 from domain.callers import Caller
-from domain.models import Catalogue, ModelEntry
+from domain.catalogue import Catalogue, ModelEntry
 from domain.streams import Ask
 from services.chain_service import ChainService
 

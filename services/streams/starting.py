@@ -9,9 +9,9 @@ from typing import Protocol
 from structlog.contextvars import bind_contextvars
 
 from domain.callers import Caller
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
 from domain.messages import Busy, KeyInUse, new_id
-from domain.models import ModelEntry
 from domain.streams import Ask, Order, Place, StreamInfo, digest, new_stream_id, refusal
 from services.accounts.metering import Meter, prompt_tokens
 from services.accounts.prices import Prices

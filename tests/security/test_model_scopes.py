@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from domain.callers import LOCAL, Caller
+from domain.catalogue import Catalogue, ModelEntry
 from domain.errors import StreamForgeError
-from domain.models import NOTHING_ASKED, Catalogue, ModelEntry
+from domain.models import NOTHING_ASKED
 from main import create_app
 from services.models.catalogue import CatalogueError
 from tests.journeys.streams.test_reading import code_of

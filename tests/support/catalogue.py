@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from domain.models import SIMULATED, Catalogue, ModelClocks, ModelEntry
+from domain.catalogue import Catalogue, ModelClocks, ModelEntry
+from domain.models import SIMULATED
 
 CLOCKS = ModelClocks(connect=5, first_token=10, stalled=5, idle=10, whole=60)
 NAMED: ModelEntry = ModelEntry("test", "openai_compatible", "test", CLOCKS)

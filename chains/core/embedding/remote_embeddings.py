@@ -16,7 +16,7 @@ from chains.core.providers.environment import forget_environment
 from domain.documents import Index, Vector
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import writable
-from domain.retries import Backoff
+from domain.models import Backoff
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings

@@ -2,8 +2,8 @@
 
 import importlib.util
 
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
-from domain.models import ModelEntry
 
 _OF = {
     "openai": "langchain-openai",

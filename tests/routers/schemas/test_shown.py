@@ -9,9 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from domain.callers import ApiKey
+from domain.catalogue import Price
 from domain.documents import Collection, Document
 from domain.messages import Found, Message, Session
-from domain.models import Price
 from domain.usage import UsageSum
 from routers.keys import KeyOut
 from routers.models import PriceOut

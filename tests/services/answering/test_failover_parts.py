@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from domain.catalogue import ModelClocks, ModelEntry, Price
 from domain.errors import StreamForgeError
 from domain.events import Delta, Event, Reasoning, ToolCall
-from domain.models import ModelClocks, ModelEntry, Price
 from domain.usage import Cost, Usage, pieces, streamed
 from services.accounts.metering import Meter
 from services.accounts.prices import Prices

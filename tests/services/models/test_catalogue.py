@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from domain.callers import LOCAL
-from domain.models import PROVIDERS, ModelClocks, Parameters
+from domain.catalogue import ModelClocks
+from domain.models import PROVIDERS, Parameters
 from services.models.catalogue import CatalogueError, Defaults, load
 from tests.support.server import ROOT, Process, running
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
 from domain.events import Cancelled, Delta, Done, Failed, Terminal
-from domain.models import Finished, ModelEntry
-from domain.retries import Backoff
+from domain.models import Backoff, Finished
 from domain.streams import Ask, StreamInfo, digest, new_stream_id
 from domain.usage import Attempt, Usage
 from services.accounts.metering import Meter

@@ -12,7 +12,7 @@ from chains.core.embedding.remote_embeddings import BATCH
 from chains.embeddings import Embedder, EmbeddingModel, EmbeddingProvider, RequestLimits, make_embedder
 from domain.documents import Index
 from domain.errors import StreamForgeError
-from domain.retries import Backoff
+from domain.models import Backoff
 from tests.support.embeddings import Vectors, vectors_server
 
 DIALECTS: list[EmbeddingProvider] = ["openai", "openai_compatible", "ollama"]

@@ -1,6 +1,6 @@
 import pytest
 
-from domain.retries import Backoff
+from domain.models import Backoff
 
 
 @pytest.mark.parametrize(
