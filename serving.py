@@ -132,7 +132,7 @@ def _create_or_exit(create_app: CreateApp, settings: Settings, exit_code: int) -
         check_storage(settings)
         return create_app(settings)
     except CatalogueError as error:
-        _exit(f"StreamForge cannot start, its models are wrong: {error} See docs/models.md.", exit_code)
+        _exit(f"StreamForge cannot start because its models are wrong: {error} See docs/models.md.", exit_code)
     except StorageError as error:
         _exit(f"StreamForge cannot start: {error} See docs/operations.md.", exit_code)
     except SecretError as error:

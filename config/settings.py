@@ -67,4 +67,4 @@ def describe(error: Exception) -> str:
     for item in error.errors(include_input=False, include_url=False):
         name = ".".join(str(part) for part in item["loc"][:1])
         problems.append(f"{name}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": "))
-    return f"StreamForge cannot start, its settings are wrong: {'; '.join(problems)}. See .env.example."
+    return f"StreamForge cannot start because its settings are wrong: {'; '.join(problems)}. See .env.example."

@@ -47,7 +47,7 @@ ERRORS: dict[str, ErrorKind] = {
     "client_id_taken": ErrorKind(409, False, "That client id is already used. Choose another one, or leave it out."),
     "body_too_large": ErrorKind(413, False, "The body is larger than this server accepts."),
     "unsupported_media_type": ErrorKind(415, False, "Send the body as Content-Type: application/json."),
-    "invalid_request": ErrorKind(422, False, "The request is not valid. `errors` names each field and what it wants."),
+    "invalid_request": ErrorKind(422, False, "The request is not valid. `errors` lists what is wrong, field by field."),
     "message_too_long": ErrorKind(422, False, "The message is longer than this server takes. Send a shorter one."),
     "message_mismatch": ErrorKind(
         422, False, "Last-Event-ID names a stream that answers another message. Leave it out to start a new one."

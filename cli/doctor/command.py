@@ -15,7 +15,7 @@ _KEY = re.compile(r"[!-~]{1,4096}")
 @click.argument("url")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of sentences.")
 @click.option("--quick", is_flag=True, help="Leave out the silence, which takes a little longer than STREAM_HEARTBEAT.")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Certificates (PEM) to trust besides.")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Additional certificates (PEM) to trust.")
 @click.pass_context
 def doctor(context: click.Context, url: str, *, as_json: bool, quick: bool, ca: str | None) -> None:
     """Check what a deployment's proxies do to streams, and say what is wrong.
@@ -53,7 +53,7 @@ def _target(url: str, ca: str | None) -> Any:
     except ValueError:
         fits = False
     if not fits or parts.scheme not in ("http", "https") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise click.UsageError("doctor wants a URL like https://chat.example.com, without user, query or fragment.")
+        raise click.UsageError("doctor needs a URL like https://chat.example.com, without user, query or fragment.")
     key = os.environ.get("STREAMFORGE_KEY") or None
     if key is not None and not _KEY.fullmatch(key):
         raise click.UsageError("STREAMFORGE_KEY holds a character that no header can carry.")

@@ -37,7 +37,7 @@ def disconnect(opened: Recording, state: str | None, seconds: float, heartbeat: 
             f"whose client is gone works until the next word or heartbeat (every {time_of(heartbeat)}) is sent."
         )
         return Finding("disconnect", "wrong", said, advice("disconnect", proxies_of(opened.headers)), measured)
-    said = "The server that sent the probe could not be asked: there are several, and other ones answered."
+    said = "The server that sent the probe could not be asked: there are several, and others answered."
     if opened.status not in (0, 200):
         said = f"The probe was not sent: {what_came(opened)}."
     return Finding("disconnect", "unknown", said, (), measured)

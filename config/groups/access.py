@@ -18,14 +18,14 @@ def rates(value: str) -> str:
     """Rates like `60/minute;1000/day`, or nothing."""
     value = value.replace(" ", "")
     if value and not _RATES.fullmatch(value):
-        raise ValueError("wants up to four rates like 60/minute;1000/day")
+        raise ValueError("must be up to four rates like 60/minute;1000/day")
     return value
 
 
 def long_secret(value: SecretStr | None) -> SecretStr | None:
     """A secret that cannot be guessed."""
     if value is not None and len(value.get_secret_value()) < 32:
-        raise ValueError("wants at least 32 random characters, for example from: openssl rand -hex 32")
+        raise ValueError("must have at least 32 random characters, for example from: openssl rand -hex 32")
     return value
 
 
@@ -36,7 +36,7 @@ def token_keys(value: str | None) -> str | None:
     parts = urlsplit(value)
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
     if not safe or not parts.hostname or parts.username:
-        raise ValueError("wants a file, or a URL like https://issuer.example/.well-known/jwks.json")
+        raise ValueError("must be a file, or a URL like https://issuer.example/.well-known/jwks.json")
     return value
 
 
@@ -59,7 +59,7 @@ class AccessSettings(Group):
         if self.AUTH_MODE != "jwt":
             return self
         if self.JWT_JWKS is None or self.JWT_ISSUER is None or self.JWT_AUDIENCE is None:
-            raise ValueError("AUTH_MODE is jwt, which wants JWT_JWKS, JWT_ISSUER and JWT_AUDIENCE")
+            raise ValueError("AUTH_MODE is jwt, which needs JWT_JWKS, JWT_ISSUER and JWT_AUDIENCE")
         if "://" not in self.JWT_JWKS and not Path(self.JWT_JWKS).is_file():
-            raise ValueError("JWT_JWKS is neither a URL nor a file that is there")
+            raise ValueError("JWT_JWKS is neither a URL nor an existing file")
         return self

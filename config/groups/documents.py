@@ -14,7 +14,7 @@ def chroma_url(value: SecretStr | None) -> SecretStr | None:
     if value is not None:
         parts = urlsplit(value.get_secret_value())
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("wants a URL like http://127.0.0.1:8000")
+            raise ValueError("must be a URL like http://127.0.0.1:8000")
     return value
 
 
@@ -50,16 +50,16 @@ class DocumentSettings(Group):
         if provider == "local" and model not in (None, "wordllama", "minilm"):
             raise ValueError("EMBEDDING_PROVIDER is local, whose EMBEDDING_MODEL is wordllama or minilm")
         if provider in ("openai_compatible", "ollama") and model is None:
-            raise ValueError(f"EMBEDDING_PROVIDER is {provider}, which wants EMBEDDING_MODEL")
+            raise ValueError(f"EMBEDDING_PROVIDER is {provider}, which needs EMBEDDING_MODEL")
         if provider == "openai_compatible" and self.EMBEDDING_BASE_URL is None:
-            raise ValueError("EMBEDDING_PROVIDER is openai_compatible, which wants EMBEDDING_BASE_URL")
+            raise ValueError("EMBEDDING_PROVIDER is openai_compatible, which needs EMBEDDING_BASE_URL")
         return self
 
 
 def check_vectors(kind: str, chroma: SecretStr | None, database: SecretStr | None, *, several: bool) -> None:
     """Raises if a process could not find the vectors; a folder of Chroma's breaks if a second one opens it."""
     if kind == "pgvector" and database is None:
-        raise ValueError("VECTOR_STORE_TYPE is pgvector, which wants DATABASE_URL")
+        raise ValueError("VECTOR_STORE_TYPE is pgvector, which needs DATABASE_URL")
     if kind == "chroma" and chroma is None and several:
         raise ValueError(
             "VECTOR_STORE_TYPE is chroma, whose folder only one process may open, and WORKERS or REDIS_URL says that "

@@ -17,9 +17,9 @@ def keys_by_name(value: Any) -> Any:
         try:
             value = json.loads(value or "{}")
         except ValueError:
-            raise ValueError('wants a JSON object like {"anthropic": "..."}') from None
+            raise ValueError('must be a JSON object like {"anthropic": "..."}') from None
     if not isinstance(value, dict) or not all(isinstance(key, str | SecretStr) for key in value.values()):
-        raise ValueError('wants a JSON object like {"anthropic": "..."}')
+        raise ValueError('must be a JSON object like {"anthropic": "..."}')
     return value
 
 
@@ -35,7 +35,7 @@ def proxy_url(value: SecretStr | None) -> SecretStr | None:
     if value is not None:
         parts = urlsplit(value.get_secret_value())
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("wants a URL like http://proxy.example:3128")
+            raise ValueError("must be a URL like http://proxy.example:3128")
     return value
 
 

@@ -17,10 +17,10 @@ def exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     """Origins as browsers send them."""
     for origin in origins:
         if "*" in origin:
-            raise ValueError("may hold no wildcard, because browsers send credentials along; list each origin")
+            raise ValueError("must not contain a wildcard, because browsers send credentials; list each origin")
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
-            raise ValueError("wants origins like http://localhost:3000, without a path")
+            raise ValueError("must be origins like http://localhost:3000, without a path")
     return origins
 
 
@@ -28,7 +28,7 @@ def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names that a Host header may bring."""
     for name in names:
         if not _HOST_NAME.fullmatch(name):
-            raise ValueError("wants names like chat.example.org or [::1], without scheme, port or wildcard")
+            raise ValueError("must be names like chat.example.org or [::1], without scheme, port or wildcard")
     return names
 
 
@@ -38,9 +38,9 @@ def networks(names: tuple[str, ...]) -> tuple[str, ...]:
         try:
             width = ipaddress.ip_network(name).prefixlen
         except ValueError:
-            raise ValueError("wants addresses or networks of proxies like 10.0.0.7 or 10.0.0.0/24") from None
+            raise ValueError("must be addresses or networks of proxies, like 10.0.0.7 or 10.0.0.0/24") from None
         if width == 0:
-            raise ValueError("may not trust every address: anybody could then name any other; list the proxies")
+            raise ValueError("must not trust every address: any client could then claim any address; list the proxies")
     return names
 
 
@@ -82,6 +82,6 @@ def check_listening(host: str, *, authenticated: bool, allowed: bool) -> None:
     """Raises if other machines could reach a server that asks for no key, unless that is `allowed`."""
     if not (authenticated or allowed or is_loopback(host)):
         raise ValueError(
-            "HOST is not a loopback address and AUTH_MODE is none, so anybody who reaches it could use the models. "
+            "HOST is not a loopback address and AUTH_MODE is none, so anyone who can reach it could use the models. "
             "Set AUTH_MODE to api_key or jwt, or HOST to 127.0.0.1, or ALLOW_UNAUTHENTICATED to true"
         )

@@ -20,7 +20,7 @@ def postgres_url(value: SecretStr | None) -> SecretStr | None:
         hosts = parts.netloc.rpartition("@")[2]
         named = parts.scheme in ("postgresql", "postgres") and len(parts.path) >= 2
         if not named or not _POSTGRES_HOSTS.fullmatch(hosts):
-            raise ValueError("wants a URL like postgresql://user:password@localhost:5432/streamforge")
+            raise ValueError("must be a URL like postgresql://user:password@localhost:5432/streamforge")
     return value
 
 
@@ -30,7 +30,7 @@ def redis_url(value: SecretStr | None) -> SecretStr | None:
         parts = urlsplit(value.get_secret_value())
         there = parts.path if parts.scheme == "unix" else parts.hostname
         if parts.scheme not in ("redis", "rediss", "unix") or not there:
-            raise ValueError("wants a URL like redis://:password@127.0.0.1:6379/0")
+            raise ValueError("must be a URL like redis://:password@127.0.0.1:6379/0")
     return value
 
 
@@ -49,7 +49,7 @@ class StorageSettings(Group):
         parts = urlsplit(self.redis_address() or "")
         if parts.hostname and not (parts.password or self.ALLOW_OPEN_REDIS or is_loopback(parts.hostname)):
             raise ValueError(
-                "REDIS_URL names another machine and no password, so whoever reaches it could read every answer. "
+                "REDIS_URL names another machine and no password, so anyone who can reach it could read every answer. "
                 "Give Redis a password, or set ALLOW_OPEN_REDIS to true"
             )
         return self

@@ -11,9 +11,9 @@ from domain.events import UNWRITABLE
 def words(text: str) -> str:
     """Text that every wire and database can carry, with at least one word."""
     if UNWRITABLE.search(text):
-        raise ValueError("may not hold NUL or half of a surrogate pair")
+        raise ValueError("must not contain NUL or half of a surrogate pair")
     if not text.strip():
-        raise ValueError("wants at least one word")
+        raise ValueError("must have at least one word")
     return text
 
 

@@ -37,14 +37,14 @@ def split_list(value: Any) -> Any:
 def http_url(value: str | None) -> str | None:
     """The base URL of an HTTP API."""
     if value is not None and not is_base_url(value):
-        raise ValueError("wants a URL like http://127.0.0.1:11434/v1, without user or password")
+        raise ValueError("must be a URL like http://127.0.0.1:11434/v1, without user or password")
     return value
 
 
 def sendable(key: SecretStr | None) -> SecretStr | None:
     """A key that an HTTP header can carry."""
     if key is not None and not _HEADER.fullmatch(key.get_secret_value()):
-        raise ValueError("holds a key that is empty, too long, or has a character that no header can carry")
+        raise ValueError("contains a key that is empty, too long, or has a character that no HTTP header can carry")
     return key
 
 

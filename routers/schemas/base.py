@@ -60,7 +60,7 @@ def fault_of_name(text: str) -> str | None:
     """What is wrong with a name that people could not see, or some database could not store; `None` if it is good."""
     if not text.strip():
         return "is blank."
-    return "may not hold NUL or half of a surrogate pair." if UNWRITABLE.search(text) else None
+    return "must not contain NUL or half of a surrogate pair." if UNWRITABLE.search(text) else None
 
 
 def _a_name(text: str) -> str:
@@ -72,7 +72,7 @@ def _a_name(text: str) -> str:
 def writable_text(text: str) -> str:
     """The text; a `ValueError` if some database or JSON parser would refuse it."""
     if UNWRITABLE.search(text):
-        raise ValueError("This may not hold NUL or half of a surrogate pair.")
+        raise ValueError("This must not contain NUL or half of a surrogate pair.")
     return text
 
 

@@ -43,7 +43,7 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
             elif isinstance(each, str):
                 writable_text(each)
             elif isinstance(each, float) and not math.isfinite(each):
-                raise ValueError("This may not hold numbers that JSON does not have.")
+                raise ValueError("This must not contain numbers that JSON does not have.")
         if not below:
             return value
         level = below
@@ -159,7 +159,7 @@ def _check_turns(placed: Sequence[Placed], names: FieldNames) -> None:
     called: set[str] = set()
     for turn, at, empty in placed:
         for wrong, field, detail in (
-            (empty and turn.role != "assistant", names.content, "This message needs a content."),
+            (empty and turn.role != "assistant", names.content, "This message needs content."),
             (turn.images and turn.role != "user", names.content, "Only the user's messages may show images."),
             (turn.calls and turn.role != "assistant", names.calls, "Only the assistant calls tools."),
             (turn.role == "tool" and turn.call_id is None, names.call_id, "Field required with the role 'tool'."),

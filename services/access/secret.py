@@ -28,7 +28,7 @@ def read_secret(given: str | None, folder: Path) -> bytes:
             raise SecretError(f"{file} can be read by others. Make it private: chmod 600 {file}.")
         secret = file.read_bytes().strip()
     except OSError as error:
-        raise SecretError(f"the secret {file} cannot be read or made: {error.strerror}.") from None
+        raise SecretError(f"the secret {file} cannot be read or created: {error.strerror}.") from None
     if len(secret) < 32:
         raise SecretError(f"the secret {file} has fewer than 32 characters. Restore it, or remove it and every key.")
     return secret

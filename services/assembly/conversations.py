@@ -18,7 +18,7 @@ from services.storage import Storage
 def check_summary_model(settings: ConversationSettings, catalogue: Catalogue) -> None:
     """Raises `CatalogueError` if SUMMARY_MODEL names no model."""
     if settings.SUMMARY_MODEL not in (None, SIMULATED, *catalogue.entries):
-        raise CatalogueError(f"SUMMARY_MODEL {settings.SUMMARY_MODEL!r} is none of the catalogue's ids.")
+        raise CatalogueError(f"SUMMARY_MODEL {settings.SUMMARY_MODEL!r} is not in the catalogue.")
 
 
 def open_conversations(

@@ -140,10 +140,10 @@ class Ingestion:
             self._trouble = None
         except StreamForgeError as error:
             if error.code != self._trouble:  # logged once, not at every look
-                log.warning("no document could be begun", code=error.code)
+                log.warning("no document could be started", code=error.code)
             self._trouble = error.code
         except Exception as error:  # a mistake in this program must not stop other documents
-            log.error("no document could be begun", exc_info=error)
+            log.error("no document could be started", exc_info=error)
 
     async def _may_embed(self) -> None:
         """Raise `index_mismatch`, so that documents wait, if the index in use is another model's.
@@ -165,7 +165,7 @@ class Ingestion:
         self._tasks.discard(task)
         self._work.set()  # a worker is free
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a document could not be taken in", exc_info=error)
+            log.error("a document could not be ingested", exc_info=error)
 
     async def _stop(self) -> None:
         for task in self._tasks:

@@ -51,7 +51,7 @@ class DefaultsRow(_Row):
     @classmethod
     def _writable(cls, value: Any) -> Any:
         if UNWRITABLE.search("".join(value or "")):
-            raise ValueError("may not hold NUL")
+            raise ValueError("must not contain NUL")
         return value
 
 
@@ -92,7 +92,7 @@ class ModelRow(_Row):
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
         if value is not None and not is_base_url(value):
-            raise ValueError("wants a URL like http://127.0.0.1:8000/v1, without user or password")
+            raise ValueError("must be a URL like http://127.0.0.1:8000/v1, without user or password")
         return value
 
 

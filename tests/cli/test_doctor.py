@@ -243,7 +243,7 @@ def test_tls_where_there_is_none_is_told(server: LiveServer) -> None:
 def test_a_url_that_is_none_is_a_usage_error(url: str) -> None:
     ended = doctor(url)
     assert ended.returncode == 2
-    assert "doctor wants a URL like" in ended.stderr
+    assert "doctor needs a URL like" in ended.stderr
     assert "pass-word" not in ended.stderr
 
 

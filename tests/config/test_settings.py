@@ -100,7 +100,7 @@ def test_the_start_ends_with_that_sentence_and_nothing_else(command: list[str], 
         [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == code
-    assert ended.stderr.startswith("StreamForge cannot start, its settings are wrong: PORT: ")
+    assert ended.stderr.startswith("StreamForge cannot start because its settings are wrong: PORT: ")
     assert ended.stderr.count("\n") == 1
 
 

@@ -142,7 +142,7 @@ def test_a_model_for_summaries_that_is_not_there_stops_the_start(tmp_path: Path)
 
     with running([sys.executable, "main.py"], SUMMARY_MODEL="nobody") as process:
         assert process.popen.wait(timeout=30) == 2
-    assert "SUMMARY_MODEL 'nobody' is none of the catalogue's ids." in "".join(process.log)
+    assert "SUMMARY_MODEL 'nobody' is not in the catalogue." in "".join(process.log)
 
 
 @pytest.mark.parametrize(("command", "code"), [(["main.py"], 2), (["-m", "uvicorn", "main:app", "--port", "0"], 3)])
