@@ -1,6 +1,7 @@
 """Serving: the listening socket, the worker processes, and the exit code of whatever goes wrong before.
 
-`app_for_uvicorn` is for `uvicorn main:app`, `run` for `python main.py`. Both are handed what makes the application.
+`app_for_uvicorn` is for `uvicorn main:app`, `run` for `python main.py`. Both are given the function that makes the
+application.
 """
 
 import errno
@@ -81,7 +82,7 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     try:
         server = uvicorn.Server(config)
         if several:
-            gc.enable()  # the workers open the application; nothing would do so in this process
+            gc.enable()  # the workers open the application; this process does not
             Multiprocess(config, sockets=[listener]).run()
         else:
             server.run(sockets=[listener])

@@ -1,1 +1,1 @@
-"""Child processes: how they are started, confined, spoken with and ended. What they do is their users' matter."""
+"""Child processes: how they are started, confined, spoken with and ended. What one does is its user's business."""

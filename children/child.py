@@ -45,7 +45,7 @@ class Child:
     async def end(self, grace: float = 0.0) -> None:
         """Close its input, wait `grace` seconds for it to end by itself, then kill its whole group.
 
-        Returns when it is gone, or after five seconds if even then the kernel holds it.
+        Returns when it is gone, or after five seconds if the kernel still holds it then.
         """
         self.stdin.close()
         discarding = asyncio.create_task(self._discard_output(), name="output of a child process")
@@ -59,14 +59,14 @@ class Child:
             discarding.cancel()
 
     async def _discard_output(self) -> None:
-        """Keep reading, as output that fills the pipe would hold up the child, and asyncio's notice of its end."""
+        """Keep reading: output that fills the pipe would block the child, and keep asyncio from noticing its end."""
         with contextlib.suppress(RuntimeError, OSError):  # a caller is still reading; the pipe broke
             while await self.stdout.read(_SLICE):
                 pass
 
     async def _clear_up(self) -> None:
         await self._process.wait()
-        self._kill_group()  # at once: later the number may be another group's
+        self._kill_group()  # at once: later another group may have the number
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -44,7 +44,7 @@ def write(stream: BinaryIO, body: bytes) -> None:
 
 
 def reserve_output() -> BinaryIO:
-    """In the child: standard output for frames alone. What packages print goes to standard error from now on."""
+    """In the child: reserve standard output for frames. From now on, what packages print goes to standard error."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return output

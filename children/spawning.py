@@ -1,6 +1,6 @@
 """Start a Python file as a child process, apart from this process's environment, folder, terminal and group.
 
-The child gets three pipes' worth of us and no more: its standard input, which ends when this process does, its
+The child gets three streams and nothing else of ours: its standard input, which ends when this process does, its
 standard output, and a standard error that goes nowhere, because libraries quote what they work on there.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from children.child import Child
 
 EVERYDAY = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "LD_LIBRARY_PATH")
-"""Variables that hold no secrets, by which packages find their libraries and a place for temporary files."""
-_REQUIRED = ("SYSTEMROOT",) if sys.platform == "win32" else ()  # no Python starts on Windows without it
+"""Variables without secrets, by which packages find their libraries and a place for temporary files."""
+_REQUIRED = ("SYSTEMROOT",) if sys.platform == "win32" else ()  # on Windows, Python does not start without it
 
 
 @dataclass(frozen=True, slots=True)

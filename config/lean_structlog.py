@@ -1,8 +1,8 @@
-"""structlog, as it is where nothing is installed that it can do without.
+"""structlog without its optional packages, even if they are installed. Import this before anything imports structlog.
 
-It imports rich, for tracebacks that our lines do not have, and greenlet, for threads that we do not use, wherever it
-finds them: the one comes with tools, the other with SQLAlchemy. Where nothing else needs them, a server is lighter
-by what they weigh, a megabyte for greenlet and three for rich. So this is to be imported before structlog is.
+structlog imports rich if it can, for tracebacks that our log lines do not have, and greenlet, for threads that we do
+not use: the one comes with development tools, the other with SQLAlchemy. Unless something else needs them, a server
+saves their memory, one megabyte for greenlet and three for rich.
 """
 
 import sys

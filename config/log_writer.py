@@ -1,7 +1,7 @@
-"""Log lines on their way out: a reader who does not read must not hold up a stream.
+"""Writes log lines without waiting for whatever reads them: a slow reader of the log must not hold up a stream.
 
-A line is written at once where that cannot block. Where it might, because the pipe of the log is full, lines wait in
-a bounded queue for a thread that writes them; what the queue cannot hold is lost, counted, and told.
+A line is written at once if that cannot block. If it might, because the log's pipe is full, lines wait in a bounded
+queue for a thread that writes them. Lines that do not fit into the queue are lost, and the log says how many.
 """
 
 import atexit
@@ -38,7 +38,7 @@ class LogWriter(io.TextIOBase):
         line = text.encode(errors="backslashreplace")
         with self._changed:
             if not self._lines and len(line) <= _ATOMIC and _writable(self._fd):
-                with contextlib.suppress(OSError):  # nobody is left to read
+                with contextlib.suppress(OSError):  # the reader has gone
                     os.write(self._fd, line)
             elif len(self._lines) < MAX_LINES:
                 self._lines.append(line)
@@ -48,10 +48,10 @@ class LogWriter(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept that could be written."""
+        """Does nothing: a line that can be written has been written."""
 
     def isatty(self) -> bool:
-        """Whether a person looks at it."""
+        """Whether the stream is a terminal."""
         return self._stream.isatty()
 
     def _start(self) -> None:
@@ -67,7 +67,7 @@ class LogWriter(io.TextIOBase):
             with self._changed:
                 while not self._lines:
                     self._changed.wait()
-                line = self._lines[0]  # stays until it is written, or the next would overtake it
+                line = self._lines[0]  # stays until it is written, or the next one would overtake it
             with contextlib.suppress(OSError):
                 while line:
                     line = line[os.write(self._fd, line) :]
@@ -78,7 +78,7 @@ class LogWriter(io.TextIOBase):
                     self._lost = 0
 
     def _wait(self) -> None:
-        """At exit: a moment for what is left."""
+        """At exit, give the thread a moment for the lines that are left."""
         deadline = time.monotonic() + _EXIT_SECONDS
         while self._lines and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -92,7 +92,7 @@ def _descriptor(stream: TextIO) -> int | None:
 
 
 def _writable(descriptor: int) -> bool:
-    """Whether a short write would not wait. Where that cannot be asked (Windows), it might."""
+    """Whether a short write is sure not to block; false if that cannot be found out (Windows)."""
     if not hasattr(select, "poll"):
         return False
     poll = select.poll()

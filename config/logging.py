@@ -1,4 +1,4 @@
-"""Logs: one line an event, JSON for machines, readable where a person looks at a terminal."""
+"""Logs: one line for each event, as JSON, or in a form for people if they go to a terminal."""
 
 import logging
 import sys
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 LogLine = MutableMapping[str, Any]
 
-# Whose words are known to hold nothing of a request. Others' hold addresses, answers and, at DEBUG, whole prompts and
-# keys: of these only the place is told.
+# Their messages contain nothing of a request. Those of other packages contain addresses, answers and, at DEBUG, whole
+# prompts and keys, so they are replaced by the place that logged them.
 _TRUSTED = ("uvicorn", "asyncio", "warnings")
 
 
 def configure_logging(level: str) -> None:
     """Send our logs and uvicorn's to standard error in one format; call once, before anything logs.
 
-    Lines carry what was bound for the request (its id). An exception is told by its type and where it
-    happened, never by its message or its variables: those hold prompts, answers and keys. Of other packages'
-    messages only the place is told.
+    Lines carry what was bound for the request (its id). Of an exception they have the type and the place, never the
+    message or the variables: those contain prompts, answers and keys. A message of another package is replaced by the
+    place that logged it.
     """
     writer = LogWriter(sys.stderr)
     shared: list[Processor] = [
@@ -36,7 +36,7 @@ def configure_logging(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    final: list[Processor] = [_tell_exception, _renderer()]
+    final: list[Processor] = [_reduce_exception, _renderer()]
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
@@ -55,7 +55,7 @@ def configure_logging(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    warnings.showwarning = _tell_warning
+    warnings.showwarning = _log_warning
 
 
 def _renderer() -> "Processor":
@@ -65,7 +65,7 @@ def _renderer() -> "Processor":
 
 
 def _foreign(_: Any, __: str, line: LogLine) -> LogLine:
-    """A message that is not ours: its place, or from the trusted its first line; asyncio's go on with exceptions."""
+    """A message of another package: its place or, if trusted, its first line; in asyncio's, exceptions follow."""
     record: logging.LogRecord = line["_record"]
     if record.name.partition(".")[0] in _TRUSTED:
         line["event"] = str(line["event"]).partition("\n")[0]
@@ -75,7 +75,7 @@ def _foreign(_: Any, __: str, line: LogLine) -> LogLine:
     return line
 
 
-def _tell_warning(
+def _log_warning(
     message: Warning | str,  # noqa: ARG001 - the hook's signature
     category: type[Warning],
     filename: str,
@@ -83,11 +83,11 @@ def _tell_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Warnings show values: pydantic's, a piece of the answer."""
+    """Leave the message out: warnings quote values, pydantic's a piece of the answer."""
     logging.getLogger("warnings").warning("%s at %s:%s", category.__name__, filename, lineno)
 
 
-def _tell_exception(_: Any, __: str, line: LogLine) -> LogLine:
+def _reduce_exception(_: Any, __: str, line: LogLine) -> LogLine:
     """Replace `exc_info` by the exception's type and its frames, outermost first."""
     exc_info = line.pop("exc_info", None)
     if exc_info is True:

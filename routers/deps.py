@@ -43,7 +43,7 @@ def caller_of(request: Request) -> Caller:
 def part(name: str) -> Any:
     """The dependency on one of the services, by its name in `Services`."""
 
-    async def get(request: Request) -> Any:  # async, for FastAPI would run a plain function in a thread
+    async def get(request: Request) -> Any:  # async, because FastAPI would run a plain function in a thread
         return getattr(services_of(request), name)
 
     return Depends(get)

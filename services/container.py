@@ -44,7 +44,7 @@ MakeRecovery = Callable[[Storage, StreamLog, Supervisor, Keeper], Recovery]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routers may call. Without `auth` everybody is the one local caller; `keys` is there with API keys."""
+    """What the routers may call. Without `auth` every caller is the local one; `keys` exists if there are API keys."""
 
     streaming: StreamingService
     sessions: SessionService

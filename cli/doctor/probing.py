@@ -193,7 +193,7 @@ def _unreadable(recording: Recording) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and its causes, to a depth that none has."""
+    """The exception and its causes; at most fifty, because causes may form a circle."""
     left: list[BaseException] = [error]
     for _ in range(50):
         if not left:

@@ -1,1 +1,1 @@
-"""The settings in groups, one module a room."""
+"""The settings in groups, one module for each room."""

@@ -1,4 +1,4 @@
-"""Conversations: what a model is told of them."""
+"""Conversations: what a model sees of them."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Documents: how they are taken in, indexed and answered from."""
+"""Documents: how they are ingested, indexed and used in answers."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -45,7 +45,7 @@ class DocumentSettings(Group):
         return self
 
     @model_validator(mode="after")
-    def _embedding_is_told_enough(self) -> Self:
+    def _embedding_is_complete(self) -> Self:
         provider, model = self.EMBEDDING_PROVIDER, self.EMBEDDING_MODEL
         if provider == "local" and model not in (None, "wordllama", "minilm"):
             raise ValueError("EMBEDDING_PROVIDER is local, whose EMBEDDING_MODEL is wordllama or minilm")

@@ -1,4 +1,4 @@
-"""The models: which answer, how they are reached, and how patient the program is with them."""
+"""The models: which ones answer, how they are reached, and how patient the program is with them."""
 
 import json
 from pathlib import Path

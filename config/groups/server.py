@@ -25,7 +25,7 @@ def exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names that a Host header may bring."""
+    """Names that a Host header may contain."""
     for name in names:
         if not _HOST_NAME.fullmatch(name):
             raise ValueError("must be names like chat.example.org or [::1], without scheme, port or wildcard")
@@ -33,7 +33,7 @@ def host_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def networks(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Addresses of proxies, one by one or as networks; never all addresses there are."""
+    """Addresses of proxies, single ones or networks; never all addresses."""
     for name in names:
         try:
             width = ipaddress.ip_network(name).prefixlen

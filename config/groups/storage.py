@@ -1,4 +1,4 @@
-"""Where things are kept: the database, and the Redis that several processes share."""
+"""Where things are stored: the database, and the Redis that several processes share."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ class StorageSettings(Group):
 
     @model_validator(mode="after")
     def _redis_asks_for_a_password(self) -> Self:
-        """A Redis that other machines reach must: it holds everyone's answers."""
+        """A Redis that other machines can reach must ask for one: it has everyone's answers."""
         parts = urlsplit(self.redis_address() or "")
         if parts.hostname and not (parts.password or self.ALLOW_OPEN_REDIS or is_loopback(parts.hostname)):
             raise ValueError(

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from domain.models import is_base_url
 
-_HEADER = re.compile(r"[!-~]{1,4096}")  # what RFC 9110 lets pass in every header, without white space
+_HEADER = re.compile(r"[!-~]{1,4096}")  # what RFC 9110 allows in every header, without white space
 
 
 class Group(BaseModel):

@@ -1,4 +1,4 @@
-"""Runs with tools or pictures: AG-UI's messages and tools in our own words, for the model to be asked with."""
+"""Runs with tools or pictures: AG-UI's messages and tools in our own words, as the model is asked."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +34,7 @@ _CALL_ID: TypeAdapter[CallId] = TypeAdapter(CallId, config=_LATER)
 _CALLS: TypeAdapter[Calls] = TypeAdapter(Calls, config=_LATER)
 _FUNCTIONS: TypeAdapter[Functions] = TypeAdapter(Functions, config=_LATER)
 _FOR_THE_CLIENT = ("activity", "reasoning")
-"""Roles of messages that no model is given."""
+"""Roles whose messages are not sent to the model."""
 
 
 def dialogue_of(run: "RunAgentInput") -> Ask | None:
@@ -60,7 +60,7 @@ def text_of(content: Any) -> str:
 
 
 def checked(adapter: TypeAdapter[T], value: Any, at: At) -> T:
-    """The value, validated; a refusal that points to where in the body it is wrong."""
+    """The validated value; raises a refusal that points to what is wrong in the body."""
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
@@ -68,7 +68,7 @@ def checked(adapter: TypeAdapter[T], value: Any, at: At) -> T:
 
 
 def first_of(error: ValidationError, at: At = (), *, within: bool = True, body: Any = None) -> RequestValidationError:
-    """The first thing that is wrong: of a union there may be many, and one sentence is shown.
+    """The first error: a union may have many, and one sentence is shown.
 
     `at` is where the value stands in the body; without `within` the pointer ends there, for a value of our own making.
     """
@@ -78,7 +78,7 @@ def first_of(error: ValidationError, at: At = (), *, within: bool = True, body: 
 
 
 def _beyond_text(message: Any) -> bool:
-    """Whether a session could not store this."""
+    """Whether the message has something that a session cannot store."""
     content = message.content
     shows = isinstance(content, list) and any(map(_is_picture, content))
     return shows or message.role == "tool" or bool(message.role == "assistant" and message.tool_calls)
@@ -106,7 +106,7 @@ def _placed(message: Any, at: At) -> Placed:
 
 
 def _parts(content: Sequence[Any], at: At) -> list[str | ImageIn]:
-    """Texts and pictures. Other media are left out, as the protocol says for what a peer cannot use."""
+    """Texts and pictures. Other media are left out, as the protocol demands of peers that cannot use them."""
     if len(content) > MAX_PARTS:
         raise wrong_field("/".join(map(str, at)), f"This may have at most {MAX_PARTS} parts.")
     parts: list[str | ImageIn] = []

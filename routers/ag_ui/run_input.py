@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ag_ui.core import RunAgentInput
 
 MAX_ITEMS = 1_000
-_MAX_PARTS = 5_000  # each that is wrong is an error to describe, and there is a second's work in a million bytes
+_MAX_PARTS = 5_000  # each wrong one is an error to describe, and a million bytes of them take a second
 _MAX_FIELDS = LenientModel.max_fields
 _MAX_MODEL_ID = 200
 
@@ -43,7 +43,7 @@ INPUT = {
 
 
 async def read_run(body: bytes) -> "RunAgentInput":
-    """The run that the client asks for; `malformed_request` or an `invalid_request` if the body is no such thing."""
+    """The run that the client asks for; raises `malformed_request` or `invalid_request` if the body is not one."""
     try:
         given = orjson.loads(body)
     except ValueError:

@@ -136,7 +136,7 @@ async def _on_validation_error(request: Request, error: Exception) -> ProblemRes
 
 
 def is_json(content_type: str) -> bool:
-    """As FastAPI decides it, which reads no other body: a page of any origin could send one of another type."""
+    """Whether FastAPI would parse such a body. It parses no other: pages of any origin can send those unasked."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
@@ -165,5 +165,5 @@ def _sent(path: Sequence[str | int], body: Any, *, missing: bool) -> list[str | 
 
 
 def escaped(part: str) -> str:
-    """A reference token of RFC 6901, cut short: the name of a field may be the client's own."""
+    """A reference token of RFC 6901, cut short, since a field's name may be anything that the client sent."""
     return part[:100].replace("~", "~0").replace("/", "~1")

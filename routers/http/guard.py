@@ -30,7 +30,6 @@ class GuardedRoute(APIRoute):
 
     @property
     def needs(self) -> str:
-        """The scope that it needs."""
         return "read" if self.methods and self.methods <= {"GET", "HEAD"} else self.changes
 
     def get_route_handler(self) -> Handler:

@@ -90,7 +90,7 @@ class LastResort:
             await self._app(scope, receive, noting_send)
         except Exception as error:
             log.error("a request failed unexpectedly", exc_info=error)
-            if begun:  # too late for a refusal: the server closes the connection
+            if begun:  # too late to refuse: the server closes the connection
                 raise
             await problem("internal_error")(scope, receive, send)
 

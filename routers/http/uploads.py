@@ -61,7 +61,7 @@ def filename_of(file: UploadFile) -> str:
 
 
 def download(document: Document, content: bytes) -> Response:
-    """The file as an attachment: a browser must never render it, for its content is a caller's."""
+    """The file as an attachment: a browser must never render it, because its content is a caller's."""
     headers = {
         "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name, safe='')}",
         "content-security-policy": "default-src 'none'; sandbox",

@@ -32,7 +32,7 @@ class OpenAIError(ResponseModel):
 def _openai_error(refusal: Refusal) -> Shaped:
     """What is invalid is 400.
 
-    OpenAI's SDKs ask again after 408, 409, 429 and any 5xx. They are told not to if that cannot help, or would cost
+    OpenAI's SDKs ask again after 408, 409, 429 and any 5xx. A header stops them if that cannot help, or would cost
     the same tokens once more.
     """
     status = 400 if refusal.status == 422 else refusal.status

@@ -16,12 +16,12 @@ GUARDED = (
 """What a route for known callers may refuse with before it does anything."""
 
 MAY_HAVE_A_BODY = ("request_timeout", "body_too_large")
-"""Every method but GET: a body is read, wanted or not, before anything looks at the request."""
+"""For every method but GET: a body is read before anything else looks at the request, even if no route wants it."""
 
 READS_A_BODY = (*MAY_HAVE_A_BODY, "malformed_request", "unsupported_media_type", "invalid_request")
 
 USES_THE_DATABASE = ("storage_full",)
-"""Looking needs room as well: the database is created, or brought up to date, on first use."""
+"""Reading may need room as well: the database is created or migrated on first use."""
 
 LISTS_PAGES = ("malformed_page", "invalid_request", *USES_THE_DATABASE)
 

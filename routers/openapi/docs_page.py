@@ -18,7 +18,7 @@ def add_docs_page(app: FastAPI) -> None:
     if package is None or package.origin is None:
         raise RuntimeError("the package fastapi-offline is not installed; install requirements.txt")
     static = Path(package.origin).with_name("static")
-    # The machine's own table may call a script text/plain, and is read from disk: now, not while streams run.
+    # The machine's own table may call a script text/plain. It is read from disk: now, so not while streams run.
     mimetypes.add_type("text/javascript", ".js")
     app.mount(_ASSETS, StaticFiles(directory=static), name="docs-assets")
 

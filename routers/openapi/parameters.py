@@ -1,6 +1,6 @@
 """Parameters that routes read from the request themselves, as /openapi.json describes them.
 
-FastAPI's own reading of them would cost a request that starts a stream more than a word's way to the client.
+If FastAPI read them, that would cost a request that starts a stream more than sending a word does.
 """
 
 from routers.http.request_headers import LAST_EVENT_ID

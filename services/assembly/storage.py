@@ -23,7 +23,7 @@ def open_storage(settings: StorageSettings, stack: AsyncExitStack) -> Storage:
 def check_database(settings: StorageSettings) -> None:
     """Raises `StorageError` if this program cannot use the database as it is; nothing is created or changed.
 
-    Blocks, in a thread of its own: the caller may be in an event loop, and PostgreSQL's driver wants another one.
+    Blocks, in a thread of its own: the caller may be in an event loop, and PostgreSQL's driver needs its own.
     """
     if settings.DATABASE_URL is None:
         file = settings.database_file()

@@ -48,6 +48,5 @@ class Embedding:
         return await self.require().embed_query(text)
 
     async def close(self) -> None:
-        """Close what was opened."""
         if self._made is not None:
             await self._made.close()

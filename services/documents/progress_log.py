@@ -26,7 +26,6 @@ class ProgressLog:
         self.stream_id = new_stream_id()
 
     async def begin(self) -> None:
-        """Open the log."""
         info = StreamInfo(self.stream_id, "", int(time()), "detach", b"\0" * 32, self._owner, kind=INGESTION)
         self._tail = await self._log.open(info)
         self._seq = 1
