@@ -51,7 +51,7 @@ class Preparation(Protocol):
     """Looks at an order before its stream is opened."""
 
     async def prepare(self, owner: str, order: Order, candidates: Sequence[ModelEntry]) -> Order:
-        """The order, with what it does not say itself; raises what cannot be done."""
+        """The order, with everything that it leaves open filled in; raises an error for what cannot be done."""
 
 
 class Starting:
@@ -106,7 +106,7 @@ class Starting:
             except KeyInUse as used:
                 await self._log.drop(tail)
                 return await self.again(await self._keys.in_session(order, used.stream_id))
-            except BaseException:  # cancellation too: the log that was opened goes again
+            except BaseException:  # cancellation too: the log that was opened is dropped again
                 await self._log.drop(tail)
                 raise
         bind_contextvars(stream_id=tail.info.id)
@@ -129,7 +129,7 @@ class Starting:
                 return await self._places.begin(info, place, order.ask, candidates)
             except Busy as busy:
                 holder = busy.stream_id
-            # Nothing is stopped after the last try: it would be for nothing.
+            # After the last try nothing is stopped: it would be in vain.
             stop = place.on_busy == "cancel_previous" and left > 0
             if not await self._stopping.free_session(holder, stop=stop):
                 break
