@@ -37,6 +37,7 @@ class Recovery:
         silent_for: float = _SILENT_FOR,
     ) -> None:
         self._storage = storage
+        self._messages = storage.messages
         self._log = streams
         self._supervisor = supervisor
         self._keeper = keeper
@@ -45,10 +46,9 @@ class Recovery:
 
     async def at_start(self) -> None:
         """Mark what an earlier process left running as interrupted. Only for a log that no other process shares."""
-        stores = await self._storage.open()
-        while cut_off := await stores.messages.running(time()):
+        while cut_off := await self._messages.running(time()):
             for left in cut_off:
-                await stores.messages.interrupt_stream(left.stream_id, time())
+                await self._messages.interrupt_stream(left.stream_id, time())
                 log.warning("an answer was interrupted when the server stopped", session_id=left.session_id)
 
     async def run(self) -> None:
@@ -64,16 +64,15 @@ class Recovery:
                 log.error("the search for interrupted answers failed", exc_info=error)
 
     async def _look(self) -> None:
-        stores = await self._storage.open()
         given = self._supervisor.message_ids()
         if given:  # others may not see, or at any moment no longer see, that these streams run
-            await stores.messages.alive(given, time())
-        for left in await stores.messages.running(time() - self._silent_for):
+            await self._messages.alive(given, time())
+        for left in await self._messages.running(time() - self._silent_for):
             if self._supervisor.produces(left.stream_id):
                 continue
             tail = await self._log.find(left.stream_id)
             if tail is None:
-                await stores.messages.interrupt_stream(left.stream_id, time())
+                await self._messages.interrupt_stream(left.stream_id, time())
                 log.warning("an answer was interrupted because its process is gone", session_id=left.session_id)
             elif tail.ended and tail.outcome is not None and tail.understood:
                 await self._keeper.save(tail, tail.outcome, None, None)
