@@ -1,4 +1,4 @@
-"""The catalogue of models: which there are, what each can do, what it costs, and how long it may take."""
+"""The catalogue of models, with the abilities, prices, clocks and fallbacks of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -67,7 +67,7 @@ class ModelEntry:
 
     @property
     def simulated(self) -> bool:
-        """Whether this process makes up the answer itself, immediately and without fail, and no model is asked."""
+        """Whether this process makes up the answer itself, instantly and without failing, and asks no model."""
         return self.provider == SIMULATED
 
     def open_to(self, caller: Caller) -> bool:

@@ -1,5 +1,5 @@
-"""Everything that can go wrong, as one table: code -> HTTP status, whether the client may retry, a sentence for the
-client, and the state of an answer that ends with it.
+"""The table of errors: for each code, the HTTP status, whether the client may retry, a sentence for the client, and
+the state of an answer that ends with it.
 
 The same code is used before the first byte (an RFC 9457 body with that status) and after it (the
 `error` event that ends a stream). The sentences tell the client what to do, and never contain
@@ -22,7 +22,7 @@ ERRORS: dict[str, ErrorKind] = {
     # The request
     "malformed_request": ErrorKind(400, False, "The body is not valid JSON. Send one JSON object in UTF-8."),
     "malformed_cursor": ErrorKind(400, False, "The cursor must be an event id of this stream, as in the `id:` lines."),
-    "malformed_page": ErrorKind(400, False, "The cursor must be the `next` of the page before, of the same list."),
+    "malformed_page": ErrorKind(400, False, "The cursor must be the `next` of the previous page of the same list."),
     "malformed_stream_id": ErrorKind(400, False, "A stream id is 32 lower-case hexadecimal characters."),
     "foreign_host": ErrorKind(
         403,
@@ -32,7 +32,7 @@ ERRORS: dict[str, ErrorKind] = {
     "unauthenticated": ErrorKind(401, False, "Send an API key or a token as `Authorization: Bearer ...`."),
     "insufficient_scope": ErrorKind(403, False, "The key does not have the scope that this needs."),
     "not_found": ErrorKind(404, False, "There is nothing at this path. GET / lists the endpoints."),
-    "stream_not_found": ErrorKind(404, False, "No such stream: it is unknown, or was kept long enough and removed."),
+    "stream_not_found": ErrorKind(404, False, "No such stream: its id is unknown, or it has expired."),
     "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
     "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
     "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
@@ -110,7 +110,9 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "document_empty": ErrorKind(422, False, "There is no text in the document."),
     "document_crashed": ErrorKind(
-        500, False, "Reading the document broke off: it is damaged or takes too much memory. Save it in another format."
+        500,
+        False,
+        "The document could not be read to its end: it is damaged or takes too much memory. Save it in another format.",
     ),
     "documents_not_installed": ErrorKind(
         503, False, "This server cannot read such documents. Its operator must install requirements.txt."
@@ -150,7 +152,7 @@ _FROM_A_NEWER_VERSION = ErrorKind(
 
 
 def error_kind(code: str) -> ErrorKind:
-    """The row of `code`, which may come from a log or a database to which newer versions write."""
+    """The row of `code`. A log or a database may hold a code from a newer version; that gets a row of its own."""
     return ERRORS.get(code, _FROM_A_NEWER_VERSION)
 
 

@@ -1,20 +1,20 @@
-"""What a stream's log may hold: small events, of which each kind of stream has its own.
+"""The events that make up a stream's log. Each kind of stream has its own set.
 
-The log of an answer reads, in this order:
+The log of an answer holds, in this order:
 
-- `Started`   once, first: which stream this is
-- `Retrieving` an answer is looked for in documents, `Quoted` a passage that was found there; before the first word
-- `Retrying`, `Switched`   before the first word: the model is asked again, or another one is
-- `Reasoning` a piece of what the model thinks, `Delta` a piece of the answer, `ToolCall` a piece of a call that it
-  wants the client to make; none is empty, any number
-- `Stalled`   wherever the model has been silent for a while
+- `Started`, once, first: identifies the stream
+- `Retrieving` (documents are being searched) and `Quoted` (a passage that was found), before the first word
+- `Retrying` and `Switched`, before the first word: the same model, or another one, is asked again
+- any number of `Reasoning` (a piece of the model's thinking), `Delta` (a piece of the answer) and `ToolCall` (a piece
+  of a call that the model wants the client to make), none of them empty
+- `Stalled`, at any point where the model has been silent for a while
 - one terminal event, last: `Done`, `Failed` or `Cancelled`
 
-The log of an ingestion reads `Started`, any number of `Progress`, and `Done` or `Failed`.
+The log of an ingestion holds `Started`, any number of `Progress`, and `Done` or `Failed`.
 
-A wire that does not say what it does with one of them fails the type check. While a deployment is updated, an older
-process also meets what only a newer one knows: an `Unknown` event, or a reason, code or phase that is not in the lists
-here. It goes on reading, and leaves to others what it would need to understand (`understood`).
+A wire that does not handle one of these fails the type check. While a deployment is being updated, an older process
+may read things that only a newer one knows: an `Unknown` event, or a reason, code or phase that is not in the lists
+here. It goes on reading, and leaves any action that needs them understood to other processes (see `understood`).
 """
 
 import re
@@ -26,11 +26,11 @@ from domain.errors import ERRORS
 from domain.usage import Spent
 
 UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
-"""What no text of ours may hold: NUL and lone surrogates, which databases and JSON parsers refuse."""
+"""Characters that no text of ours may contain: NUL and lone surrogates, which databases and JSON parsers refuse."""
 
 
 def writable(text: str) -> str:
-    """The text with U+FFFD for whatever it may not hold."""
+    """The text with each forbidden character replaced by U+FFFD."""
     return UNWRITABLE.sub("\ufffd", text)
 
 
@@ -38,7 +38,7 @@ FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 CancelReason = Literal["requested", "orphaned", "disconnected", "replaced", "revoked"]
 Phase = Literal["parsing", "splitting", "embedding"]
 COOLING: Final = "cooling"
-"""The reason to switch from a model that was not asked, because it has just failed."""
+"""The reason for switching away from a model that was not even asked, because it failed moments ago."""
 
 _FINISH_REASONS: Final = frozenset(get_args(FinishReason))
 _CANCEL_REASONS: Final = frozenset(get_args(CancelReason))
@@ -50,7 +50,7 @@ _REASONS: Final = frozenset((*ERRORS, COOLING))
 class Started:
     """The stream exists. `created` is in whole seconds since the Unix epoch.
 
-    A stream that answers in a session names it, and the message that the answer becomes.
+    `session_id` and `message_id` are set for an answer in a session: the message is the one that the answer becomes.
     """
 
     stream_id: str
@@ -69,17 +69,17 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of what a reasoning model thinks before it answers; never a part of the answer."""
+    """A piece of a reasoning model's thinking before it answers; never part of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A piece of a call of one of the tools that the client has offered.
+    """A piece of a call to one of the tools that the client offered.
 
-    The first piece of a call has its `name`, and no other has; the `arguments` of all pieces with one `id`, joined,
-    are JSON, unless the model was cut short. Several calls may come side by side. Of a call in one piece this is all.
+    Only the first piece of a call has a `name`. The `arguments` of all pieces with the same `id`, joined, are JSON
+    unless the model was cut short. The pieces of several calls may be interleaved. A call may also come in one piece.
     """
 
     id: str
@@ -89,9 +89,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A passage that the answer may lean on; in the text `[number]` refers to it. `number` counts from 1.
+    """A passage that the answer may cite as `[number]`. `number` counts from 1.
 
-    `id` names the piece of the document. `score` is a cosine, where it is known.
+    `id` identifies the piece of the document. `score` is a cosine, `None` if unknown.
     """
 
     number: int
@@ -107,14 +107,14 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Retrieving:
-    """Passages are looked for. `question` is what with, where that is not simply the message."""
+    """Passages are being searched for. `question` is the search text if it differs from the message."""
 
     question: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a document is: so many pages or pieces are `done`, of `total` if that is known. `phase` is a `Phase`."""
+    """The progress of a document: `done` pages or pieces, out of `total` if that is known. `phase` is a `Phase`."""
 
     phase: str
     done: int | None = None
@@ -123,14 +123,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """The model has said nothing for `seconds`; it may go on, or its clock will end the stream."""
+    """The model has been silent for `seconds`. It may continue; if not, its clock will end the stream."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The model failed with the code `reason` and is asked once more, for the `attempt`-th time, in `delay` seconds."""
+    """The model failed with the code `reason` and will be asked again in `delay` seconds, as attempt `attempt`."""
 
     reason: str
     attempt: int
@@ -139,7 +139,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """Another model is asked instead. `reason` is the code with which the first failed, or `COOLING`."""
+    """Another model is asked instead. `reason` is the code with which the first one failed, or `COOLING`."""
 
     from_model: str
     to_model: str
@@ -148,10 +148,11 @@ class Switched:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The model said that it has finished, and why: a `FinishReason`. `model` is the one that answered.
+    """The model reported that it has finished, for the `FinishReason` given. `model` is the one that answered.
 
-    `message_id` is the stored message that the answer has become, in a session. Where it was to lean on documents,
-    `sources` are the numbers of the passages that it refers to, and `unknown_marks` how often it refers to none.
+    `message_id` is the stored message that the answer has become, if it is in a session. If the answer was asked to
+    use documents, `sources` are the numbers of the passages it cites, and `unknown_marks` counts its citations of
+    passages that do not exist.
     """
 
     finish_reason: str
@@ -164,9 +165,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The answer is not whole. `code` is a key of `domain.errors.ERRORS`, `retry_after` in whole seconds.
+    """The stream failed, and an answer is incomplete. `code` is a key of `ERRORS`, `retry_after` in whole seconds.
 
-    `detail` is a document's: a sentence that says more than that of the code.
+    `detail` is set for documents only: a sentence that is more specific than the one of the code.
     """
 
     code: str
@@ -177,7 +178,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The rest is not wanted. `reason` is a `CancelReason`."""
+    """The stream was cancelled. `reason` is a `CancelReason`."""
 
     reason: str
     spent: Spent
@@ -185,7 +186,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An event of a kind that only a newer version knows. Its number counts; `fields` is a JSON object in ASCII."""
+    """An event of a kind that only a newer version knows. It has its number; `fields` is a JSON object in ASCII."""
 
     kind: str
     fields: str
@@ -204,7 +205,7 @@ TERMINAL: tuple[type[Terminal], ...] = get_args(Terminal)
 
 
 def understood(event: Event) -> bool:
-    """Whether this version knows all that the event says; otherwise a newer one wrote it, and may mean anything."""
+    """Whether this version knows all that the event says. If not, a newer one wrote it, and it may mean anything."""
     known: Container[str]
     match event:
         case Unknown():

@@ -1,4 +1,4 @@
-"""What a model can be asked: the parameters of a request, what each provider takes of them, and when to ask again."""
+"""The parameters of a request to a model, which of them each provider takes, and how long to wait before a retry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -149,8 +149,8 @@ class Finished:
 class Backoff:
     """How often to try again, and how long to wait before each time, in seconds.
 
-    The wait doubles from `first`, is cut to between half and all of that at random, and is at least what the other side
-    asks for; `longest` caps both.
+    The wait starts at `first` and doubles; of that, a random share between half and all is taken. It is at least what
+    the other side asks for. `longest` caps both.
     """
 
     retries: int = 2

@@ -1,4 +1,4 @@
-"""A stream's identity, its place in time, and what is known of it."""
+"""Streams: the order for one, its identity and its state, and the ids of its events."""
 
 import hashlib
 import re
@@ -21,12 +21,12 @@ OnBusy = Literal["reject", "cancel_previous"]
 ANSWER = "answer"
 """A model answers; clients find the stream by its id."""
 INGESTION = "ingestion"
-"""A document is parsed and indexed; its owner finds the stream by the document."""
+"""A document is parsed and indexed; its owner finds the stream through the document."""
 
 KINDS = frozenset((ANSWER, INGESTION))
 
 RETRY_AFTER = 5
-"""Seconds after which to come back where nothing better is known."""
+"""Seconds that a client should wait before trying again, if nothing better is known."""
 
 _STREAM_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
@@ -34,9 +34,9 @@ _EVENT_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture in a turn, as a data URL; it stands before character number `at` of the turn's text.
+    """An image in a turn, as a data URL, placed before character number `at` of the turn's text.
 
-    `detail` is how closely it is to be looked at, where the client has said so.
+    `detail` is how closely the model should look at it, `None` if the client does not say.
     """
 
     url: str
@@ -46,10 +46,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What was said in a conversation, by whom.
+    """One turn of a conversation: who spoke, and the text.
 
-    The assistant may have made `calls`, each in one piece; a tool's turn is the result of the one with the id
-    `call_id`.
+    A turn of the assistant may contain tool `calls`, each in one piece. A turn of a tool is the result of the call with
+    the id `call_id`.
     """
 
     role: Literal["user", "assistant", "system", "tool"]
@@ -61,11 +61,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a model is asked: a message, how to answer it, and what was said before, oldest first.
+    """The input of a model: a message, the parameters, and the turns before it, oldest first.
 
-    A client that keeps the conversation itself sends the whole of it as the `dialogue`, in place of the other two;
-    `message` is then the user's last text in it. `passages` are what the answer must lean on, in the order of their
-    numbers; nothing where it is not to lean on documents. `reserve` is the tokens to leave for them.
+    A client that keeps the conversation itself sends all of it as `dialogue`, and `before` stays empty; `message` is
+    then the user's last text in it. `passages` are those that the answer must be based on, in the order of their
+    numbers, `None` if it does not use documents. `reserve` is the number of tokens to leave free for them.
     """
 
     message: str
@@ -77,19 +77,20 @@ class Ask:
 
     @property
     def image(self) -> str | None:
-        """A JSON pointer to the first turn of the dialogue that shows a picture, if one does."""
+        """A JSON pointer to the first turn of the dialogue that has an image, `None` if there is none."""
         seen = (number for number, turn in enumerate(self.dialogue or ()) if turn.images)
         return next((f"#/messages/{number}/content" for number in seen), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a conversation a stream answers: one of `session_id` and `new`.
+    """Where in a conversation a stream answers. Either `session_id` is set, or `new`.
 
-    `edit` names a message of the user that this one replaces, on a branch of its own; `regenerate` an answer that is
-    to be given anew, or the question to it: then there is no new message. `name` is the owner's own id for a session
-    that is `new`, `earlier` what their client has from before, and `client_id` their own id for the message. `after` is
-    the message to go on from, where that is not the last one of the active branch.
+    `edit` is the id of a user's message that the new message replaces, on a branch of its own. `regenerate` is the id
+    of an answer that is to be generated again, or of its question; there is no new message then. `client_id` is the
+    client's own id for the message. `after` is the message to continue from, by default the last one of the active
+    branch. For a `new` session, `name` is the owner's own id, and `earlier` holds the messages that the client already
+    has.
     """
 
     session_id: str | None = None
@@ -105,9 +106,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request for a stream. `digest` is the SHA-256 of what was asked, in whatever format the answer is wanted.
+    """A request for a stream. `digest` is the SHA-256 of the request, without the format of the response.
 
-    `retrieval` is where the answer is to be looked for; `plain`, that it is to lean on no documents.
+    `retrieval` says which documents to search; with `plain`, the answer uses no documents.
     """
 
     ask: Ask
@@ -122,12 +123,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class StreamInfo:
-    """What was fixed when the stream was started. What was asked is not kept, only its SHA-256.
+    """The facts that are fixed when a stream starts. The message itself is not kept, only its SHA-256.
 
-    `owner` is the caller's id, `key_id` the credential that started it, `prompt_tokens` an estimate. A stream that
-    answers in a session has its id, and that of the message it is to become.
+    `owner` is the caller's id, `key_id` the credential that started the stream, `prompt_tokens` an estimate.
+    `session_id` and `message_id` are set for an answer in a session: the message is the one that the answer becomes.
 
-    `kind` says what the log is of: `ANSWER`, `INGESTION`, or what a newer version has added. Only answers have a model.
+    `kind` is `ANSWER`, `INGESTION`, or a kind that a newer version has added. Only answers have a model.
     """
 
     id: str
@@ -146,9 +147,9 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stream at one moment, for clients that poll. `seq` is that of the newest event.
+    """A stream at one moment, for clients that poll. `seq` is the number of its newest event.
 
-    `resumable_elsewhere` is whether other processes of the deployment can read it, nothing where there are none.
+    `resumable_elsewhere` is whether other processes of the deployment can read it; `None` if there are no others.
     """
 
     info: StreamInfo
@@ -160,7 +161,7 @@ class Snapshot:
 
 
 class EventId(NamedTuple):
-    """`<stream_id>-<seq>`; sequence numbers are dense and start at 1, 0 stands before the first event."""
+    """`<stream_id>-<seq>`. Sequence numbers are dense and start at 1; 0 is the position before the first event."""
 
     stream: str
     seq: int
@@ -177,24 +178,24 @@ def started(info: StreamInfo) -> Started:
 
 
 def digest(message: str) -> bytes:
-    """What a stream remembers of its message, to tell another one from it."""
+    """The SHA-256 of a message: a stream keeps it to recognise a different message."""
     return hashlib.sha256(message.encode("utf-8", "surrogatepass")).digest()
 
 
 def text_size(text: str) -> int:
-    """Bytes of the text in UTF-8."""
+    """The size of the text in bytes of UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def parse_stream_id(text: str) -> str:
-    """The id, or `malformed_stream_id`."""
+    """The id; raises `malformed_stream_id`."""
     if not _STREAM_ID.fullmatch(text):
         raise StreamForgeError("malformed_stream_id")
     return text
 
 
 def parse_event_id(text: str) -> EventId:
-    """The two halves of an event id, or `malformed_cursor`."""
+    """The two halves of an event id; raises `malformed_cursor`."""
     match = _EVENT_ID.fullmatch(text)
     if not match:
         raise StreamForgeError("malformed_cursor")
@@ -202,31 +203,31 @@ def parse_event_id(text: str) -> EventId:
 
 
 def size_of(event: Said) -> int:
-    """Bytes that a piece counts in its stream's log."""
+    """The bytes that a piece counts towards the limit of its stream's log."""
     if isinstance(event, ToolCall):
         return text_size(event.id) + text_size(event.name or "") + text_size(event.arguments)
     return text_size(event.text)
 
 
 def deltas(events: list[Event]) -> int:
-    """How many pieces of the answer there are among them, calls included."""
+    """How many of the events are pieces of the answer, tool calls included."""
     return sum(isinstance(event, Delta | ToolCall) for event in events)
 
 
 def said(events: Sequence[Event]) -> str:
-    """The answer so far."""
+    """The text of the answer so far."""
     return "".join([event.text for event in events if type(event) is Delta])
 
 
 def snapshot(
     info: StreamInfo, events: list[Event], terminal: Terminal | None, *, resumable_elsewhere: bool | None = None
 ) -> Snapshot:
-    """The state that a list of events amounts to; `terminal` is the outcome, once there is one."""
+    """The snapshot that a list of events makes; `terminal` is the outcome, `None` while the stream runs."""
     return Snapshot(info, state_of(terminal), len(events), said(events), terminal, resumable_elsewhere)
 
 
 def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
-    """The error of a stream that failed before it said anything: then it is a status still, for whoever asks."""
+    """The error of a stream that failed before its first word, so that it can still be an HTTP status; else `None`."""
     end = events[-1]
     if not isinstance(end, Failed) or any(isinstance(event, SAID) for event in events):
         return None
@@ -234,10 +235,10 @@ def refusal(stream_id: str, events: list[Event]) -> StreamForgeError | None:
 
 
 def ended_badly(stream_id: str, end: Failed) -> StreamForgeError:
-    """The error that a stream's failure is to who has been told nothing of it yet."""
+    """The error to raise for a failed stream if the client has not seen any of it yet."""
     wait = end.retry_after
     if wait is None and error_kind(end.code).retryable:
-        wait = RETRY_AFTER  # such an answer says when to come back, whether or not the model's server did
+        wait = RETRY_AFTER  # a retryable error always has a Retry-After, even if the model's server gave none
     return StreamForgeError(end.code, retry_after=wait, stream_id=stream_id, spent=spent_any(end.spent))
 
 
@@ -255,5 +256,5 @@ def state_of(terminal: Terminal | None) -> StreamState:
 
 
 def model_of(info: StreamInfo, outcome: Terminal) -> str:
-    """The id of the model that answered; of the one that was asked for, if none did."""
+    """The id of the model that answered, or of the requested one if none did."""
     return outcome.model if isinstance(outcome, Done) else info.model

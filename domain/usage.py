@@ -38,7 +38,7 @@ NOTHING_USED = Usage(0, 0, exact=False)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An amount of money; `source` says where its price is from: `catalogue`, or `genai-prices` with its version."""
+    """An amount of money; `source` is where its price is from: `catalogue`, or `genai-prices` with its version."""
 
     amount: Decimal
     currency: str
