@@ -1,1 +1,1 @@
-"""How events become bytes: one pure, synchronous module a wire. One wire never imports another."""
+"""Encoders that turn events into bytes: one pure, synchronous module for each wire. No wire imports another."""

@@ -1,6 +1,6 @@
-"""The wire of AG-UI 1.0: a run of an agent, event by event, each a block of JSON in camelCase without nulls.
+"""The wire of AG-UI 1.0: the events of an agent's run, each a block of JSON in camelCase without nulls.
 
-LF only: a CR breaks its client. A stream is a run; its answer is one message for each stretch of text.
+Line ends are LF only: a CR breaks its client. A stream is a run; each stretch of its text is one message.
 """
 
 from typing import assert_never
@@ -14,10 +14,10 @@ HEARTBEAT = b": hb\n"
 
 
 class AgUiEncoder:
-    """Encodes the events of one stream, from the first one on: it remembers which message is open, and the calls.
+    """Encodes one stream, beginning with its first event: it remembers the open message and the tool calls.
 
-    `thread_id` and `run_id` are what the client calls the conversation and the run. Whoever reads a stream that was
-    not started on this wire gets the ids that it has: the session's, and the stream's.
+    `thread_id` and `run_id` are the client's ids for the conversation and the run. For a stream that was not started
+    on this wire they are the session's id and the stream's.
     """
 
     __slots__ = (
@@ -31,9 +31,9 @@ class AgUiEncoder:
         self._message_id = stream_id
         self._open = ""  # `TEXT` or `REASONING`
         self._open_id = ""
-        self._number = {"TEXT": 0, "REASONING": 0}  # of messages begun
+        self._number = {"TEXT": 0, "REASONING": 0}  # how many messages of each kind were begun
         self._before_delta = ""
-        self._calls: list[str] = []  # the ids of those begun: their pieces may come side by side
+        self._calls: list[str] = []  # the ids of the calls begun: their pieces may be interleaved
 
     def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
         """Event number `seq` as events of this wire, one a block."""
@@ -55,7 +55,7 @@ class AgUiEncoder:
                 blocks = block({"type": "CUSTOM", "name": "source", "value": shown(event)})
             case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched():
                 blocks = block({"type": "CUSTOM", "name": "status", "value": progress(event)})
-            case on.Unknown():  # no event of the protocol
+            case on.Unknown():  # the protocol has no event for it
                 blocks = b""
             case on.Done() | on.Failed() | on.Cancelled():
                 blocks = self._close() + self._ended(event)
@@ -72,7 +72,7 @@ class AgUiEncoder:
                 return _failed(code)
             case on.Cancelled() if (
                 self._calls
-            ):  # a run may finish with whole calls only, and half a one must not be run
+            ):  # a finished run may contain complete calls only, and the client must not run half of one
                 return _failed("stream_cancelled")
             case on.Cancelled():
                 return block({"type": "RUN_FINISHED", **self._run(), "outcome": {"type": "cancelled"}})
@@ -86,7 +86,7 @@ class AgUiEncoder:
         opening = b""
         if event.id not in self._calls:
             self._calls.append(event.id)
-            self._number["TEXT"] = self._number["TEXT"] or 1  # the message that the calls are in is begun
+            self._number["TEXT"] = self._number["TEXT"] or 1  # the calls are in the first message, which is now begun
             opening = block(
                 {
                     "type": "TOOL_CALL_START",
@@ -106,7 +106,7 @@ class AgUiEncoder:
         return opening + f"{self._before_delta}{quote(text)}}}\n\n".encode("ascii")
 
     def _begin(self, kind: str) -> bytes:
-        """Open a message. The first of text has the id of the stored message, every other one its own."""
+        """Opens a message. The first text message has the stored message's id, every other one an id of its own."""
         self._open = kind
         self._number[kind] += 1
         number = self._number[kind]

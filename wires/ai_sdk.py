@@ -1,7 +1,7 @@
-"""The wire of the AI SDK: its UI message stream, version 1, in the parts that its versions 5, 6 and 7 all take.
+"""The wire of the AI SDK: its UI message stream, version 1, using only parts that its versions 5, 6 and 7 all accept.
 
-A client puts an unknown part, a null or an empty event into its chat's `error`, and takes a body that ends without
-`finish` for success: so optional fields are left out, and no stream ends without `error` or `finish`.
+A client treats an unknown part, a null or an empty event as an error of its chat, and a body that ends without
+`finish` as success. So optional fields are left out, and every stream ends with `error` or `finish`.
 """
 
 import json
@@ -28,19 +28,19 @@ _FINISH_REASONS = {
 
 
 class AiSdkEncoder:
-    """Encodes the events of one stream, from the first one on: it remembers which part is open, and the calls."""
+    """Encodes one stream, beginning with its first event: it remembers the open part and the tool calls."""
 
     __slots__ = ("_before_delta", "_calls", "_number", "_open", "_stream_id")
 
     def __init__(self, stream_id: str) -> None:
         self._stream_id = stream_id
         self._open = ""  # `text` or `reasoning`
-        self._number = 0  # of the part that is open, or was last
+        self._number = 0  # of the open part, or of the last one
         self._before_delta = ""
         self._calls: dict[str, list[str]] = {}  # by id: the tool's name, then the pieces of the arguments
 
     def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
-        """Event number `seq` as parts, one a block."""
+        """Event number `seq` as parts, one per block."""
         if isinstance(event, on.Delta):  # nearly every event
             return self._said("text", event.text)
         return self._encode_rare(event)
@@ -48,7 +48,7 @@ class AiSdkEncoder:
     def _encode_rare(self, event: on.Rare) -> bytes:
         match event:
             case on.Started(message_id=message_id):
-                # The same on every reading: the client replaces what it has of the message when it reads it again.
+                # The same id on every reading, so that a client that reads again replaces its copy of the message.
                 blocks = block({"type": "start", "messageId": message_id or self._stream_id}) + _START_STEP
             case on.Reasoning(text):
                 blocks = self._said("reasoning", text)
@@ -57,9 +57,9 @@ class AiSdkEncoder:
             case on.Quoted():
                 blocks = block(_source(event))
             case on.Retrieving() | on.Stalled() | on.Retrying() | on.Switched():
-                # Transient: told to the page's `onData`, and never a part of the message.
+                # Transient: passed to the page's `onData`, and never part of the message.
                 blocks = block({"type": "data-status", "data": progress(event), "transient": True})
-            case on.Unknown():  # no part of the protocol
+            case on.Unknown():  # the protocol has no part for it
                 blocks = b""
             case on.Done() | on.Failed() | on.Cancelled():
                 blocks = self._close() + self._ended(event)
@@ -109,7 +109,7 @@ class AiSdkEncoder:
 
 
 def _source(event: on.Quoted) -> dict[str, object]:
-    """A document as a source; what is quoted of it stands beside, for pages that show it."""
+    """The document as a source, with the quoted passage as metadata for pages that show it."""
     return {
         "type": "source-document",
         "sourceId": event.id,
@@ -120,7 +120,7 @@ def _source(event: on.Quoted) -> dict[str, object]:
 
 
 def _whole_call(call_id: str, name: str, *pieces: str) -> bytes:
-    """What the client acts on. A call that was cut short, or that the model got wrong, it must not."""
+    """The part on which a client runs the tool; an error part if the arguments are not valid JSON."""
     written = "".join(pieces)
     call = {"toolCallId": call_id, "toolName": name}
     try:

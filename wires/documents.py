@@ -1,7 +1,7 @@
-"""How a document is taken in, event by event: `received`, `parsing`, `splitting`, `embedding`; `ready` or `failed`.
+"""The wire of an ingestion: `received`, `parsing`, `splitting`, `embedding`, and at the end `ready` or `failed`.
 
-The same log and the same rules as the events wire's, and other words: no client of an answer meets these. A body that
-ends with neither of the last two says: come back, it goes on.
+It has the same kind of log and the same rules as the events wire, but its own event names. A body that ends without
+`ready` or `failed` means that the work goes on and that the client should reconnect.
 """
 
 import random
@@ -25,7 +25,7 @@ class DocumentEncoder:
         self._document_id = document_id
 
     def encode(self, seq: int, event: on.IngestionEvent) -> bytes:
-        """Event number `seq` as one block; empty if it tells a client nothing."""
+        """Event number `seq` as one block; empty if the event is not for clients."""
         event_id = f"{self._id}-{seq}"
         about = {"document_id": self._document_id}
         match event:
@@ -38,7 +38,8 @@ class DocumentEncoder:
                 return frame("ready", about, event_id)
             case on.Failed(code, detail=detail) if code != "producer_lost":
                 return frame("failed", {**about, **failure(code), **present(message=detail)}, event_id)
-            # This log's end, not the document's: who comes back finds the next one. Or only a newer server knows it.
+            # This log ends here, but not the document: a client that reconnects finds its next log. Or the event is
+            # one that only a newer server knows.
             case on.Failed() | on.Cancelled() | on.Progress() | on.Unknown():
                 return b""
             case _:
@@ -46,12 +47,12 @@ class DocumentEncoder:
 
 
 def received(document: Document) -> bytes:
-    """The first block of a document whose log is not there, or not yet. Without an id to come back with."""
+    """The first block for a document that has no log, or none yet. It has no id to resume from."""
     return frame("received", {"document_id": document.id}, retry=random.randint(1000, 3000))  # noqa: S311
 
 
 def settled(document: Document) -> bytes:
-    """The last one, if the document has come to its end."""
+    """The last block for a document that is ready or has failed; empty for any other."""
     if document.state == "ready":
         return frame("ready", {"document_id": document.id})
     if document.state == "failed":
@@ -61,5 +62,5 @@ def settled(document: Document) -> bytes:
 
 
 def gone(document_id: str) -> bytes:
-    """The last one of a document that was deleted while it waited."""
+    """The last block for a document that was deleted while it was waiting."""
     return frame("failed", {"document_id": document_id, **failure("document_not_found")})

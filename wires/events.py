@@ -1,4 +1,4 @@
-"""The full native wire: every event named, in JSON, with an id to resume from.
+"""The full native wire: every event has a name, JSON data, and an id to resume from.
 
 It keeps no state: any event can be encoded by itself, from its number and the stream's id.
 """
@@ -68,13 +68,13 @@ def _start(event: on.Started, event_id: str) -> bytes:
     }
     if event.session_id:
         data |= {"session_id": event.session_id, "message_id": event.message_id}
-    # Random, so that the clients of a restarted server do not all come back in the same moment.
+    # Random, so that the clients of a restarted server do not all reconnect at the same moment.
     retry = random.randint(1000, 3000)  # noqa: S311 - spreads load, guards nothing
     return frame("start", data, event_id, retry=retry)
 
 
 def _unknown(event: on.Unknown, event_id: str) -> bytes:
-    """The event under its own name, for clients that are newer than this server; never under a name with a meaning."""
+    """The event under its own name, for clients newer than this server; nothing if the name already has a meaning."""
     if event.kind in _NAMES:
         return b""
     return f"event: {event.kind}\ndata: {event.fields}\nid: {event_id}\n\n".encode("ascii")
@@ -90,5 +90,5 @@ def _done(event: on.Done) -> dict[str, object]:
 
 
 def gone() -> bytes:
-    """The single block that tells a client which re-posts for ever that its stream is no more."""
+    """The only block of a response to a client that keeps retrying a stream that no longer exists."""
     return frame("error", failure("stream_gone"))

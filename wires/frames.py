@@ -1,8 +1,8 @@
-"""The grammar that all event-stream wires share.
+"""The format of blocks that all event-stream wires share.
 
-Blocks follow the event stream format of the WHATWG HTML standard, section "Server-sent events", with one
-spelling of what it leaves free: LF only, the fields `event`, `data`, `retry`, `id` in this order (a client that
-commits an id when it reads the line must have read the rest by then), never a block without data.
+Blocks follow the event stream format of the WHATWG HTML standard, section "Server-sent events". What it leaves open is
+fixed here: LF only; the fields `event`, `data`, `retry`, `id` in this order (some clients store an id as soon as they
+read its line, and must have read the rest by then); never a block without data.
 """
 
 import json
@@ -18,9 +18,9 @@ __all__ = ["block", "ending", "failure", "frame", "present", "progress", "quote"
 
 
 def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *, retry: int | None = None) -> bytes:
-    """One whole block with a name, JSON data and, where given, milliseconds to wait before coming back and an id.
+    """One whole block: a name, JSON data, an optional id, and optionally how long to wait before reconnecting, in ms.
 
-    The JSON is one line of ASCII: no line end, BOM or half a character to misread.
+    The JSON is one line of ASCII, so a client cannot misread a line end, a BOM or half a character.
     """
     wait = f"retry: {retry}\n" if retry is not None else ""
     tail = f"id: {event_id}\n" if event_id else ""
@@ -28,12 +28,12 @@ def frame(event: str, data: Mapping[str, object], event_id: str | None = None, *
 
 
 def block(part: Mapping[str, object]) -> bytes:
-    """One whole block of JSON data alone, for the wires that name their parts inside."""
+    """One whole block with JSON data only, for the wires that put the name of an event into its data."""
     return f"data: {json.dumps(part, separators=(',', ':'))}\n\n".encode("ascii")
 
 
 def progress(event: Status) -> dict[str, object]:
-    """What happens on the way to an answer, as all wires show it that do."""
+    """A status on the way to an answer as JSON, the same on all wires that show it."""
     match event:
         case Retrieving(question):
             return present(phase="retrieving", question=question)
@@ -48,12 +48,12 @@ def progress(event: Status) -> dict[str, object]:
 
 
 def present(**fields: object) -> dict[str, object]:
-    """Those of the fields that there are."""
+    """The fields that are not `None`."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:
-    """The name and the data with which the native wires tell that the answer is not whole."""
+    """The name and the data of the event with which the native wires end an incomplete answer."""
     if isinstance(event, Cancelled):
         return "cancelled", {"reason": event.reason, **account(event.spent)}
     wait = {"retry_after": event.retry_after} if event.retry_after is not None else {}
@@ -61,6 +61,6 @@ def ending(event: Failed | Cancelled) -> tuple[str, dict[str, object]]:
 
 
 def failure(code: str) -> dict[str, object]:
-    """A code of the table as the native wires show it."""
+    """The table's row of an error code as JSON, for the native wires."""
     kind = error_kind(code)
     return {"code": code, "message": kind.message, "retryable": kind.retryable, "status": kind.status}

@@ -1,8 +1,8 @@
-"""OpenAI's wire: chat completions in chunks, as its SDKs and everything built on them read them.
+"""OpenAI's wire: chat completions in chunks, in the form that its SDKs and everything built on them read.
 
-Every chunk of a stream has the same id, moment and model. `data:` lines alone, since with an `id:` or an `event:` some
-clients see an event where there is none. A stream that was not whole ends in an error, which the SDKs raise, and
-never in a mere `[DONE]`, which they take for success.
+All chunks of a stream have the same id, time and model. There are only `data:` lines: with an `id:` or an `event:`
+line, some clients see an extra event. An incomplete stream ends in an error, which the SDKs raise, and never in a mere
+`[DONE]`, which they take for success.
 """
 
 import json
@@ -21,7 +21,7 @@ HEARTBEAT = b": hb\n"
 
 _DONE = "data: [DONE]\n\n"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-# Codes of ours that OpenAI's clients look for under another name.
+# Our codes that OpenAI's clients know under another name.
 _CODES = {
     "context_overflow": "context_length_exceeded",
     "rate_limited": "rate_limit_exceeded",
@@ -30,9 +30,9 @@ _CODES = {
 
 
 class OpenAIEncoder:
-    """Encodes the events of one stream, from the first one on: it remembers what all chunks begin with, and the calls.
+    """Encodes one stream, beginning with its first event: it remembers how all chunks begin, and the tool calls.
 
-    With `usage` a last chunk tells what the stream took, and every other one has the field too, empty.
+    With `usage`, a last chunk has the tokens that the stream used, and in every other chunk the field is null.
     """
 
     __slots__ = ("_after", "_before", "_calls", "_content", "_empty", "_head", "_quoted", "_said", "_usage")
@@ -41,13 +41,13 @@ class OpenAIEncoder:
         self._head = f'data: {{"id":"{completion_id(stream_id)}","object":"chat.completion.chunk"'
         self._usage = usage
         self._empty = ',"usage":null' if usage else ""
-        self._before = self._content = self._after = ""  # known with the first event
+        self._before = self._content = self._after = ""  # set by the first event
         self._calls: dict[str, int] = {}
         self._quoted: list[on.Quoted] = []
-        self._said: list[str] = []  # only where it may refer to what is quoted
+        self._said: list[str] = []  # kept only if passages were quoted, to find the citations
 
     def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
-        """What event number `seq` adds to the body."""
+        """The blocks of event number `seq`."""
         if isinstance(event, on.Delta):  # nearly every event: spelled out, for speed
             if self._quoted:
                 self._said.append(event.text)
@@ -101,12 +101,12 @@ class OpenAIEncoder:
 
 
 def completion_id(stream_id: str) -> str:
-    """The id that OpenAI's clients know a stream by."""
+    """The stream's id in OpenAI's form."""
     return f"chatcmpl-{stream_id}"
 
 
 def completion(info: StreamInfo, events: Sequence[on.Event], end: on.Done) -> bytes:
-    """A whole answer as one object, for those who do not stream."""
+    """A whole answer as one object, for clients that do not stream."""
     calls: dict[str, list[str]] = {}
     for event in events:
         if isinstance(event, on.ToolCall):
@@ -133,7 +133,7 @@ def completion(info: StreamInfo, events: Sequence[on.Event], end: on.Done) -> by
 
 
 def annotations(text: str, quoted: Sequence[on.Quoted]) -> list[dict[str, Any]]:
-    """Where the text refers to which document, with a path of this server as its address."""
+    """OpenAI's annotations for the citations in the text: each has the document's path on this server as its URL."""
     passages = {event.number: event for event in quoted}
     if not passages:
         return []
@@ -160,7 +160,7 @@ def _address(event: on.Quoted) -> str:
 def failure(
     code: str, message: str | None = None, *, status: int | None = None, param: str | None = None
 ) -> dict[str, str | None]:
-    """An error as OpenAI tells it, before the first byte and after it. `code` is a key of `domain.errors.ERRORS`."""
+    """An error in OpenAI's form, used before and after the first byte. `code` is a key of `domain.errors.ERRORS`."""
     kind = error_kind(code)
     status = status or kind.status
     return {
@@ -172,7 +172,7 @@ def failure(
 
 
 def _reason(event: on.Done) -> str:
-    """Clients know a closed list of reasons: the model has finished, whatever else a newer version says of it."""
+    """The finish reason; `stop` for one that only a newer version knows, since clients accept a closed list."""
     return event.finish_reason if on.understood(event) else "stop"
 
 

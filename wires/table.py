@@ -1,6 +1,6 @@
-"""The table of wires, and the contract that each of them keeps.
+"""The table of wires, and the interface that each of them implements.
 
-A wire is pure and synchronous: domain events in, whole blocks out.
+A wire is pure and synchronous: it takes domain events and returns whole blocks.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +20,18 @@ class Encoder(Protocol[E_contra]):
     """Turns the events of one stream into blocks; each reader has its own."""
 
     def encode(self, seq: int, event: E_contra) -> bytes:
-        """The blocks of event number `seq`; empty where the wire does not show it."""
+        """The blocks of event number `seq`; empty if the wire does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire(Generic[E_contra]):
-    """A way to write a stream.
+    """A format for writing a stream.
 
-    `stateful`: the encoder must be fed from event 1, and what it says up to the cursor is thrown away.
-    `seq_after`: the event number that the wire's own count (`?after=`) stands for.
-    `heartbeat`: what keeps a silent connection alive.
-    `headers`: what the answer says of itself on this wire alone.
+    `encoder`: makes the encoder of one stream, from its id.
+    `heartbeat`: the bytes that keep a silent connection alive.
+    `stateful`: whether the encoder must be fed from event 1, its output up to the cursor being discarded.
+    `seq_after`: turns the wire's own cursor (`?after=`) into an event number.
+    `headers`: response headers that only this wire has.
     """
 
     encoder: Callable[[str], Encoder[E_contra]]
@@ -45,7 +46,7 @@ def _counted_in_events(after: int, _: Sequence[Event]) -> int:
 
 
 AnyWire = Wire[Any]
-"""The wire of a log whose kind has been looked at where it was found."""
+"""A wire of either kind: whoever found the log has already checked that its kind matches."""
 
 WIRES: dict[Format, Wire[AnswerEvent]] = {
     "text": Wire(text.TextEncoder, text.HEARTBEAT, stateful=True, seq_after=text.seq_after),

@@ -1,8 +1,8 @@
-"""The seed's wire: `data:` blocks that joined give the answer, for simple clients.
+"""The text wire, the seed's, for simple clients: `data:` blocks that make up the answer when joined.
 
-One delta is one block, so a client's cursor is the number of blocks it has read. Line ends become LF: a
-delta's LF starts another `data:` line of its block, a CR is an LF at once, and an LF that opens the next
-delta belonged to it. Success ends with the body; failure and cancel end with one named event.
+One delta is one block, so a client's cursor is the number of blocks it has read. Line ends become LF: an LF in a delta
+starts another `data:` line of its block; a CR becomes an LF at once, and an LF at the start of the next delta is then
+dropped as part of it. A successful stream just ends; a failed or cancelled one ends with one named event.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import assert_never
 from domain import events as on
 from wires.frames import ending, frame
 
-# Two LFs: simple clients split on blank lines, and a comment glued to a block would cost them a word.
+# Two LFs: simple clients split on blank lines, and would lose a word if a comment were glued to its block.
 HEARTBEAT = b": hb\n\n"
 _LINE_END = re.compile("[\r\n]")
 
 
 class TextEncoder:
-    """Encodes the events of one stream, from the first one on: it remembers a CR."""
+    """Encodes one stream, beginning with its first event: it remembers whether the last delta ended in a CR."""
 
     __slots__ = ("_after_cr",)
 
@@ -26,7 +26,7 @@ class TextEncoder:
         self._after_cr = False
 
     def encode(self, seq: int, event: on.AnswerEvent) -> bytes:
-        """What event number `seq` adds to the body; nothing for whatever is neither answer nor bad end."""
+        """The block of event number `seq`; empty unless it is a piece of the answer, a failure or a cancel."""
         if isinstance(event, on.Delta):
             text = event.text
             if not self._after_cr and _LINE_END.search(text) is None:  # nearly every event
@@ -54,9 +54,9 @@ class TextEncoder:
 
 
 def seq_after(blocks: int, events: Sequence[on.Event]) -> int:
-    """The sequence number of the delta that was this wire's block number `blocks`; 0 for none.
+    """The number of the event that this wire's block number `blocks` came from; 0 if `blocks` is 0.
 
-    A number beyond the newest delta gives one beyond the newest event.
+    A number beyond the newest delta returns one beyond the newest event.
     """
     if blocks == 0:
         return 0
