@@ -2,7 +2,8 @@
 
 import gc
 
-# Until `_lifespan` freezes what start-up makes: collections in between find nothing, and take a fifth of the start.
+# Off until `_lifespan` freezes the objects of the start-up: collections before that find nothing to free, and take a
+# fifth of the start-up time.
 gc.disable()
 
 import sys
@@ -28,9 +29,9 @@ from services.container import open_services, read_catalogue
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application, built from the settings it is handed; without any, from the environment's.
+    """The application, built from these settings, by default from the environment's.
 
-    Raises `CatalogueError` for models that cannot be used, `SecretError` for a secret that cannot be kept.
+    Raises `CatalogueError` for models that cannot be used, `SecretError` for a secret that cannot be stored.
     """
     settings = settings or get_settings()
     app = StreamingApp(
@@ -68,8 +69,8 @@ async def _lifespan(
     _: FastAPI, settings: Settings, catalogue: Catalogue, secret: bytes | None
 ) -> AsyncIterator[AppState]:
     async with open_services(settings, catalogue, secret) as services:
-        # What start-up made stays: collected once, then left out of every later collection. A collection that walks
-        # everything costs each of thousands of streams more than its words do.
+        # The objects made so far stay: collect once, then leave them out of every later collection. With thousands of
+        # streams, a collection that walks everything costs each of them more than its words do.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
@@ -78,7 +79,7 @@ async def _lifespan(
 
 
 def __getattr__(name: str) -> Any:
-    """`main.app`, made when it is first asked for: importing this module reads no environment."""
+    """`main.app`, made on first access, so that importing this module does not read the environment."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     app = globals()["app"] = serving.app_for_uvicorn(create_app)
@@ -86,7 +87,7 @@ def __getattr__(name: str) -> Any:
 
 
 def main(argv: list[str]) -> int:
-    """Serve until a signal comes, or run the command in `argv`; returns the exit code."""
+    """Serves until a signal arrives, or runs the command in `argv`; returns the exit code."""
     return serving.run(argv, create_app)
 
 

@@ -1,6 +1,6 @@
-"""Serving: the listening socket, the worker processes, and the exit code of whatever goes wrong before.
+"""Serving: the listening socket, the worker processes, and the exit codes of failed starts.
 
-`app_for_uvicorn` is for `uvicorn main:app`, `run` for `python main.py`. Both are given the function that makes the
+`app_for_uvicorn` is for `uvicorn main:app`, `run` for `python main.py`. Both take the function that creates the
 application.
 """
 
@@ -30,7 +30,7 @@ CreateApp = Callable[[Settings], FastAPI]
 
 def app_for_uvicorn(create_app: CreateApp) -> FastAPI:
     """The application of a process that uvicorn's own command line started."""
-    # Exit code 3 is uvicorn's own for a failed start; after any other it would start a worker again for ever.
+    # Exit code 3 is uvicorn's own for a failed start; after any other it would restart the worker for ever.
     settings = _load_settings(exit_code=3)
     if problem := _too_many(_workers_of_uvicorn(), settings):
         _exit(problem, 3)
@@ -38,18 +38,18 @@ def app_for_uvicorn(create_app: CreateApp) -> FastAPI:
 
 
 def run(argv: list[str], create_app: CreateApp) -> int:
-    """Serve until a signal comes, or run the command in `argv`; returns the exit code."""
+    """Serves until a signal arrives, or runs the command in `argv`; returns the exit code."""
     settings = _load_settings(exit_code=2)
     if argv:
         from cli.main import run as run_command
 
-        gc.enable()  # a command opens no application, which would do so
+        gc.enable()  # opening the application would do this, but a command opens none
         return run_command(argv, settings, lambda asked: serve(asked, create_app))
     return serve(settings, create_app)
 
 
 def serve(settings: Settings, create_app: CreateApp) -> int:
-    """Serve until a signal comes; returns the exit code."""
+    """Serves until a signal arrives; returns the exit code."""
     if problem := _too_many(settings.WORKERS, settings):
         print(problem, file=sys.stderr)
         return 2
@@ -82,7 +82,7 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     try:
         server = uvicorn.Server(config)
         if several:
-            gc.enable()  # the workers open the application; this process does not
+            gc.enable()  # opening the application would do this, but only the workers open it
             Multiprocess(config, sockets=[listener]).run()
         else:
             server.run(sockets=[listener])
@@ -96,7 +96,7 @@ def _load_settings(exit_code: int) -> Settings:
         settings = get_settings()
     except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors; .env may be unreadable or not UTF-8
         _exit(describe(error), exit_code)
-    if _reloading():  # the reloader waits for this process, and the developer for it
+    if _reloading():  # the reloader waits for this process, and the developer for the reloader
         settings = settings.model_copy(update={"DRAIN_TIMEOUT": min(settings.DRAIN_TIMEOUT, RELOAD_DRAIN_SECONDS)})
     configure_logging(settings.LOG_LEVEL)
     return settings
@@ -119,7 +119,7 @@ def _workers_of_uvicorn() -> int:
 
 
 def _too_many(workers: int, settings: Settings) -> str | None:
-    """Why so many workers cannot serve, if they cannot."""
+    """Why this many workers cannot serve; `None` if they can."""
     if workers <= 1 or settings.REDIS_URL is not None:
         return None
     return (
@@ -141,7 +141,7 @@ def _create_or_exit(create_app: CreateApp, settings: Settings, exit_code: int) -
 
 
 def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
-    """The listening socket. Connections inherit from it how much they buffer and how long they wait for an ack."""
+    """The listening socket. Connections inherit its send buffer and how long they wait for an ACK."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     if os.name == "posix":
@@ -150,12 +150,12 @@ def _listen(host: str, port: int, send_seconds: float) -> socket.socket:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_seconds * 1000))
     listener.bind((host, port))
-    listener.listen(2048)  # clients that come during the start wait, instead of being refused
+    listener.listen(2048)  # clients that connect during the start wait, instead of being refused
     return listener
 
 
 def cannot_listen(address: str, port: int, error: OSError, command: str) -> str:
-    """Why the server does not start; if another program has the port, with the `command` that takes another one."""
+    """Why the server does not start. If the port is taken, it includes the `command` that uses another one."""
     taken = error.errno == errno.EADDRINUSE
     way_out = f" Choose another port: PORT={port % 65_535 + 1} {command}" if taken else ""
     return f"StreamForge cannot listen on {address}: {error.strerror}.{way_out}"
