@@ -1,1 +1,1 @@
-"""LangChain, and everything that knows it."""
+"""All code that uses LangChain."""

@@ -1,4 +1,4 @@
-"""The plain chat chain: takes a conversation, and streams the model's answer."""
+"""The plain chat chain: takes a conversation and streams the model's answer."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -40,7 +40,7 @@ async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said
         for last in answer.finish():
             yield last
     except Exception as error:
-        if not begun and type(error) is ValueError:  # LangChain's, for a body without a single chunk
+        if not begun and type(error) is ValueError:  # LangChain raises it for a body without a single chunk
             raise StreamForgeError("provider_incomplete") from None
         raise failure(error) from None
 

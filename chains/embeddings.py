@@ -1,7 +1,7 @@
 """Embeds texts, with a bundled model in a child process or with LangChain's `Embeddings` of a provider.
 
-Vectors are normalised, so that the dot product of two is their cosine, even those of texts without a word. The part of
-a text beyond the model's window is ignored.
+All vectors are normalised, even those of texts without a word, so the dot product of two is their cosine. The part of a
+text beyond the model's window is ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ DEFAULTS: Mapping[str, str] = {"local": "wordllama", "openai": "text-embedding-3
 def words_weight(model: str) -> float:
     """The weight of the ranking by keywords, relative to that by the vectors of `model`, in reciprocal rank fusion.
 
-    As measured by `benchmarks.retrieval`: with static vectors, keywords are worth as much and know different things;
-    with a model that reads whole sentences, keywords only decide close calls.
+    As measured by `benchmarks.retrieval`: with static vectors, keywords are worth as much and find other things; with a
+    model that reads whole sentences, keywords only decide close calls.
     """
     return 1.0 if model == "local:wordllama" else 0.1
 
@@ -42,13 +42,13 @@ class Embedder(Protocol):
         """The index for its vectors. A remote model is asked once for their length."""
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """One vector for each text, in order. Any number of texts: questions are embedded between their batches."""
+        """One vector for each text, in order. There may be many: questions are embedded between batches."""
 
     async def embed_query(self, text: str) -> Vector:
-        """The vector of a question, computed before any batch that waits."""
+        """The vector of a question, computed before any waiting batch."""
 
     async def close(self) -> None:
-        """Close connections; the child process is closed by its owner."""
+        """Close connections. The child process is closed by its owner."""
 
 
 class LocalEmbedder:
@@ -80,7 +80,7 @@ class LocalEmbedder:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """Which model to use. No `model` means the provider's in `DEFAULTS`; `base_url` is for providers elsewhere."""
+    """The embedding model to use; `model` defaults to the provider's in `DEFAULTS`, `base_url` to its own address."""
 
     provider: EmbeddingProvider
     model: str | None = None
@@ -107,10 +107,10 @@ def make_embedder(
     keys: Mapping[str, str],
     proxy: str | None = None,
 ) -> Embedder:
-    """The embedder of the settings. Nothing is imported, started or asked before its first use.
+    """The embedder for these settings. Nothing is imported, started or requested before its first use.
 
     Raises `provider_not_configured` or `provider_model`, with a sentence for the operator, if it is certain to fail.
-    `keys` are the providers' by name; one named `embedding` takes precedence.
+    `keys` are the providers' keys by name; one named `embedding` takes precedence.
     """
     model = choice.model or DEFAULTS.get(choice.provider)
     if model is None:

@@ -1,7 +1,7 @@
 """The chain that answers from documents: takes a question and numbered passages, and streams an answer with citations.
 
-A passage is untrusted text, and never an instruction: it is fenced by a line that its author could not have known,
-labelled, and part of the user's message, even for models with a system prompt.
+A passage is untrusted text and never an instruction. So it is labelled, fenced by a line that its author could not have
+known, and put into the user's message, even for models with a system prompt.
 """
 
 import secrets
@@ -35,11 +35,11 @@ async def rag(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said 
 
 
 def grounded(ask: Ask) -> Ask:
-    """The question with its passages, as the model is asked it."""
+    """The same request with the passages and their instructions put into the message."""
     fence = f"=={secrets.token_hex(_FENCE_BYTES)}"
-    told = "\n".join(_fenced(number, passage, fence) for number, passage in enumerate(ask.passages or (), 1))
+    passages = "\n".join(_fenced(number, passage, fence) for number, passage in enumerate(ask.passages or (), 1))
     instructions = FROM_PASSAGES.format(fence=fence)
-    message = f"{instructions}\n\n{told}\n{fence} end of the passages\n\nThe question: {ask.message}"
+    message = f"{instructions}\n\n{passages}\n{fence} end of the passages\n\nThe question: {ask.message}"
     if ask.dialogue is None:
         return replace(ask, message=message)
     last = max(number for number, turn in enumerate(ask.dialogue) if turn.role == "user")
@@ -57,5 +57,5 @@ def _fenced(number: int, passage: Passage, fence: str) -> str:
 
 
 def _line(text: str) -> str:
-    """A title on one line: it is untrusted text, too."""
+    """The title on one line, at most 200 characters: it is untrusted text, too."""
     return " ".join(text.split())[:200]

@@ -1,7 +1,7 @@
 """Splits documents into pieces small enough to embed and to quote, with LangChain's text splitters.
 
-Sections are never joined, so a piece has one page and one path of headings. Within a section the text is cut where its
-kind allows it best: between paragraphs, then lines, then sentences, then words; Markdown first between its own blocks.
+Sections are never joined, so a piece has one page and one path of headings. Within a section the text is cut between
+paragraphs if possible, else between lines, sentences or words; Markdown is cut between its own blocks first.
 Importing the splitters takes half a second and forty megabytes, and splitting is CPU work: call this in a worker
 process, never in the server's.
 """
@@ -33,17 +33,17 @@ def split(parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
     For each, `whole_text(parsed)[chunk.start:chunk.end] == chunk.text`. Pieces of white space only are left out.
     """
     chunks: list[Chunk] = []
-    offset = told = 0
+    offset = covered = 0
     for section in parsed.sections:
         for start, end in _pieces(section.text, parsed.media_type == "text/markdown", size, overlap):
             text = section.text[start:end].strip()
             begin = offset + section.text.index(text, start)
-            if not text or begin + len(text) <= told:  # the one before contains all of it
+            if not text or begin + len(text) <= covered:  # the previous piece contains all of it
                 continue
-            if chunks and chunks[-1].start >= begin:  # it contains the one before: they differed in white space
+            if chunks and chunks[-1].start >= begin:  # it contains the previous piece: they differed in white space
                 chunks.pop()
-            told = begin + len(text)
-            chunks.append(Chunk(len(chunks), text, begin, told, section.page, section.heading))
+            covered = begin + len(text)
+            chunks.append(Chunk(len(chunks), text, begin, covered, section.page, section.heading))
         offset += len(section.text) + len(BETWEEN)
     return chunks
 
@@ -51,8 +51,8 @@ def split(parsed: Parsed, size: int, overlap: int) -> list[Chunk]:
 def _pieces(text: str, markdown: bool, size: int, overlap: int) -> list[tuple[int, int]]:
     """The start and end of each piece.
 
-    The splitter leaves a heading alone before a long paragraph, and the last line of a list alone after it. So it is
-    asked for pieces an eighth smaller, and pieces shorter than that eighth are joined to their neighbour.
+    The splitter makes a piece of its own from a heading before a long paragraph, and from the last line of a list. So
+    it is asked for pieces an eighth smaller, and pieces shorter than that eighth are joined to their neighbour.
     """
     if len(text) <= size:
         return [(0, len(text))]

@@ -1,1 +1,1 @@
-"""Models: names, providers, and what their words mean."""
+"""Models: how they are made, and how their output is read."""

@@ -38,7 +38,7 @@ class Ready:
 
 
 class LLMSetup:
-    """Makes chat models, each once. `keys` are the providers' keys by name."""
+    """Makes each chat model once. `keys` are the providers' keys by name."""
 
     def __init__(self, keys: Mapping[str, str], proxy: str | None, local: LocalServer, tracing: Tracing) -> None:
         self._keys = keys
@@ -92,7 +92,7 @@ class LLMSetup:
         async with self._making[entry.id]:
             endpoint = await self._local.endpoint(entry.model) if entry.provider == "local" else None
             made = self._made.get(entry.id)
-            if made is None or made[0] != endpoint:  # not made yet, or for a child process that has died since
+            if made is None or made[0] != endpoint:  # not made yet, or made for a child process that has since died
                 ready = await asyncio.to_thread(self._make, entry, endpoint)
                 if made is not None:
                     await made[1].made.close()
@@ -100,7 +100,7 @@ class LLMSetup:
             return made[1]
 
     async def close(self) -> None:
-        """Close the models' connections; they are made again when next asked for."""
+        """Close the models' connections. A model that is needed later is made again."""
         models = [ready for _, ready in self._made.values()]
         self._made.clear()
         for ready in models:
@@ -142,5 +142,5 @@ class LLMSetup:
 
 
 def _key_name(entry: ModelEntry) -> str:
-    """The name of its key. Endpoints compatible with OpenAI's API have no common one."""
+    """The name of the entry's key. Endpoints compatible with OpenAI's API have no common default."""
     return entry.key or ("" if entry.provider == "openai_compatible" else entry.provider)

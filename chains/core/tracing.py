@@ -36,7 +36,7 @@ class Tracing:
     def _make(self) -> "list[BaseCallbackHandler]":
         import langsmith
 
-        langsmith.configure(enabled=False)  # whatever the environment says: only the callback traces
+        langsmith.configure(enabled=False)  # overrides the environment, so that only the callback traces
         if self._target is None:
             return []
         from langchain_core.tracers.langchain import LangChainTracer
@@ -50,6 +50,6 @@ class Tracing:
         return [LangChainTracer(client=self._client, project_name=self._target.project)]
 
     async def close(self) -> None:
-        """Send what is left, within two seconds."""
+        """Send the runs that are still queued, within two seconds."""
         if self._client is not None:
             await asyncio.to_thread(self._client.close, _FLUSH_SECONDS)

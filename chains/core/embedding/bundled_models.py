@@ -1,7 +1,7 @@
 """The bundled embedding models, as LangChain's `Embeddings`. Only the child process imports this.
 
 Each returns unit vectors; a text's vector does not depend on the other texts of its batch. A text without words gets
-the vector of a full stop, which is near to no other.
+the vector of a full stop, which is close to no other.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ class Bundled(Embeddings):
         self._rows = rows
 
     def matrix(self, texts: Sequence[str]) -> "NDArray[np.float32]":
-        """One row a text."""
+        """One row per text."""
         rows = self._rows([text[: self._characters].strip() or _BLANK for text in texts])
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         found = lengths > 0  # false for zero and NaN
@@ -57,7 +57,7 @@ def wordllama(window: int) -> Bundled:
     """Averages of the static vectors of a text's tokens: fast, but their order does not count."""
     import wordllama as package
 
-    # Without the folder it would look for its tokenizer in a wrong place, and then on the network.
+    # Without the folder it would look for its tokenizer in the wrong place, and then on the network.
     model: Any = package.WordLlama.load(cache_dir=_folder("wordllama"), disable_download=True)
     model.tokenizer.enable_truncation(max_length=window)
 
@@ -95,5 +95,5 @@ _MAKERS: dict[str, Callable[[int], Bundled]] = {"wordllama": wordllama, "minilm"
 
 
 def load(name: str) -> Bundled:
-    """The model, with its weights read."""
+    """The model with its weights loaded."""
     return _MAKERS[name](MODELS[name].window)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-if __name__ == "__main__":  # run with -I, which leaves the program's own folder out
+if __name__ == "__main__":  # run with -I, which leaves the program's own folder out of the path
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from children import frames
@@ -41,7 +41,7 @@ def _split(request: dict[str, Any]) -> bytes:
 
 
 def respond(body: bytes) -> bytes:
-    """The response to one request. A failure is the request's own, except MemoryError: then the process must end."""
+    """The response to one request. A failure concerns this request only, except MemoryError, which ends the process."""
     import orjson
 
     try:

@@ -1,8 +1,8 @@
-"""Work that would block the event loop: one child process of our own, which embeds and splits.
+"""Runs embedding and splitting, which would block the event loop, in one child process.
 
-It is started on first use, lives as long as the pipe to its standard input, and has neither our environment nor a
-network. It does one thing at a time; urgent requests go before the others that wait. If it dies, it is started again
-and gets the request once more; if it does not respond in time, it is killed.
+The child is started on first use, lives as long as the pipe to its standard input, and has neither our environment nor
+a network. It does one thing at a time; urgent requests overtake the others that are waiting. If it dies, it is started
+again and gets the request once more; if it does not respond in time, it is killed.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ log = structlog.get_logger("cpu-worker")
 
 CHILD = Path(__file__).with_name("cpu_child.py")
 MAX_FRAME = 256 * 1024 * 1024
-"""Bytes of one request, or one response."""
+"""The most bytes of one request or response."""
 MAX_WAITING = 1_000
-"""Requests, of all callers together."""
+"""The most requests of all callers together that may wait."""
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    # One thread: several fight over the cores with the server's own.
+    # One thread: several would compete for the cores with the server's own.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
 
 
-class _Died(Exception):  # noqa: N818 - what happened, not that something did
+class _Died(Exception):  # noqa: N818 - the name says what happened
     """The child is gone, or has written something invalid."""
 
 
@@ -49,10 +49,11 @@ class _Job:
 
 
 class CpuWorker:
-    """Keeps one child. `deadline` is in seconds, for one request from its turn on; it may wait as long for its turn.
+    """Keeps one child. `deadline`, in seconds, limits a request once its turn comes; it may wait as long before that.
 
     Failures are `provider_not_configured` (a package is missing), `provider_timeout`, `provider_overloaded` (too many
-    wait, or for too long), `provider_unreachable` (the child died twice) and `provider_error`.
+    requests are waiting, or this one waited too long), `provider_unreachable` (the child died twice) and
+    `provider_error`.
     """
 
     def __init__(self, *, deadline: float = 60.0, program: Path = CHILD) -> None:
@@ -65,11 +66,11 @@ class CpuWorker:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, or None if it is not running."""
+        """The child's process id; `None` if it is not running."""
         return self._child.pid if self._child is not None else None
 
     async def embed(self, model: str, texts: list[str], *, urgent: bool = False) -> list[Vector]:
-        """Unit vectors by a bundled model, one a text. As many texts as a question may wait for: see `LocalModel`."""
+        """Unit vectors from a bundled model, one per text. Pass no more texts than `LocalModel.batch`."""
         if not texts:
             return []
         response = await self._ask(b"V", orjson.dumps({"embed": model, "texts": texts}), urgent=urgent)
@@ -85,7 +86,7 @@ class CpuWorker:
         return await asyncio.to_thread(_chunks, response)
 
     async def close(self) -> None:
-        """Stop the child, if there is one. Requests that wait for it fail with `provider_unreachable`."""
+        """Stop the child, if there is one. Requests waiting for it fail with `provider_unreachable`."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -114,7 +115,7 @@ class CpuWorker:
     async def _work(self) -> None:
         while True:
             job = await self._jobs.get()
-            if job.response.done():  # its caller has left
+            if job.response.done():  # its caller has given up
                 continue
             try:
                 response = await self._attempt(job.body)
@@ -129,7 +130,7 @@ class CpuWorker:
                     job.response.set_result(response)
 
     async def _attempt(self, body: bytes) -> bytes:
-        """The child's response. It is awaited even if the caller has left, so that frames stay in step."""
+        """The child's response. It is awaited even if the caller has given up, so that frames stay in step."""
         try:
             async with asyncio.timeout(self._deadline):
                 try:
@@ -177,7 +178,7 @@ def _payload(kind: bytes, response: bytes) -> bytes:
 def _fail(job: _Job, code: str) -> None:
     if not job.response.done():
         job.response.set_exception(StreamForgeError(code))
-        job.response.exception()  # retrieved, even if the caller has left
+        job.response.exception()  # marks it as retrieved, in case the caller has given up
 
 
 def _chunks(response: bytes) -> list[Chunk]:

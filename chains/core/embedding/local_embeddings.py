@@ -11,17 +11,17 @@ from domain.errors import StreamForgeError
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model with the length of its vectors, and the size of a request.
+    """A model, with the length of its vectors.
 
-    `window` is in tokens; text beyond it is ignored. `batch` is the number of texts that are embedded at a time, before
-    a question can have its turn.
+    `window` is in tokens; text beyond it is ignored. `batch` is the number of texts in one request: a question may
+    have to wait for so many.
     """
 
     dimension: int
     window: int
     batch: int
     packages: tuple[str, ...]
-    source: str  # what installs it
+    source: str  # the command or file that installs it
 
 
 MODELS = {

@@ -1,4 +1,4 @@
-"""Vectors from a provider's server, by LangChain's `Embeddings`.
+"""Vectors from a provider's server, through LangChain's `Embeddings`.
 
 As with chat models, the address, the key and the HTTP client are passed to the package explicitly. Packages are
 imported on first use, in a thread.
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
 BATCH = 64
-"""Texts of one request."""
+"""The most texts in one request."""
 MAX_CHARS = 8_000
-"""Of one text. The rest is cut off: most models take no longer text."""
+"""The most characters of one text. The rest is cut off: most models accept no longer text."""
 MAX_DIMENSION = 16_384
 
 _PACKAGES = {"openai": "langchain-openai", "openai_compatible": "langchain-openai", "ollama": "langchain-ollama"}
@@ -172,7 +172,7 @@ def _text(text: str) -> str:
 
 
 def _vectors(rows: list[list[float]], count: int) -> list[Vector]:
-    """The rows of a response as unit vectors. Raises `provider_error` if they are not what was asked for."""
+    """The rows of a response as unit vectors; raises `provider_error` if they are not one valid vector per text."""
     if len(rows) != count:
         raise StreamForgeError("provider_error")
     return [_unit(row) for row in rows]

@@ -9,7 +9,7 @@ TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
 
 def main(path: str, name: str) -> None:
-    """Serve the model in `path` as `name`; the key comes from the environment, out of sight of `ps`."""
+    """Serve the model in `path` as `name`. The key comes from the environment, so `ps` does not show it."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -29,8 +29,8 @@ def main(path: str, name: str) -> None:
     params.cors_origins = "http://127.0.0.1"
     server = xllamacpp.Server(params)
     print(f"READY {server.listening_address}", flush=True)
-    sys.stdin.buffer.read()  # until the parent closes it, or is no more
-    os._exit(0)  # the server's own threads would keep us
+    sys.stdin.buffer.read()  # until the parent closes it or dies
+    os._exit(0)  # the server's own threads would keep the process alive
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The embedded model: a llama.cpp server of our own on loopback, a child process started on first use.
+"""The embedded model: a llama.cpp server on loopback, in a child process that is started on first use.
 
-The child lives as long as the pipe to its standard input, so it ends with this process however that ends.
-It listens on a free port, which it chooses itself, and requires a key that only this process knows. Of the environment
-it gets nothing that could be a secret.
+The child lives as long as the pipe to its standard input, so it ends with this process, however that ends.
+It listens on a free port of its own choice, and requires a key that only this process knows. It gets nothing from the
+environment that could be a secret.
 """
 
 import asyncio
@@ -49,8 +49,8 @@ def local_models() -> dict[str, Path]:
 
 
 def model_program(file: Path, name: str, key: str) -> Program:
-    """Serves the model in `file` as `name` to callers with this key, as `child.py` says."""
-    environment = {"STREAMFORGE_LOCAL_KEY": key}  # out of sight of `ps`
+    """The program `child.py`, which serves the model in `file` as `name` to callers with this key."""
+    environment = {"STREAMFORGE_LOCAL_KEY": key}  # not an argument, which `ps` would show
     return Program(CHILD, (str(file), name), inherited=(*EVERYDAY, *_HARDWARE), environment=environment)
 
 
@@ -63,7 +63,7 @@ class LocalServer:
         self._endpoint: Endpoint | None = None
 
     async def endpoint(self, model: str) -> Endpoint:
-        """The running child's address. Starts it first if it does not run, which takes about a second."""
+        """The address of the child. Starts it if it is not running, which takes about a second."""
         async with self._starting:
             if self._endpoint is None or self._child is None or self._child.returncode is not None:
                 await self.close()

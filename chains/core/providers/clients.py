@@ -1,7 +1,7 @@
-"""The HTTP clients that are passed to the providers' packages, in place of those that they would make.
+"""The HTTP clients that are passed to the providers' packages, instead of those they would make themselves.
 
-Theirs follow redirects with the prompt and the key, and use the environment's proxies. Of all the clocks, only the one
-for connecting is set here, since only the client sees that moment; the others are kept where the words arrive.
+Theirs follow redirects with the prompt and the key, and use the environment's proxies. Only the time-out for connecting
+is set here, since only the client sees that moment; `services/answering/watch.py` has the other clocks.
 """
 
 from typing import Any

@@ -8,10 +8,10 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 
 
 class ChatCompatible(BaseChatOpenAI):
-    """Keeps the thoughts of reasoning models, which OpenAI itself never sends and LangChain's class therefore drops.
+    """Keeps the thoughts of reasoning models. OpenAI itself never sends them, so LangChain's class drops them.
 
-    DeepSeek, vLLM and llama.cpp send them as `reasoning_content`, others as `reasoning`. The base class also sends
-    `max_tokens`, which such servers know; they ignore the field that replaced it at OpenAI.
+    DeepSeek, vLLM and llama.cpp send them as `reasoning_content`, others as `reasoning`. This base class also sends
+    `max_tokens`, which such servers understand; they ignore the field that replaced it at OpenAI.
     """
 
     def _convert_chunk_to_generation_chunk(

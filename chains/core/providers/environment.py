@@ -1,8 +1,7 @@
 """Hides variables of the environment from the providers' packages, which would read them.
 
-Base URLs, keys, headers, proxies, tracing, output formats: each is a setting of ours or not set. A variable left over
-from another program would otherwise send prompts to another address, add its key to them, or change what an answer
-looks like.
+Base URLs, keys, headers, proxies, tracing and output formats come from our settings only. A variable left over from
+another program could otherwise send prompts to another address, add its key to them, or change the form of an answer.
 """
 
 import os

@@ -1,8 +1,9 @@
-"""Sits between the network and the providers' packages, and keeps lines bounded and intact.
+"""Transports between the network and the providers' packages that keep lines bounded and intact.
 
-httpx ends a line wherever `str.splitlines` does: at U+0085, U+2028 and U+2029 too, which JSON may contain unescaped.
-Ollama's package then fails, and Cohere's silently drops that piece of the answer; it also drops a line of broken JSON,
-and logs it. Here these characters become JSON escapes, which mean the same, and broken JSON is an error.
+httpx ends a line wherever `str.splitlines` does, which includes U+0085, U+2028 and U+2029; JSON may contain these
+unescaped. Ollama's package then fails, and Cohere's silently drops that piece of the answer. Cohere's also drops a line
+of broken JSON, and logs it. Here these characters become JSON escapes, which mean the same, and broken JSON is an
+error.
 """
 
 import re
@@ -19,8 +20,8 @@ _ESCAPES = {b"\xc2\x85": rb"\u0085", b"\xe2\x80\xa8": rb"\u2028", b"\xe2\x80\xa9
 _HALF = re.compile(rb"(?:\xc2|\xe2\x80?)\Z")
 
 
-class BrokenLine(ValueError):  # noqa: N818 - what it is, not that it is one
-    """A line that no valid answer contains. Its text is left out of the message."""
+class BrokenLine(ValueError):  # noqa: N818 - the name says what it is
+    """A line that no valid answer contains. The message does not repeat its text."""
 
 
 class Lines:
@@ -92,7 +93,7 @@ class _Stream(httpx.AsyncByteStream):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """The same for httpx2, whose users end lines correctly: only the length is limited."""
+    """The same for httpx2. The packages that use it split lines correctly, so only the length is limited."""
 
     def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""Which package each provider's models come from; known without importing any, which takes a second."""
+"""The package that each provider's models come from, without importing any, which would take a second."""
 
 import importlib.util
 

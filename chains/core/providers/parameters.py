@@ -1,7 +1,7 @@
 """Translates a request's parameters for each provider's package: one function for each provider.
 
 Tools, choices and formats are passed in the form of the provider's API, not through `bind_tools`, which drops or
-changes what it does not support. What a provider cannot do never gets here: `ModelEntry.check` has refused it.
+changes what it does not support. `ModelEntry.check` has already refused parameters that a provider does not support.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ _COHERES: dict[Choice, str] = {"none": "NONE", "required": "REQUIRED"}
 
 
 def compatible(asked: Parameters) -> dict[str, Any]:
-    """Chat completions, whose names ours are.
+    """Chat completions, which use the same names as we do.
 
-    As a named argument the package would take `response_format` for itself, and parse the answer a second time.
+    If `response_format` were a named argument, the package would use it itself and parse the answer a second time.
     """
     named = _openai(asked)
     if asked.response_format is not None:
@@ -70,7 +70,7 @@ def cohere(asked: Parameters) -> dict[str, Any]:
 
 
 def ollama(asked: Parameters) -> dict[str, Any]:
-    """Ollama's chat API. If the model may not call a tool, it is not told about any."""
+    """Ollama's chat API. If the model may not call a tool, no tools are sent."""
     options = _sampling(asked)
     if "max_tokens" in options:
         options["num_predict"] = options.pop("max_tokens")
@@ -100,7 +100,7 @@ def _openai(asked: Parameters) -> dict[str, Any]:
 
 
 def _sampling(asked: Parameters) -> dict[str, Any]:
-    """What most APIs call by our names. The system prompt is sent as a message."""
+    """The parameters that most APIs call by our names. The system prompt is sent as a message."""
     named: dict[str, Any] = {name: getattr(asked, name) for name in _AS_THEY_ARE if getattr(asked, name) is not None}
     if asked.stop is not None:
         named["stop"] = list(asked.stop)
@@ -125,9 +125,9 @@ def _anthropics_tool(tool: Tool) -> dict[str, Any]:
 def _format(wanted: ResponseFormat) -> dict[str, Any]:
     if wanted.kind == "json_object":
         return {"type": "json_object"}
-    told: dict[str, Any] = {"name": wanted.name, "schema": dict(wanted.schema or {})}
+    details: dict[str, Any] = {"name": wanted.name, "schema": dict(wanted.schema or {})}
     if wanted.description is not None:
-        told["description"] = wanted.description
+        details["description"] = wanted.description
     if wanted.strict is not None:
-        told["strict"] = wanted.strict
-    return {"type": "json_schema", "json_schema": told}
+        details["strict"] = wanted.strict
+    return {"type": "json_schema", "json_schema": details}

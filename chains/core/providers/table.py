@@ -1,7 +1,7 @@
 """The table of providers: makes LangChain's model for an entry of the catalogue.
 
-Imported when the first model is made; each provider's package when its first model is. Every base URL and HTTP client
-is passed in, because the packages would otherwise take theirs from the environment.
+This module is imported when the first model is made, a provider's package when the first model of that provider is.
+Every base URL and HTTP client is passed in, because the packages would otherwise take theirs from the environment.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,7 +41,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class MadeModel:
-    """A model, the names it has for its parameters, and a function that closes its connections.
+    """A model, a function that translates our parameters for it, and one that closes its connections.
 
     `one_system`: it accepts a system prompt only at the beginning.
     """
@@ -61,7 +61,7 @@ def make(provider: str, spec: ModelSpec) -> MadeModel:
     """LangChain's model. Blocks while packages are imported: call it in a thread."""
     try:
         return PROVIDERS[provider](spec)
-    except ImportError as error:  # something that the package itself needs
+    except ImportError as error:  # one of the package's own dependencies is missing
         raise not_installed(provider) from error
 
 
@@ -108,7 +108,7 @@ def _anthropic(spec: ModelSpec) -> MadeModel:
         stream_usage=True,
         **thinking,
     )
-    # The class has no parameter for it; the client it would make itself is shared, and follows redirects.
+    # The class has no parameter for a client, and the one it would make itself is shared and follows redirects.
     vars(model)["_async_client"] = anthropic.AsyncAnthropic(
         api_key=key, base_url=url, max_retries=0, http_client=client, timeout=client.timeout
     )
@@ -124,7 +124,7 @@ def _cohere(spec: ModelSpec) -> MadeModel:
     model: Any = init_chat_model(
         spec.model, model_provider="cohere", base_url=url, cohere_api_key=SecretStr(key), timeout_seconds=None
     )
-    limits: Any = client.timeout  # declared as a number, and passed on to httpx as it is
+    limits: Any = client.timeout  # the package declares a number, but passes the value on to httpx unchanged
     model.async_client = cohere.AsyncClient(
         key,
         base_url=url,

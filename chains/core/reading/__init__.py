@@ -1,1 +1,1 @@
-"""Translates LangChain's messages, chunks and errors to ours, and ours to LangChain's."""
+"""Translates between LangChain's messages, chunks and errors and ours."""

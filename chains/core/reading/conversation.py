@@ -1,4 +1,4 @@
-"""The conversation as LangChain's messages."""
+"""Translates a conversation into LangChain's messages."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ def _content(turn: Turn) -> list[str | dict[Any, Any]]:
 
 
 def _answer(turn: Turn) -> AIMessage:
-    """Arguments that are not a JSON object are passed back unchanged if the provider accepts them so."""
+    """The assistant's turn. Arguments that are not a JSON object are sent unchanged, if the provider accepts that."""
     calls: list[Call] = []
     broken: list[InvalidToolCall] = []
     for call in turn.calls:

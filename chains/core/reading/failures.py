@@ -1,4 +1,4 @@
-"""The one table from what the providers' packages raise to the domain's errors.
+"""Translates the exceptions of the providers' packages into the domain's errors.
 
 OpenAI's and Anthropic's packages raise LangChain's errors. For Cohere's and Ollama's, and for every error in
 mid-stream, only the HTTP status or the HTTP client's exception is known. The provider's own words are left out: they
@@ -60,7 +60,7 @@ def failure(error: Exception) -> StreamForgeError:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and its causes: packages wrap those of their HTTP client."""
+    """The exception and its causes: packages wrap the exceptions of their HTTP client."""
     for _ in range(8):
         if error is None:
             return
@@ -76,7 +76,7 @@ def _code(chain: list[BaseException]) -> str:
     status = getattr(chain[0], "status_code", None)
     if isinstance(status, int) and status in _STATUSES:
         return _STATUSES[status]
-    if "overloaded_error" in str(getattr(chain[0], "type", "")):  # Anthropic's, in a stream that began well
+    if "overloaded_error" in str(getattr(chain[0], "type", "")):  # from Anthropic, in a stream that began well
         return "provider_overloaded"
     if isinstance(status, int) and 300 <= status < 600:
         return "provider_error"

@@ -12,7 +12,7 @@ _HIGH = re.compile(r"[\ud800-\udbff]\Z")
 
 
 class Mender:
-    """Mends the text of one channel, chunk by chunk."""
+    """Repairs the text of one channel, chunk by chunk."""
 
     __slots__ = ("held",)
 
@@ -21,7 +21,7 @@ class Mender:
         """The first half of a surrogate pair."""
 
     def mend(self, text: str) -> str:
-        """The text to pass on now; half a pair at its end is held back."""
+        """The text to pass on now. The first half of a pair at its end is held back."""
         if not text or (not self.held and not UNWRITABLE.search(text)):
             return text
         text = self.held + text
@@ -31,5 +31,5 @@ class Mender:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def rest(self) -> str:
-        """What is still held back at the end."""
+        """U+FFFD for a half that is still held back at the end of the answer, else nothing."""
         return "\ufffd" if self.held else ""

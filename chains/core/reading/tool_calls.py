@@ -1,7 +1,7 @@
-"""Assembles tool calls from LangChain's pieces: which call a piece belongs to, and what it adds.
+"""Assembles tool calls from LangChain's pieces: finds out which call a piece belongs to, and what it adds.
 
-Providers tell the calls of one answer apart by index, by id, or not at all if each comes whole. Some repeat the name
-with every piece, or send a different id with each.
+Providers distinguish the calls of one answer by index, by id, or not at all if each comes in one piece. Some repeat the
+name with every piece, or send a different id with each.
 """
 
 import secrets
@@ -31,7 +31,7 @@ class _Call:
         self.name = ""
 
     def add(self, name: str, arguments: str) -> ToolCall | None:
-        """Take the next piece; returns what it adds, if anything."""
+        """Take the next piece; returns the event for it, `None` if there is none yet."""
         arguments = self._waiting + self._mender.mend(arguments)
         first = bool(name) and not self.name
         self.name = self.name or writable(name)[:_MAX_NAME]
@@ -42,7 +42,7 @@ class _Call:
         return ToolCall(self._id, self.name if first else None, arguments)
 
     def rest(self, *, whole: bool) -> ToolCall | None:
-        """What was held back; a call without arguments gets `{}`."""
+        """The event for whatever was held back; a whole call without arguments gets `{}`."""
         left = self._mender.rest()
         if whole and not left and not self._argued:
             left = "{}"
@@ -61,16 +61,15 @@ class ToolCalls:
         return bool(self._calls)
 
     def add(self, piece: Mapping[str, Any]) -> ToolCall | None:
-        """Take a piece of LangChain's; returns what it adds, if anything."""
+        """Take a piece from LangChain; returns the event for it, `None` if there is none yet."""
         name = str(piece.get("name") or "")
         call = self._call(str(piece.get("id") or ""), piece.get("index"), named=bool(name))
         return call.add(name, str(piece.get("args") or ""))
 
     def finish(self, *, whole: bool) -> list[ToolCall]:
-        """What was held back until the end of the answer; a call without a name raises `provider_incomplete`.
+        """The events for whatever was held back; raises `provider_incomplete` if a call has no name.
 
-        An answer that is not `whole` was cut off, perhaps in the middle of a call: nothing is added for what is
-        missing.
+        An answer that is not `whole` was cut off, perhaps in the middle of a call, so its calls are not completed.
         """
         if not all(call.name for call in self._calls):
             raise StreamForgeError("provider_incomplete")

@@ -73,9 +73,9 @@ class Translator:
         return found
 
     def finish(self) -> list[Delta | ToolCall | Finished]:
-        """What was held back until the chunks ended; raises `provider_incomplete` if the model never finished.
+        """The last events of the answer; raises `provider_incomplete` if the model never finished.
 
-        An answer with tool calls finishes for `tool_calls`, even if its server says that it simply stopped.
+        An answer with tool calls finishes with `tool_calls`, even if its server says that it simply stopped.
         """
         if self._reason is None:
             raise StreamForgeError("provider_incomplete")
