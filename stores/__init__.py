@@ -1,1 +1,1 @@
-"""Everything that remembers."""
+"""Stores: SQL, stream logs, vectors, and counters."""

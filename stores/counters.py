@@ -12,8 +12,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 MAX_COUNTERS = 100_000
-"""The most counters in memory; the least recently used are dropped first. So a client with more addresses than this
-escapes its limit."""
+"""The most counters in memory; the least recently used are dropped first. A client with more addresses than this
+therefore escapes its limit."""
 REDIS_SECONDS = 0.25
 
 
@@ -44,7 +44,7 @@ class LocalCounters(MemoryStorage):
         return previous, left, current, left + expiry
 
     def _look(self, key: str, expiry: int) -> tuple[int, int, int, float]:
-        """The window's number, its requests, those of the window before, and the seconds left in it."""
+        """The window's number, its requests, those of the previous window, and the seconds left in it."""
         now = time.time()
         number = int(now // expiry)
         was, current, previous = self._windows.get(key, (number, 0, 0))

@@ -15,11 +15,11 @@ from domain.errors import StreamForgeError
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 100
 SECONDS = 5.0
-"""For one fetch, from connecting to the last byte."""
+"""The limit for one fetch, from connecting to the last byte."""
 FRESH = 300.0
-"""Seconds for which keys are trusted. After that they are fetched again in the background."""
+"""Seconds for which keys count as fresh. After that they are fetched again in the background."""
 PAUSE = 30.0
-"""Seconds between two fetches, no matter how many tokens name unknown keys."""
+"""The least seconds between two fetches, no matter how many tokens name unknown keys."""
 
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity"}  # no compression: it could expand to any size
 
@@ -86,16 +86,16 @@ class IssuerKeys:
             return file.read(MAX_BYTES + 1)
 
     async def _download(self) -> bytes:
-        """The document. Refuses redirects, the environment's proxies, and any status other than 200."""
+        """The body. Follows no redirects, ignores the environment's proxies, and raises for any status but 200."""
         await asyncio.to_thread(import_module, "httpx2")
         import httpx2
 
         client = await asyncio.to_thread(httpx2.AsyncClient, trust_env=False, follow_redirects=False, timeout=SECONDS)
         body = b""
-        async with client, client.stream("GET", self._source, headers=_HEADERS) as answer:
-            if answer.status_code != 200:
-                raise ValueError("an answer that is not 200")
-            async for part in answer.aiter_raw(16_384):
+        async with client, client.stream("GET", self._source, headers=_HEADERS) as response:
+            if response.status_code != 200:
+                raise ValueError("the status is not 200")
+            async for part in response.aiter_raw(16_384):
                 body += part
                 if len(body) > MAX_BYTES:
                     break

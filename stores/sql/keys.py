@@ -1,4 +1,4 @@
-"""Stored API keys: everything about them except the keys themselves."""
+"""The store of API keys: everything about them except the keys themselves."""
 
 from collections.abc import Collection, Sequence
 
@@ -39,7 +39,7 @@ class KeyStore:
         await self._database.write(lambda connection: connection.execute(_CREATE, values))
 
     async def get(self, key_id: str) -> ApiKey | None:
-        """The key, also if it is revoked or expired."""
+        """The key, even if it is revoked or expired."""
         row = await self._database.read(
             lambda connection: connection.execute(_GET, {"key_id": key_id}).mappings().one_or_none()
         )

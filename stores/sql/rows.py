@@ -49,12 +49,12 @@ _MOMENT = re.compile(r"([0-9]{1,16}\.[0-9]{1,16})-([0-9a-f]{32})", re.ASCII)
 
 
 def shown(table: FromClause) -> ColumnElement[int]:
-    """What a message counts on a page, in tokens: its text's, and a quarter of the characters of its sources."""
+    """The tokens that a message counts on a page: its text's, and one for every four characters of its sources."""
     return table.c.tokens + func.coalesce(func.length(cast(table.c.sources, Text)), 0) // 4
 
 
 def among(column: ColumnElement[str], values: Collection[str], dialect: str) -> ColumnElement[bool]:
-    """A condition: the column has one of the values, which may be more than a statement can have parameters."""
+    """The condition that the column has one of the values. There may be more of them than a statement's parameters."""
     if dialect == "postgresql":
         return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(String)))
     return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
@@ -72,7 +72,7 @@ def bad_cursor() -> StreamForgeError:
 
 
 def seq_of(cursor: str | None) -> int | None:
-    """The message number that the cursor holds; raises `malformed_page` if it holds none."""
+    """The message number in the cursor; raises `malformed_page` if it is not one."""
     if cursor is None:
         return None
     if not _SEQ.fullmatch(cursor):
@@ -81,7 +81,7 @@ def seq_of(cursor: str | None) -> int | None:
 
 
 def moment_of(cursor: str) -> tuple[float, str]:
-    """The time and the id that a `moment_cursor` holds; raises `malformed_page` if it holds neither."""
+    """The time and the id in a `moment_cursor`; raises `malformed_page` if it is not one."""
     found = _MOMENT.fullmatch(cursor)
     if not found:
         raise bad_cursor()
@@ -94,7 +94,7 @@ def moment_cursor(moment: float, id: str) -> str:
 
 
 def page(rows: Sequence[AnyRow], limit: int, item: Callable[[AnyRow], T], cursor: Callable[[AnyRow], str]) -> Page[T]:
-    """A page of at most `limit` items. `rows` are the result of a query for `limit + 1`."""
+    """A page of at most `limit` items. `rows` are the result of a query for `limit + 1` rows."""
     shown = rows[:limit]
     return Page([item(row) for row in shown], cursor(shown[-1]) if len(rows) > limit else None)
 
@@ -118,7 +118,7 @@ def new_row(new: Message, owner: str) -> dict[str, Any]:
 def row_of(connection: Connection, owner: str, session_id: str, message_id: str) -> AnyRow | None:
     """A message of the owner's session, with the columns `MESSAGE`, `active_child_id`, `undo` and `owner`; or `None`.
 
-    The query uses the message's id alone: given the session too, a planner may scan that session instead.
+    The query uses only the message's id: given the session too, a planner may scan that session instead.
     """
     row = connection.execute(_GET, {"message": message_id}).one_or_none()
     return row if row is not None and row.session_id == session_id and row.owner == owner else None

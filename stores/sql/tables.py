@@ -1,4 +1,4 @@
-"""The tables. Times are in seconds since the Unix epoch; ids are 32 hexadecimal characters, those of keys shorter.
+"""The tables. Times are in seconds since the Unix epoch; ids are 32 hexadecimal characters, keys' ids fewer.
 
 A change here needs a migration in `stores/sql/migrations/versions`; a test compares the two. The tables of documents
 are in `stores.sql.documents.tables`.
@@ -68,7 +68,7 @@ sessions = Table(
     Column("updated", Double, nullable=False),
     id_column("root_id"),  # the active first message
     id_column("leaf_id"),  # the last message of the active branch
-    id_column("prior_leaf_id"),  # `leaf_id` and `updated` as they were before the newest answer was begun
+    id_column("prior_leaf_id"),  # `leaf_id` and `updated` before the newest answer was begun
     Column("prior_updated", Double),
     Index("sessions_updated", "owner", "updated", "id"),
     Index(

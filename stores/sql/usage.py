@@ -1,4 +1,4 @@
-"""What streams have used: one record for each, and sums over them.
+"""The store of usage: one record for each stream, and sums over them.
 
 Money is stored as whole ten-thousand-millionths of its currency, so that sums are exact on both databases.
 """

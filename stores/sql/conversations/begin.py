@@ -1,7 +1,7 @@
 """Begins an answer, in one transaction.
 
-Unique indexes decide whether a session is free and an idempotency key or client id unused when the rows are inserted; a
-check beforehand would be out of date. The session's row is updated first, and so locked.
+Whether the session is free, and the idempotency key and the client id unused, is decided by unique indexes when the
+rows are inserted: a check beforehand could be out of date. The session's row is updated first, which locks it.
 """
 
 from sqlalchemy import Connection, String, bindparam, case, func, insert, select, update
@@ -50,7 +50,7 @@ _CLIENT_ID = select(messages.c.id).where(
 
 
 def begin(connection: Connection, asked: Beginning) -> Begun:
-    """Insert question and answer as the active branch; raises `IntegrityError` if a unique index forbids it."""
+    """Insert the question and the answer as the active branch; raises `IntegrityError` if a unique index forbids it."""
     if asked.opening is not None and asked.question is not None:
         opened, question = _opened(connection, asked, asked.question, asked.opening)
         return _put(connection, asked, opened, question, None)
@@ -131,7 +131,7 @@ def _edited(
 ) -> tuple[Message, list[Change]]:
     target = _target(connection, asked)
     if target.role != "user":
-        raise StreamForgeError("message_not_found", "That message is not the user's: only those can be edited.")
+        raise StreamForgeError("message_not_found", "Only the user's own messages can be edited.")
     if target.parent_id is None:
         changes: list[Change] = [(None, question.id, taken.root_id)]
         branches.apply(connection, asked.session_id, changes)
@@ -173,7 +173,7 @@ def _branch_off(connection: Connection, taken: AnyRow, above: AnyRow, child: str
 
 
 def explain(connection: Connection, asked: Beginning) -> None:
-    """Raise the reason why an index refused the beginning, unless it no longer applies."""
+    """Raise the error that says why an index refused the rows, unless the reason no longer applies."""
     if asked.idempotency_key is not None:
         key = {"owner": asked.owner, "key": asked.idempotency_key}
         if stream := connection.execute(_KEY, key).scalar_one_or_none():

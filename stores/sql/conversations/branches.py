@@ -1,8 +1,8 @@
 """The tree of a session's messages, walked by recursive queries that touch no more rows than they return.
 
-A *change* is `(parent, child, before)`: the parent's active child (or, without a parent, the session's active first
-message) became `child` and was `before`. The changes that a new branch made are stored with its answer, topmost first,
-so that they can be undone.
+A *change* is `(parent, child, before)`: the parent's active child (or, if the parent is `None`, the session's active
+first message) was `before` and became `child`. The changes that a new branch made are stored with its answer, topmost
+first, so that they can be undone.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ _START = select(messages.c.id, messages.c.parent_id, messages.c.depth).where(mes
 
 
 def _up(*conditions: Any) -> Any:
-    """The path from the message `start` up to the first one, as long as the conditions hold."""
+    """A query for the path from the message `start` up to the first one, or as far as the conditions hold."""
     way = _START.cte("way", recursive=True)
     step = select(_above.c.id, _above.c.parent_id, _above.c.depth).join(way, _above.c.id == way.c.parent_id)
     return way.union_all(step.where(*(condition(way) for condition in conditions)))
@@ -133,7 +133,7 @@ def leaf_below(connection: Connection, message_id: str) -> str:
 
 
 def down(connection: Connection, message_id: str | None, *, most: int, tokens: int) -> list[AnyRow]:
-    """The message and what follows it on its active branch: rows of `MESSAGE` and `active_child_id`.
+    """The message and those that follow it on its active branch: rows of `MESSAGE` and `active_child_id`.
 
     At most `most` rows, and at most `tokens` tokens as `shown` counts them; the message itself is always included.
     """

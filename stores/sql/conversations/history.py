@@ -22,7 +22,7 @@ from stores.sql.rows import (
 from stores.sql.tables import messages, sessions, summaries
 
 PAGE_TOKENS = 250_000
-"""The most that a page holds, sources included: about a megabyte of English. A larger message gets its own page."""
+"""The most tokens on a page, sources included: about a megabyte of English. A larger message gets its own page."""
 
 _ROOT = select(sessions.c.root_id).where(sessions.c.id == bindparam("session"), sessions.c.owner == bindparam("owner"))
 _AFTER = (messages.c.session_id == bindparam("session"), messages.c.seq > bindparam("after"))
@@ -108,7 +108,7 @@ def _root(connection: Connection, owner: str, session_id: str) -> str | None:
 def window(
     connection: Connection, owner: str, session_id: str, leaf_id: str, max_messages: int, max_tokens: int
 ) -> Window:
-    """The end of a branch, and the summary of what comes before it, if there is one."""
+    """The last messages of a branch, and the summary of those before them, if there is one."""
     leaf = row_of(connection, owner, session_id, leaf_id)
     if leaf is None:
         raise StreamForgeError("message_not_found")
@@ -130,9 +130,9 @@ def activate(connection: Connection, owner: str, session_id: str, message_id: st
 
 
 def summarise(connection: Connection, owner: str, summary: Summary) -> bool:
-    """Store the summary, and set it on every message below the one it ends with, unless that has one that covers more.
+    """Store the summary and set it on every message below its last one, except those whose summary covers more.
 
-    False if that message no longer exists.
+    Returns false if its last message no longer exists.
     """
     try:
         branches.lock(connection, owner, summary.session_id)

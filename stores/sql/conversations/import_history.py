@@ -17,7 +17,7 @@ _TAKEN = select(messages.c.client_id).where(
 def messages_of(opened: Session, earlier: Sequence[Earlier]) -> list[Message]:
     """The session's first messages, oldest first, each the child of the one before it.
 
-    An answer without text is stored as interrupted, as an answer of ours that was cut off would be.
+    An answer without text is stored as interrupted, like one of our own answers that was cut off.
     """
     ids = [new_id() for _ in earlier]
     return [

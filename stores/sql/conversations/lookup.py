@@ -1,4 +1,4 @@
-"""Finds messages by the ids that clients have for them, and a session's newest answer."""
+"""Finds messages by their ids or client ids, and a session's newest answer."""
 
 from collections.abc import Collection
 
@@ -41,7 +41,7 @@ def through(connection: Connection, owner: str, message_id: str, most: int) -> l
 
 
 def named(connection: Connection, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
-    """The session's messages whose id or client id is one of the names, by that name."""
+    """The session's messages with one of these ids or client ids, by that id."""
     client_ids = connection.execute(_BY_CLIENT_ID, {"owner": owner, "names": sorted(names)}).all()
     ids = connection.execute(_BY_ID, {"names": sorted(filter(is_id, names))}).all()
     found = [*((row.client_id, row) for row in client_ids), *((row.id, row) for row in ids)]  # ids take precedence
@@ -50,7 +50,7 @@ def named(connection: Connection, owner: str, session_id: str, names: Collection
 
 
 def last_answer(connection: Connection, owner: str, session_id: str) -> LastAnswer | None:
-    """The session's newest answer, on whatever branch; `None` if there is none."""
+    """The session's newest answer, on any branch; `None` if there is none."""
     row = connection.execute(_LAST, {"session": session_id}).one_or_none()
     if row is None or row.owner != owner:
         return None

@@ -1,6 +1,6 @@
-"""Messages: an answer from its beginning to its end, and the conversation as it is read.
+"""The store of messages: begins and ends answers, and reads and searches conversations.
 
-An answer leaves the state `running` once; whichever call comes first decides for which state.
+An answer leaves the state `running` once; the first call that ends it decides its final state.
 """
 
 from collections.abc import Collection
@@ -32,7 +32,7 @@ from stores.sql.tables import messages
 
 _TRIES = 3
 MAX_RUNNING = 1_000
-"""The most answers that `running` returns, those longest without a sign of life first."""
+"""The most answers that `running` returns; those that were silent for longest come first."""
 
 _WRITTEN = (
     "state", "text", "tokens", "model", "finish_reason", "code", "spent", "first_word_ms", "total_ms", "sources",
@@ -63,7 +63,7 @@ _INTERRUPT = (
 
 
 class MessageStore:
-    """Stores messages. Other owners' messages do not exist for any method."""
+    """Stores messages. No method sees other owners' messages."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,10 +79,10 @@ class MessageStore:
                 return await self._database.write(partial(begin, asked=asked))
             except IntegrityError:
                 await self._database.read(partial(explain, asked=asked))
-        raise StreamForgeError("session_busy")  # each time it was busy, and was free again when we looked
+        raise StreamForgeError("session_busy")  # each time it was busy, and free again when `explain` looked
 
     async def withdraw(self, owner: str, answer_id: str, *, opened: bool = False) -> bool:
-        """Undo a beginning completely: a new question is deleted, and what was active before is active again.
+        """Undo a `begin` completely: a new question is deleted, and the branch that was active before is active again.
 
         A session that was `opened` for it is deleted. Only the newest answer of a session can be withdrawn, and only
         while it has no text; returns false for others.
@@ -99,20 +99,20 @@ class MessageStore:
         return await self._database.write(lambda connection: connection.execute(_FINISH, values).rowcount > 0)
 
     async def alive(self, answer_ids: Collection[str], now: float) -> None:
-        """Note that the producers of these answers were running at `now`."""
+        """Record that the producers of these answers were alive at `now`."""
         values = {"ids": sorted(answer_ids), "moment": now}
         await self._database.write(lambda connection: connection.execute(_ALIVE, values))
 
     async def running(self, older_than: float) -> list[Running]:
-        """Answers stored as running whose producer has given no sign of life since `older_than`."""
+        """Answers stored as running whose producer was last known to be alive before `older_than`."""
         rows = await self._database.read(
             lambda connection: connection.execute(_RUNNING, {"older_than": older_than}).all()
         )
         return [Running(*row) for row in rows]
 
     async def interrupt_stream(self, stream_id: str, now: float) -> bool:
-        """Mark the stream's answer as interrupted, without text, after its producer was lost. False if it no longer
-        runs."""
+        """Mark the answer of a stream whose producer was lost as interrupted, without text; false if it is not
+        running any more."""
         values = {"stream": stream_id, "moment": now}
         return await self._database.write(lambda connection: connection.execute(_INTERRUPT, values).rowcount > 0)
 
@@ -124,12 +124,12 @@ class MessageStore:
     async def history(
         self, owner: str, session_id: str, after: str | None, limit: int, *, whole: bool = False
     ) -> Page[Message]:
-        """A page of the active branch, oldest first; or of the `whole` tree, in the order of insertion."""
+        """A page of the active branch, oldest first, or of the `whole` tree, in the order of insertion."""
         read = history.whole if whole else history.active
         return await self._database.read(partial(read, owner=owner, session_id=session_id, after=after, limit=limit))
 
     async def window(self, owner: str, session_id: str, *, leaf_id: str, max_messages: int, max_tokens: int) -> Window:
-        """The end of the branch at `leaf_id`, within these limits, as far as no summary covers it.
+        """The last messages of the branch at `leaf_id` within these limits, without those that a summary covers.
 
         The leaf is always included. The cost depends on what is returned, not on the length of the branch.
         """
@@ -145,11 +145,11 @@ class MessageStore:
         )
 
     async def recent(self, owner: str, leaf_id: str, most: int) -> list[Message]:
-        """The last messages of the branch at `leaf_id`, at most `most`, oldest first, regardless of summaries."""
+        """The last `most` messages of the branch at `leaf_id`, oldest first, including those that a summary covers."""
         return await self._database.read(partial(lookup.recent, owner=owner, leaf_id=leaf_id, most=most))
 
     async def through(self, owner: str, message_id: str, most: int) -> list[Message]:
-        """As `recent`, for the branch through the message down to its leaf; it need not be the active branch."""
+        """Like `recent`, for the branch through the message down to its leaf, which need not be the active branch."""
         return await self._database.read(partial(lookup.through, owner=owner, message_id=message_id, most=most))
 
     async def named(self, owner: str, session_id: str, names: Collection[str]) -> dict[str, Message]:
@@ -160,7 +160,7 @@ class MessageStore:
         return await self._database.read(partial(lookup.last_answer, owner=owner, session_id=session_id))
 
     async def activate(self, owner: str, session_id: str, message_id: str) -> Session:
-        """Switch to the branch through this message, down to the leaf where that branch was left."""
+        """Switch to the branch through this message, down to the leaf that was last active there."""
         return await self._database.write(
             partial(history.activate, owner=owner, session_id=session_id, message_id=message_id)
         )

@@ -1,4 +1,4 @@
-"""Sessions. Other owners' sessions do not exist; deleting returns the streams that the caller must stop."""
+"""The store of sessions. It never shows another owner's; deleting returns the streams that the caller must stop."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -96,15 +96,14 @@ class SessionStore:
         return session(row) if row is not None else None
 
     async def title(self, owner: str, session_id: str, title: str) -> bool:
-        """Set an automatic title, unless a person has set one."""
+        """Set an automatic title, unless the user has set one."""
         values = _mine(owner, session_id) | {"name": title}
         return await self._database.write(lambda connection: connection.execute(_TITLE, values).rowcount > 0)
 
     async def delete(self, owner: str, session_id: str) -> Sequence[str] | None:
-        """Delete a session with its messages, and return the ids of the streams that ran in it; `None` if there is
-        none.
+        """Delete a session with its messages; returns the ids of the streams running in it.
 
-        Its recorded usage is kept.
+        Returns `None` if there is no such session. Its recorded usage is kept.
         """
         return await self._remove(_mine(owner, session_id), _DELETE)
 
@@ -124,9 +123,9 @@ class SessionStore:
         return await self._database.write(remove)
 
     async def delete_all(self, owner: str) -> Sequence[str]:
-        """Delete all of the owner's sessions with their messages, and return the ids of the streams that ran in them.
+        """Delete all of the owner's sessions with their messages; returns the ids of the streams running in them.
 
-        Recorded usage is kept, but no longer says for which session.
+        Recorded usage is kept, but no longer names the session.
         """
         own = {"owner_": owner}
 

@@ -28,7 +28,7 @@ _RESTORE = (
 
 
 def withdraw(connection: Connection, owner: str, answer_id: str, *, opened: bool) -> bool:
-    """Undo the beginning, including the session if it was `opened` for it; false if that is not possible.
+    """Undo a `begin`, including the session if it was `opened` for it; false if that is not possible.
 
     Only the newest message of a session can be withdrawn, and only while it has no text.
     """
@@ -47,7 +47,7 @@ def withdraw(connection: Connection, owner: str, answer_id: str, *, opened: bool
     assert question is not None
     changes: list[Change] = answer.undo or [(question.parent_id, question.id, None)]
     active = session.leaf_id == answer_id
-    if not active:  # the user has switched branches since, and stays there: undo only the pointer to what is deleted
+    if not active:  # the user has since switched branches, and stays there: undo only the pointer to the deleted row
         changes = changes[-1:]
     connection.execute(_DELETE, {"message": answer_id})
     if connection.execute(_CHILD, {"parent": question.id}).first() is None:

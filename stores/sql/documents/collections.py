@@ -1,4 +1,4 @@
-"""Collections: names under which an owner's documents are filed. One exists as long as a document is in it."""
+"""Collections: names under which an owner's documents are filed. A collection exists while it holds a document."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -71,7 +71,7 @@ class CollectionStore:
         return await self._database.write(partial(_put_in, owner=owner, name=name, document_id=document_id))
 
     async def take_out(self, owner: str, name: str, document_id: str | None = None) -> bool:
-        """Remove a document, or all, from a collection without deleting them. False if it was not there."""
+        """Remove one document, or all, from a collection without deleting them; false if there was none to remove."""
         values = {"owner_": owner, "name_": name}
         query = _OUT
         if document_id is not None:

@@ -1,7 +1,7 @@
 """Vector indexes: which one is in use, and which documents each of them holds completely.
 
 A document is only ready if its vectors are in the index in use. So a transaction that makes a document ready and one
-that switches the index exclude each other: on SQLite any two writers do, on PostgreSQL by locking that index's row.
+that switches the index must exclude each other. On SQLite any two writers do; on PostgreSQL both lock the index's row.
 """
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
@@ -42,7 +42,7 @@ def hold(connection: Connection) -> Index | None:
 
 
 def note(connection: Connection, document_id: str, into: Index) -> bool:
-    """Record that the index holds the document; false if there is no such document (any more)."""
+    """Record that the index holds the document; false if the document does not exist."""
     there = connection.execute(_THERE, {"document": document_id}).first() is not None
     if there:
         insertion = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -63,7 +63,7 @@ def left(connection: Connection, into: Index) -> tuple[int, int]:
 
 
 def switch(connection: Connection, to: Index, now: float) -> bool:
-    """Make it the index in use, if there is one already; false if it lacks a ready document."""
+    """Replace the index in use, if there is one, by this one; false if it lacks a ready document."""
     connection.execute(_MOVED)
     if left(connection, to)[0]:
         return False
@@ -77,7 +77,7 @@ def others(connection: Connection, than: Index) -> list[Index]:
 
 
 def forget(connection: Connection, gone: Index) -> None:
-    """Record that the index holds nothing any more."""
+    """Record that the index no longer holds anything."""
     connection.execute(_FORGET, _values(gone))
 
 

@@ -1,4 +1,4 @@
-"""Keyword search in the pieces of an owner's documents: a piece with any of the words matches, the best come first.
+"""Keyword search in an owner's pieces: a piece with any of the words matches, and the best matches come first.
 
 Words are looked up in the word index by their English stems, which does little harm to other languages. The rarer a
 word, the more it counts. Scripts without spaces between words are cut into pairs of characters and searched for in
@@ -19,7 +19,7 @@ from stores.sql.documents.tables import chunks
 from stores.sql.rows import among
 
 MAX_QUERY = 2_000
-"""Characters of a query that are read; the rest is ignored."""
+"""The most characters of a query that are read; the rest is ignored."""
 MAX_WORDS = 32
 MAX_FOUND = 2_000
 """The most pieces that are ranked, unless every word is in more than that."""
@@ -61,7 +61,7 @@ _RANKED_IN_POSTGRESQL = """
 def keywords(
     connection: Connection, owner: str, query: str, document_ids: Collection[str] | None, limit: int
 ) -> list[PieceKey]:
-    """The owner's pieces that match the query best, within the documents given, or all if `None`."""
+    """The owner's pieces that match the query best, in these documents, or in all if `None`."""
     words, pairs = terms(query)
     if not words and not pairs:
         return []
@@ -72,7 +72,7 @@ def keywords(
 
 
 def terms(query: str) -> tuple[list[str], list[str]]:
-    """A query's significant words, and its pairs of characters of scripts without spaces."""
+    """A query's significant words, and, for scripts without spaces, its pairs of characters."""
     words: dict[str, None] = {}
     pairs: dict[str, None] = {}
     for word in words_of(query[:MAX_QUERY]):
@@ -82,9 +82,9 @@ def terms(query: str) -> tuple[list[str], list[str]]:
 
 
 def telling(found: Mapping[str, int]) -> list[str]:
-    """The rarer words, as long as they are in at most `MAX_FOUND` pieces together; all words if none is that rare.
+    """The rarest words that are in at most `MAX_FOUND` pieces together; all words if none is that rare.
 
-    `found` counts the pieces with each word, up to `MAX_FOUND + 1`. Ranking every piece with an everyday word would
+    `found` counts the pieces with each word, up to `MAX_FOUND + 1`. Ranking every piece that has a common word would
     take long and change little, since such a word adds next to nothing.
     """
     kept, total = [], 0

@@ -60,8 +60,8 @@ def selected(
 ) -> list[str] | None:
     """The owner's ready documents with one of the ids or in one of the collections; `None` stands for all.
 
-    If neither is given, that is `None`, or, if a document is half ingested, the list of all ready ones: its vectors
-    would take the places of others.
+    If neither is given, the result is `None`. But if a document is half ingested, it is the list of all ready ones:
+    otherwise that document's vectors would take the places of others.
     """
     values: dict[str, Any] = {"owner": owner}
     if ids is None and names is None:
@@ -93,5 +93,5 @@ def _passage(key: PieceKey, row: AnyRow) -> Passage:
 
 
 def pieces(connection: Connection, owner: str, document_id: str) -> list[Chunk]:
-    """All pieces of a document, in order; none if it is not the owner's."""
+    """All pieces of a document, in order; empty if it is not the owner's."""
     return [Chunk(*row) for row in connection.execute(_CHUNKS, records.mine(owner, document_id))]

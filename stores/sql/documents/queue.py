@@ -1,8 +1,8 @@
 """The queue of documents to be ingested, shared by any number of workers.
 
-A worker holds a document until its lease ends. A worker that has lost one, because its lease ended or the document was
-deleted, notices because every further change is refused. Workers supply the time; their clocks must agree to within
-less than a lease.
+A worker holds a document until its lease ends. If it loses the document, because the lease ended or the document was
+deleted, every further change is refused, so it notices. Workers supply the time; their clocks must differ by less than
+a lease.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ CHUNK = tuple(chunks.c[field.name] for field in fields(Chunk))
 _BATCH = 500
 """Rows per insert: on PostgreSQL, preparing them blocks the event loop."""
 
-_UNFINISHED = text("documents.state NOT IN ('ready', 'failed')")  # worded as in the index that finds them
+_UNFINISHED = text("documents.state NOT IN ('ready', 'failed')")  # the same condition as the partial index has
 _QUEUED = documents.c.state == "queued"
 _OVERDUE = ~_QUEUED & (documents.c.lease <= bindparam("moment"))
 _AVAILABLE = (_UNFINISHED, or_(_QUEUED, _OVERDUE))
@@ -90,7 +90,7 @@ def waits(connection: Connection, now: float) -> bool:
 
 
 def hopeless(connection: Connection, now: float, attempts: int) -> list[Document]:
-    """The documents with which `attempts` workers have been lost."""
+    """The documents that `attempts` workers were lost with."""
     rows = connection.execute(_HOPELESS, {"moment": now, "most": attempts}).all()
     return records.with_collections(connection, rows)
 
@@ -119,7 +119,7 @@ def release(connection: Connection, document_id: str, worker: str) -> None:
 
 
 def advance(connection: Connection, document_id: str, worker: str, changes: Mapping[str, object]) -> bool:
-    """Store a document's new state and whatever is known about it now."""
+    """Store a document's new state and whatever has become known about it."""
     change = update(documents).where(*_HELD).values(dict(changes))
     return connection.execute(change, {"document": document_id, "by": worker}).rowcount > 0
 

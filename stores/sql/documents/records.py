@@ -68,7 +68,8 @@ def add(connection: Connection, new: Document, content: bytes, limit: int) -> tu
     An existing one that has failed goes back into the queue, as if it had never been tried.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"owner_": new.owner})  # or two at once would both find room, or miss each other
+        # Otherwise two concurrent uploads could both find room, or not see each other.
+        connection.execute(_LOCK, {"owner_": new.owner})
     row = connection.execute(_SAME, {"owner_": new.owner, "digest": new.digest}).one_or_none()
     if row is not None:
         there = with_collections(connection, [row])[0]
@@ -101,13 +102,13 @@ def file(connection: Connection, document: Document, names: Sequence[str]) -> No
 
 
 def get(connection: Connection, owner: str, document_id: str) -> Document | None:
-    """The document, or `None`."""
+    """The document; `None` if the owner has no such document."""
     rows = connection.execute(_GET, mine(owner, document_id)).all()
     return with_collections(connection, rows)[0] if rows else None
 
 
 def locked(connection: Connection, owner: str, document_id: str) -> Document | None:
-    """The document, locked until this transaction ends; `None` if there is none."""
+    """The document, locked until this transaction ends; `None` if the owner has no such document."""
     rows = connection.execute(_GET.with_for_update(), mine(owner, document_id)).all()
     return with_collections(connection, rows)[0] if rows else None
 

@@ -1,4 +1,4 @@
-"""Documents: kept for their owners, queued until they are ingested, and then searched."""
+"""The store of documents: keeps them for their owners, queues them for ingestion, and searches them."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from stores.sql.rows import insert_unless_there
 
 
 class DocumentStore:
-    """Stores documents. Other owners' documents do not exist.
+    """Stores documents. A method that takes an owner sees only that owner's documents.
 
     Deleting a document also deletes its content, pieces, words and, if they are in this database, vectors, all at once.
     Strings to store must have no NUL and no lone surrogates; queries and names to look up may.
@@ -64,11 +64,11 @@ class DocumentStore:
         )
 
     async def delete(self, owner: str, document_id: str) -> bool:
-        """Delete a document; false if there is none. A worker that has it notices at its next step."""
+        """Delete a document; false if there is none. A worker that is processing it notices at its next step."""
         return await self._database.write(partial(records.remove, owner=owner, document_id=document_id))
 
     async def delete_all(self, owner: str) -> Sequence[str]:
-        """Delete all of the owner's documents, and return their ids. Other writers get their turn in between."""
+        """Delete all of the owner's documents; returns their ids. Other writers get their turn in between."""
         gone: list[str] = []
         while some := await self._database.write(partial(records.remove_some, owner=owner)):
             gone += some
@@ -79,18 +79,19 @@ class DocumentStore:
         return await self._database.read(queue.pending)
 
     async def take(self, worker: str, now: float, lease: float, *, attempts: int) -> IngestionJob | None:
-        """Take a document off the queue for `lease` seconds; its state is `parsing` from now on.
+        """Take a document off the queue for `lease` seconds; its state becomes `parsing`.
 
         Owners with the fewest documents in progress come first, then the oldest document; two workers that take one at
-        the same moment may both get one of the same owner. A document whose lease ended counts as queued; after
-        `attempts` such ends this call marks it as failed with `document_crashed`. `hopeless` returns those beforehand.
+        the same moment may both get one of the same owner. A document whose lease ended counts as queued. If that has
+        happened `attempts` times, this call marks it as failed with `document_crashed`; `hopeless` returns such
+        documents beforehand.
         """
         if not await self._database.read(partial(queue.waits, now=now)):
-            return None  # looking without a write lock: idle workers do not hold up writers
+            return None  # checked without a write lock, so that idle workers do not hold up writers
         return await self._database.write(partial(queue.take, worker=worker, now=now, lease=lease, attempts=attempts))
 
     async def hopeless(self, now: float, *, attempts: int) -> Sequence[Document]:
-        """The documents with which `attempts` workers have been lost; the next `take` marks them as failed."""
+        """The documents that `attempts` workers were lost with; the next `take` marks them as failed."""
         return await self._database.read(partial(queue.hopeless, now=now, attempts=attempts))
 
     async def renew(self, document_id: str, worker: str, now: float, lease: float) -> bool:
@@ -115,9 +116,9 @@ class DocumentStore:
         pages: int | None = None,
         stream_id: str | None = None,
     ) -> bool:
-        """Store the document's new state and what is known about it now; a title is cut to `MAX_NAME` characters.
+        """Store the document's new state and what has become known about it; a title is cut to `MAX_NAME` characters.
 
-        False if the worker no longer has it: it was deleted, or the lease was lost.
+        Returns false if the worker no longer has the document: it was deleted, or the lease was lost.
         """
         known = {"media_type": media_type, "title": title and title[:MAX_NAME], "pages": pages, "stream_id": stream_id}
         changes: dict[str, object] = {name: value for name, value in known.items() if value is not None}
@@ -129,10 +130,10 @@ class DocumentStore:
     async def complete(
         self, document_id: str, worker: str, chunks: Sequence[Chunk], now: float, *, index: Index | None = None
     ) -> bool:
-        """Store a document's pieces and make it ready; false, and nothing is stored, if the worker no longer has it.
+        """Store a document's pieces and make it ready. If the worker no longer has it, stores nothing, returns false.
 
         `index` is the one with its vectors; `None` means that they are still to be made. Raises `index_mismatch`, and
-        stores nothing, if another index is in use by now.
+        stores nothing, if another index has come into use.
         """
         return await self._database.write(
             partial(queue.complete, document_id=document_id, worker=worker, pieces=chunks, now=now, index=index)
@@ -150,11 +151,11 @@ class DocumentStore:
     async def scope(
         self, owner: str, *, ids: Collection[str] | None, collections: Collection[str] | None
     ) -> tuple[Index | None, Sequence[str] | None]:
-        """What to search: the index in use, `None` before there is one, and the ids of the owner's documents.
+        """What to search: the index in use, `None` before there is one, and the ids of the documents.
 
-        These are the ready ones with these ids and those in these collections, or all if both are `None`. The second
-        value is `None` for all documents if none is half ingested; otherwise its vectors would take the places of
-        others.
+        The documents are the owner's ready ones with these ids or in these collections, or all if both are `None`. For
+        all of them the second value is `None`, unless a document is half ingested: then the ids are listed, so that
+        its vectors do not take the places of others.
         """
         names = None if collections is None else [name for name in collections if not UNWRITABLE.search(name)]
 
@@ -184,7 +185,7 @@ class DocumentStore:
         return await self._database.read(indexes.index)
 
     async def use(self, index: Index, now: float) -> Index:
-        """Make this the index in use if there is none yet, and return the one in use."""
+        """Make this the index in use if there is none yet; returns the one in use."""
         values = {"id": 1, "model": index.model, "dimension": index.dimension, "updated": now}
 
         def use(connection: Connection) -> Index:
@@ -197,7 +198,7 @@ class DocumentStore:
         return there if there is not None else await self._database.write(use)
 
     async def switch(self, index: Index, now: float) -> bool:
-        """Make this the index in use; false, and nothing changes, if it lacks a ready document."""
+        """Make this the index in use; if it lacks a ready document, changes nothing and returns false."""
         await self.use(index, now)
         return await self._database.write(partial(indexes.switch, to=index, now=now))
 
@@ -210,7 +211,7 @@ class DocumentStore:
         return await self._database.read(partial(indexes.left, into=index))
 
     async def note(self, document_id: str, index: Index) -> bool:
-        """Record that this index holds all of the document's vectors; false if there is no such document (any more)."""
+        """Record that this index holds all of the document's vectors; false if the document does not exist."""
         return await self._database.write(partial(indexes.note, document_id=document_id, into=index))
 
     async def others(self, index: Index) -> Sequence[Index]:

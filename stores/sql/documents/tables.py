@@ -1,6 +1,6 @@
-"""The tables of documents; see `stores.sql.tables`. Deleting a document's row deletes all that belongs to it.
+"""The tables of documents; see `stores.sql.tables`. Deleting a document's row deletes everything that belongs to it.
 
-Columns that are read often come before texts and bytes, which SQLite then need not read.
+Columns that are read often come before texts and bytes, so that SQLite need not read those.
 """
 
 from sqlalchemy import (

@@ -1,1 +1,1 @@
-"""The database itself: connections, the schema's version, failures."""
+"""The database itself: connections, the version of the schema, and failures."""

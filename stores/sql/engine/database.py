@@ -1,11 +1,11 @@
 """A database, SQLite or PostgreSQL.
 
-A store passes its work as a function of a SQLAlchemy `Connection`, which runs as a whole: in a thread on SQLite, where
-a hop between threads costs more than a statement, and on the event loop on PostgreSQL. So the function must not wait
-for anything but the connection, and may run a second time if the first run was lost.
+A store passes its work as a function of a SQLAlchemy `Connection`, and the function runs as a whole: in a thread on
+SQLite, where a hop between threads costs more than a statement, and on the event loop on PostgreSQL. So the function
+must wait for nothing but the connection, and may run a second time if the first run was lost.
 
-Failures of the database, as opposed to mistakes in this program, raise `storage_unavailable` or `storage_full`. Every
-wait has a limit.
+Failures of the database raise `storage_unavailable` or `storage_full`; mistakes in this program raise other
+exceptions. Every wait has a limit.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Database(Protocol):
         """Do the work in one transaction, which is rolled back if the work raises."""
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Do work that changes nothing. Each statement sees what is committed when it begins."""
+        """Do work that changes nothing. Each statement sees whatever is committed when it begins."""
 
     async def close(self) -> None:
         """Close every connection."""

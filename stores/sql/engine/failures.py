@@ -1,4 +1,4 @@
-"""What a database's failure means to a client: unavailable, full, or (anything else) a mistake in this program."""
+"""Translates failures of the database into errors: unavailable or full; anything else is a mistake in this program."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def _code(error: Exception, reason: str) -> str | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """SQLite's name of the error, PostgreSQL's SQLSTATE, or the exception's name: never its message or a value."""
+    """SQLite's name of the error, PostgreSQL's SQLSTATE, or the exception's name; never its message or a value."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     for attribute in ("sqlite_errorname", "sqlstate"):
         if name := getattr(cause, attribute, None):

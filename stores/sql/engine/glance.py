@@ -1,4 +1,4 @@
-"""Reads the state of a database without SQLAlchemy, so that a server with nothing to do in it need not import that.
+"""Reads the state of a database without SQLAlchemy, so that a server with nothing to do there need not import it.
 
 If there is no file, `sqlite3` is not imported either.
 """
@@ -39,7 +39,7 @@ def glance(file: Path) -> Glance:
         return Glance(None, pending=False)
     import sqlite3
 
-    address = f"file:{quote(str(file.absolute()))}?mode=rw"  # to read a log that a crash left behind takes write access
+    address = f"file:{quote(str(file.absolute()))}?mode=rw"  # reading a log that a crash left behind needs write access
     with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
         if not _has(connection, "alembic_version"):
             return Glance(None, pending=False)

@@ -1,8 +1,8 @@
 """PostgreSQL: a bounded pool of asyncpg connections.
 
-Work whose connection is lost before its commit was sent is done once more on a new connection, so a short restart of
-the database server goes unnoticed. The database server enforces the time-outs; ours, a little longer, covers one that
-is silent.
+If the connection is lost before the commit is sent, the work is done once more on a new connection, so a short restart
+of the database server goes unnoticed. The database server enforces the time-outs; our own, a little longer, is for a
+server that is silent.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""The schema and its versions.
+"""Migrates the schema, and checks its version.
 
 An SQLite file is migrated when it is first used. PostgreSQL may be shared by several servers, so its operator decides
-when: `python main.py migrate`. A schema that is newer than this program is refused and left alone. Everything here
+when, with `python main.py migrate`. A schema that is newer than this program is refused and left alone. Everything here
 blocks: call it in a thread without an event loop.
 """
 
@@ -46,7 +46,7 @@ class SchemaError(Exception):
 
 
 def migrate(url: str, to: str = VERSIONS[-1]) -> str | None:
-    """Migrate the schema to version `to`, and return the version it had. Concurrent calls migrate only once."""
+    """Migrate the schema to version `to`; returns the version it had. Concurrent calls migrate only once."""
     file = sqlite_file(url)
     with _explained():
         return _migrate_file(file, to) if file else asyncio.run(_in_postgres(url, partial(_migrate_locked, to=to)))

@@ -1,7 +1,7 @@
-"""SQLite: one thread that writes, so that writers of this process queue without polling the file, and some that read.
+"""SQLite: one thread that writes, so that the writers of this process queue without polling the file; others read.
 
 Uses the write-ahead log: readers never wait, and see what is committed. Another process may write too; this one waits
-for it for at most `turn` seconds.
+for it at most `turn` seconds.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from stores.sql.engine.timeouts import Timeouts
 T = TypeVar("T")
 
 _CHECKPOINT_AFTER = 128
-"""Transactions between checkpoints. They run in a reader's thread; left to SQLite, the writer would do them."""
+"""Transactions between checkpoints. We run them in a reader's thread; SQLite would run them in the writer's."""
 _LOOK_AFTER = 20_000
-"""Instructions of SQLite's virtual machine between two looks at the clock: about a millisecond."""
+"""Instructions of SQLite's virtual machine between two checks of the clock: about a millisecond."""
 
 
 class SqliteDatabase:
@@ -71,7 +71,7 @@ class SqliteDatabase:
         return await self._run(self._readers, work, _look)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T], do: "_Way[T]") -> T:
-        """Work that does not get its turn in time, or whose task is cancelled before that, is never done."""
+        """Runs the work in one of the threads, unless it gets no turn in time or its task is cancelled before that."""
         turn = time.monotonic() + self._timeouts.turn
 
         def run() -> T:

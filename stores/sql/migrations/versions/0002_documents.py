@@ -118,9 +118,9 @@ def _vectors() -> None:
 
 
 def _words_in_postgresql() -> None:
-    """Kept in the row, because ranking reads it. An index entry must be smaller than a megabyte.
+    """The words are kept in the row, because ranking reads them. An index entry must be smaller than a megabyte.
 
-    The list of entries that are not yet sorted in, which every search scans, is kept short (kilobytes).
+    Every search scans the list of entries that are not yet sorted in, so that list is kept short (kilobytes).
     """
     said = "coalesce(left(heading, 1000), '') || ' ' || left(text, 200000)"
     op.execute(
@@ -133,8 +133,8 @@ def _words_in_postgresql() -> None:
 
 
 def _words() -> None:
-    """Triggers keep the index up to date; it stores no text itself. It has the owner, so that other owners cost
-    nothing."""
+    """Triggers keep the index up to date; it stores no text itself. It contains the owner, so that a search does not
+    look at other owners' rows."""
     op.execute(
         "CREATE VIRTUAL TABLE document_words USING fts5(owner, heading, text, content='document_chunks', "
         "content_rowid='seq', tokenize='porter unicode61 remove_diacritics 2')"

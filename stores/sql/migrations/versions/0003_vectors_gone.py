@@ -1,4 +1,4 @@
-"""In SQLite, counts how often vectors of an owner were deleted, which a process that caches vectors checks."""
+"""In SQLite, counts how often an owner's vectors were deleted; a process that caches vectors checks the count."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,8 +8,8 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """From 0002: a trigger counts, which deletions by a foreign key fire, too."""
-    if op.get_context().dialect.name == "postgresql":  # where the database itself searches
+    """From 0002: a trigger counts; deletions by a foreign key fire it, too."""
+    if op.get_context().dialect.name == "postgresql":  # there the database itself searches
         return
     op.create_table(
         "document_vectors_gone",

@@ -8,7 +8,7 @@ revision = "0005"
 down_revision = "0004"
 
 _OTHERS = "\u00a0\u00ab\u00b7\u00bb\u2010\u2011\u2012\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u2212"
-"""Common punctuation beyond ASCII: a database with the locale C takes these characters for letters."""
+"""Common punctuation beyond ASCII, which a database with the locale C treats as letters."""
 
 
 def upgrade() -> None:
