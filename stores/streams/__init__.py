@@ -1,1 +1,1 @@
-"""The append-only logs of streams."""
+"""The append-only logs of streams, in memory or in Redis."""

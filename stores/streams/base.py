@@ -1,14 +1,15 @@
-"""The contract of a stream log.
+"""The interface of a stream log.
 
-A log holds one generation: events with dense sequence numbers from 1, one writer, any number of readers.
-It ends in two steps that only ever go forward: *seal* fixes the outcome (one winner, no further event is
-taken), *announce* appends the outcome as the last event. Between them the answer is saved.
+A log holds one stream: events with dense sequence numbers from 1, one writer, and any number of readers. It ends in
+two steps that are never undone: *seal* fixes the outcome (the first one wins, and no more events are accepted), and
+*announce* appends the outcome as the last event. Between the two, the answer is saved.
 
 Events reach a reader through a `Tail`, and only after the log has acknowledged them.
 
-Where several processes share a log, each stream has one *producer*, the process that opened it, which holds a lease.
-Any process may find, read, seal and so cancel it. Who finds the lease gone may *claim* the stream: the epoch grows by
-one, and whatever the former producer still sends is *fenced*. A claimed stream is only ever ended, never continued.
+If several processes share a log, each stream has one *producer*, the process that opened it, which holds a lease.
+Any process may find, read and seal a stream, and so cancel it. A process that finds the lease gone may *claim* the
+stream: the epoch grows by one, and whatever the former producer still sends is *fenced*. A claimed stream is ended,
+never continued.
 """
 
 from dataclasses import dataclass
@@ -21,90 +22,91 @@ from stores.streams.tail import Tail
 
 
 class Appended(Enum):
-    """What became of an append. Checked in this order: missing, fenced, duplicate, closed."""
+    """The result of an append. The log checks in this order: missing, fenced, duplicate, closed."""
 
     OK = auto()
     MISSING = auto()
-    """The log is not there: never opened, or expired."""
+    """There is no log: it was never opened, or has expired."""
     FENCED = auto()
-    """Another process has claimed the stream: this one's producer must stop, and save nothing."""
+    """Another process has claimed the stream: the producer here must stop, and save nothing."""
     DUPLICATE = auto()
-    """An event with this number is already there: a retry whose first answer was lost."""
+    """The log already has an event with this number: the append is a retry whose first reply was lost."""
     CLOSED = auto()
-    """The outcome is fixed; nothing more is taken."""
+    """The outcome is fixed; no more events are accepted."""
 
 
-class Fenced(Exception):  # noqa: N818 - what has happened, not that it is an error
-    """The stream was claimed by another process, which ends it."""
+class Fenced(Exception):  # noqa: N818 - the name says what happened
+    """Another process has claimed the stream, and ends it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What an idempotency key is bound to: a stream, and the SHA-256 of the request that first used the key."""
+    """The stream that an idempotency key is bound to, and the SHA-256 of the request that first used the key."""
 
     stream_id: str
     digest: bytes
 
 
 class KeyBook(Protocol):
-    """Which stream an idempotency key is bound to, for as long as that is kept."""
+    """Which streams idempotency keys are bound to. A binding is forgotten together with its stream."""
 
     async def bind(self, owner: str, key: str, binding: Binding) -> Binding:
-        """Bind the key. The first caller's binding stands, and is what every caller gets back."""
+        """Bind the key. Every caller gets the first caller's binding."""
 
     async def find(self, owner: str, key: str) -> Binding | None:
-        """What the key is bound to."""
+        """The key's binding, `None` if it has none."""
 
     async def release(self, owner: str, key: str, stream_id: str) -> None:
-        """Free the key, if it is bound to this stream."""
+        """Free the key if it is bound to this stream."""
 
 
 class Listener(Protocol):
-    """Whom a shared log tells of what other processes do to the streams produced here. None may raise or wait.
+    """Notified by a shared log of what other processes do to streams produced here. No method may raise or wait.
 
-    Each may come more than once, and after the caller of the log has learned the same from an answer.
+    A notification may come more than once, and may come after a call to the log has returned the same fact.
     """
 
     def sealed_elsewhere(self, stream_id: str) -> None:
-        """Its outcome is fixed: save and announce it."""
+        """The stream's outcome is fixed: save and announce it."""
 
     def fenced(self, stream_id: str) -> None:
-        """It was claimed: stop the producer, and save nothing."""
+        """The stream was claimed: stop its producer, and save nothing."""
 
     def left_elsewhere(self, stream_id: str) -> None:
-        """The last reader that another process had has left."""
+        """The last reader of the stream in another process has left."""
 
 
 class Peers(Protocol):
-    """The other processes that write to the same log."""
+    """The other processes that share the log."""
 
     def listen(self, listener: Listener) -> None:
-        """Whom to tell from now on."""
+        """Set the listener to notify from now on."""
 
     async def read_elsewhere(self, stream_id: str) -> bool:
-        """Whether another process has, or had a moment ago, a reader of the stream."""
+        """Whether another process has a reader of the stream, or had one a moment ago."""
 
     async def left(self, tail: Tail) -> None:
-        """The last reader here of a stream that is produced elsewhere has left: its producer is told."""
+        """Notify the producer, in another process, that the last reader here has left."""
 
     async def reading(self, tail: Tail) -> None:
-        """The stream's state has just been asked for here: that counts as reading."""
+        """Count this process as a reader: a client here has just asked for the stream's state."""
 
     async def claim(self, tail: Tail, *, force: bool = False) -> bool:
-        """Take the stream over, to end it; false if its producer still has a lease, which `force` does not ask for.
+        """Take over the stream in order to end it. `force` claims it even if its producer still has a lease.
 
-        False too for a stream that this version does not understand: it is left to a newer one.
+        Returns false if the producer has a lease, or if this version does not understand the stream, which is then
+        left to a newer one.
         """
 
     async def lost(self) -> list[Tail]:
-        """Streams of other processes whose lease is gone, claimed by this call; to be ended by who called.
+        """Claim streams of other processes whose lease is gone. The caller must end them.
 
         Those that this version does not understand are left to newer ones.
         """
 
 
 class StreamLog(Protocol):
-    """Where streams are written, and found again. `peers` is `None` if no other process can read it."""
+    """Where streams are written and found. `peers` is `None` if no other process can read the log."""
 
     @property
     def keys(self) -> KeyBook: ...
@@ -113,34 +115,34 @@ class StreamLog(Protocol):
     def peers(self) -> Peers | None: ...
 
     async def open(self, info: StreamInfo) -> Tail:
-        """Make the log of a new stream and write its `Started` event, number 1."""
+        """Create the log of a new stream and write its `Started` event, number 1."""
 
     async def append(self, tail: Tail, seq: int, event: Event) -> Appended:
-        """Write event number `seq`; wake the followers. A gap is a `ValueError`: the writer is wrong."""
+        """Write event number `seq` and wake the followers. Raises `ValueError` for a gap, a mistake of the writer."""
 
     async def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
-        """Fix the outcome, from any process. The first caller's stands, and is what every caller gets back.
+        """Fix the outcome, from any process. Every caller gets the first caller's outcome.
 
-        A producer that was fenced meanwhile gets `Fenced`. One that is somewhere else is told; `log_unavailable` where
-        it cannot be reached, `stream_not_found` where its stream is no longer there.
+        Raises `Fenced` to a producer that was fenced. A producer in another process is notified; raises
+        `log_unavailable` if the log cannot be reached, `stream_not_found` if the stream no longer exists.
         """
 
     async def announce(self, tail: Tail, outcome: Terminal) -> None:
-        """Append the sealed outcome as the last event; once, however often it is called.
+        """Append the sealed outcome as the last event. Only the first call appends it.
 
-        `outcome` may say more exactly what the sealed one says: what was spent, or that it was not saved. Only the
-        producer, or who has claimed the stream, may announce: `Fenced` for everybody else.
+        `outcome` may be more precise than the sealed one, and say what was spent, or that the answer was not saved.
+        Only the producer, or the process that has claimed the stream, may announce; others get `Fenced`.
         """
 
     async def drop(self, tail: Tail) -> None:
-        """Forget a stream that never came to be: its log, and with it its idempotency key."""
+        """Delete the log and the idempotency key of a stream that was not started after all."""
 
     async def find(self, stream_id: str) -> Tail | None:
         """The tail of a running or retained stream; `None` for an unknown or expired one.
 
-        A tail that is produced elsewhere is followed from then on for as long as it has followers.
-        `log_unavailable` where other processes' streams cannot be looked up now.
+        The tail of a stream that is produced elsewhere is kept up to date while it has followers. Raises
+        `log_unavailable` if other processes' streams cannot be looked up now.
         """
 
     async def expire(self) -> None:
-        """Let go of finished logs that are older, or in all larger, than the settings allow."""
+        """Delete finished logs that are older, or together larger, than the settings allow."""

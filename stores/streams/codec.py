@@ -1,8 +1,9 @@
-"""Events, and what is fixed of a stream, as JSON for a log outside this process; and back, trusting nothing.
+"""Encodes events and stream infos as JSON for a log outside this process, and decodes them without trusting them.
 
-An event is a *kind*, which names its class, and the JSON object of its fields. What only a newer version knows is read
-as far as it goes: a kind as `Unknown`, a code, phase or reason as the word that it is. Whatever else does not read as
-what this version writes is `Unreadable`: someone who can write to the log can end a reading, and do nothing else.
+An event is written as its *kind*, which names its class, and the JSON object of its fields. Things that only a newer
+version knows are read as far as possible: an unknown kind becomes `Unknown`, and an unknown code, phase or reason stays
+the word that it is. Anything else that this version would not write is `Unreadable`, so that an intruder who can write
+to the log can make reading stop, and nothing more.
 """
 
 import json
@@ -37,19 +38,19 @@ _KINDS: Final[dict[type[on.Event], bytes]] = {
 }
 _CLASSES = {kind: cls for cls, kind in _KINDS.items()}
 _WHOLE: Final = frozenset((on.Delta, on.Reasoning, on.ToolCall))
-"""Classes without defaults."""
+"""The classes that have no fields with defaults."""
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _STREAM_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DIGEST_BYTES = 32
-_adapters: "dict[type[Any], TypeAdapter[Any]]" = {}  # made when they are first needed
+_adapters: "dict[type[Any], TypeAdapter[Any]]" = {}  # each is made on first use
 
 
-class Unreadable(Exception):  # noqa: N818 - said of what was found
-    """This was not written by us."""
+class Unreadable(Exception):  # noqa: N818 - the name describes the data
+    """The data is not something that this program writes."""
 
 
 class Newer(Unreadable):
-    """A newer version wrote this, and it cannot be read on without knowing what it means."""
+    """A newer version wrote the data, and reading cannot go on without understanding it."""
 
 
 def encode(event: on.Event) -> tuple[bytes, bytes]:
@@ -61,16 +62,16 @@ def encode(event: on.Event) -> tuple[bytes, bytes]:
 
 
 def decode(kind: bytes, fields: bytes) -> on.Event:
-    """The event, or `Unreadable`."""
+    """The event; raises `Unreadable`."""
     cls = _CLASSES.get(kind)
     if cls is None:
         return _unknown(kind, fields)
     event: on.Event = _read(cls, fields)
     text, word = _inside(event)
     if UNWRITABLE.search(text):
-        raise Unreadable("a text that no event can hold")
+        raise Unreadable("a text with NUL or a lone surrogate")
     if not _WORD.fullmatch(word):
-        raise Unreadable("a word that is none")
+        raise Unreadable("an invalid code, phase or reason")
     return event
 
 
@@ -81,7 +82,7 @@ def encode_outcome(outcome: on.Terminal) -> bytes:
 
 
 def decode_outcome(found: bytes) -> on.Terminal | None:
-    """The terminal event, `None` for nothing at all; raises `Unreadable`, and `Newer` for an unknown kind of end."""
+    """The terminal event, `None` if `found` is empty; raises `Unreadable`, and `Newer` for an unknown kind of end."""
     if not found:
         return None
     kind, _, fields = found.partition(b" ")
@@ -89,33 +90,33 @@ def decode_outcome(found: bytes) -> on.Terminal | None:
     if isinstance(event, on.Unknown):
         raise Newer("an outcome of an unknown kind")
     if not isinstance(event, on.Done | on.Failed | on.Cancelled):
-        raise Unreadable("an outcome that is none")
+        raise Unreadable("an outcome that is not a terminal event")
     return event
 
 
 def encode_info(info: StreamInfo) -> bytes:
-    """What was fixed when the stream was started."""
+    """The stream's info as JSON."""
     return _dumps(info)
 
 
 def decode_info(found: bytes, stream_id: str) -> StreamInfo:
-    """The same, which must be that of this stream; or `Unreadable`."""
+    """The stream's info; raises `Unreadable`, also if it belongs to another stream."""
     info: StreamInfo = _read(StreamInfo, found)
     try:
         digest = bytes.fromhex(info.message_digest.decode())
     except ValueError as error:
-        raise Unreadable("a message's digest that is no hexadecimal number") from error
+        raise Unreadable("a message digest that is not hexadecimal") from error
     if info.id != stream_id or not _STREAM_ID.fullmatch(info.id) or len(digest) != _DIGEST_BYTES:
-        raise Unreadable("a stream's beginning that is another's")
+        raise Unreadable("the info of another stream, or a digest of the wrong length")
     if not _WORD.fullmatch(info.kind):
-        raise Unreadable("a stream of no kind")
-    # Versions that wrote no kind told an ingestion by its lack of a model.
+        raise Unreadable("an invalid kind of stream")
+    # Older versions wrote no kind, and recognised an ingestion by its empty model.
     kind = INGESTION if info.kind == ANSWER and not info.model else info.kind
     return replace(info, message_digest=digest, kind=kind)
 
 
 def _inside(event: on.Event) -> tuple[str, str]:
-    """All text in the event that may be anything, and its word from a list. `Unreadable` if a part is missing."""
+    """The event's free text, joined, and its code, phase or reason; raises `Unreadable` if a part is missing."""
     text, word = "", "none"
     match event:
         case on.Delta(text) | on.Reasoning(text):
@@ -123,7 +124,7 @@ def _inside(event: on.Event) -> tuple[str, str]:
                 raise Unreadable("an empty text")
         case on.ToolCall(call, name, arguments):
             if not call or name == "":
-                raise Unreadable("a call that no model can have made")
+                raise Unreadable("a tool call without an id, or with an empty name")
             text = f"{call}{name}{arguments}"
         case on.Quoted():
             text = f"{event.id}{event.title}{event.heading}{event.text}"
@@ -135,19 +136,19 @@ def _inside(event: on.Event) -> tuple[str, str]:
 
 
 def _unknown(kind: bytes, fields: bytes) -> on.Unknown:
-    """An event that a newer version wrote, as far as that is one: a name, and an object of JSON."""
+    """An event that a newer version wrote; raises `Unreadable` unless it has a valid name and a JSON object."""
     try:
         name, found = kind.decode("ascii"), orjson.loads(fields)
         text = json.dumps(found, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
-        raise Unreadable("an event of no kind") from error
+        raise Unreadable("an invalid event") from error
     if not _WORD.fullmatch(name) or not isinstance(found, dict):
-        raise Unreadable("an event of no kind")
+        raise Unreadable("an invalid event")
     return on.Unknown(name, text)
 
 
 def _dumps(value: object) -> bytes:
-    """JSON without the fields that have their defaults: what a process does not use, older ones need not know."""
+    """JSON without the fields that have their defaults, so that older processes see only the fields that are used."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 
 
@@ -174,5 +175,5 @@ def _read(cls: type[Any], fields: bytes) -> Any:
         adapter = _adapters[cls] = TypeAdapter(cls)
     try:
         return adapter.validate_json(fields, strict=True)
-    except ValueError as error:  # its message would quote what it found
-        raise Unreadable(f"no {cls.__name__}") from error
+    except ValueError as error:  # its message would quote the data
+        raise Unreadable(f"an invalid {cls.__name__}") from error

@@ -1,6 +1,6 @@
-"""The streams that this process writes, in memory: the whole of a log of one process, and half of a shared one.
+"""The streams that this process writes, in memory: all of a single process's log, and half of a shared one.
 
-Everything here is immediate. What can be read here is what a log has acknowledged.
+Nothing here waits. Only events that the log has acknowledged can be read here.
 """
 
 import time
@@ -11,16 +11,16 @@ from domain.events import Event, Terminal
 from stores.streams.base import Appended, Binding
 from stores.streams.tail import Tail
 
-# What an event and a log cost beside their text, measured with sys.getsizeof on CPython 3.11.
+# The bytes that an event and a log take in addition to their text, measured with sys.getsizeof on CPython 3.11.
 EVENT_BYTES = 110
 LOG_BYTES = 1_500
 
 
 class LocalStreams:
-    """Keeps running streams whole, and finished ones first in, first out.
+    """Keeps all running streams, and the finished ones in a first-in, first-out queue.
 
-    A finished stream goes after `retention` seconds, and earlier, oldest first, when all finished ones
-    together hold more than `retained_bytes`. `clock` gives monotonic seconds.
+    A finished stream is deleted after `retention` seconds, or earlier, oldest first, when all finished ones together
+    take more than `retained_bytes`. `clock` returns monotonic seconds.
     """
 
     def __init__(self, *, retention: float, retained_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,11 +34,11 @@ class LocalStreams:
         self.tails: dict[str, Tail] = {}
 
     def add(self, tail: Tail) -> None:
-        """Keep `tail`, under its id."""
+        """Keep the tail under its stream's id."""
         self.tails[tail.info.id] = tail
 
     def append(self, tail: Tail, seq: int, event: Event) -> Appended:
-        """Event number `seq` is in the log; a gap is a `ValueError`."""
+        """Add event number `seq`; raises `ValueError` for a gap."""
         last = len(tail.events)
         if tail.info.id not in self.tails:
             return Appended.MISSING
@@ -52,13 +52,13 @@ class LocalStreams:
         return Appended.OK
 
     def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
-        """Fix the outcome, if it is not; the one that stands."""
+        """Fix the outcome if there is none yet; returns the fixed one."""
         if tail.outcome is None:
             tail.outcome = outcome
         return tail.outcome
 
     def announce(self, tail: Tail, outcome: Terminal) -> None:
-        """Let the sealed outcome be the last event, and the stream one of the finished."""
+        """Append the outcome as the last event and count the stream as finished. Does nothing before the seal."""
         if tail.ended or tail.outcome is None:
             return
         tail.finish(outcome)
@@ -68,28 +68,28 @@ class LocalStreams:
             self._finished_bytes += size
 
     def remove(self, stream_id: str) -> None:
-        """Forget the stream, and with it its idempotency key."""
+        """Delete the stream and its idempotency key."""
         if self.tails.pop(stream_id, None) is not None:
             self._free_key(stream_id)
 
     def bound(self, owner: str, key: str) -> Binding | None:
-        """What the idempotency key is bound to here."""
+        """The idempotency key's binding in this process, `None` if it has none."""
         return self._bindings.get((owner, key))
 
     def bind(self, owner: str, key: str, binding: Binding) -> Binding:
-        """Bind the key to a stream that is kept here; returns the binding that stands."""
+        """Bind the key to a stream that is kept here; returns the first binding."""
         standing = self._bindings.setdefault((owner, key), binding)
         if standing is binding:
             self._keys[binding.stream_id] = (owner, key)
         return standing
 
     def release(self, owner: str, key: str, stream_id: str) -> None:
-        """Free the key, if it is bound to this stream."""
+        """Free the key if it is bound to this stream."""
         if self._keys.get(stream_id) == (owner, key):
             self._free_key(stream_id)
 
     def expire(self) -> None:
-        """Let go of finished streams that are too old, or too many."""
+        """Delete finished streams that are too old, and the oldest if all together are too large."""
         horizon = self._clock() - self._retention
         while self._finished and (self._finished[0][0] <= horizon or self._finished_bytes > self._retained_bytes):
             _, size, stream_id = self._finished.popleft()

@@ -1,4 +1,4 @@
-"""The stream log of a single process: lists in memory, gone with it."""
+"""The stream log of a single process: lists in memory, which are gone when the process ends."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from stores.streams.tail import Tail
 
 
 class MemoryKeyBook:
-    """The keys of streams in memory; a key is forgotten with its stream."""
+    """The idempotency keys of streams in memory; a key is deleted with its stream."""
 
     def __init__(self, streams: LocalStreams) -> None:
         self._streams = streams
@@ -27,7 +27,7 @@ class MemoryKeyBook:
 
 
 class MemoryStreamLog:
-    """Keeps finished logs for `retention` seconds, and no more than `retained_bytes` of them."""
+    """Keeps finished logs for `retention` seconds, and at most `retained_bytes` of them."""
 
     peers: None = None
 

@@ -1,4 +1,4 @@
-"""What a process holds of one stream's log, and who waits for its next event."""
+"""The tail of a stream's log: the events that this process holds, and the followers to wake."""
 
 from typing import Protocol
 
@@ -7,21 +7,21 @@ from domain.streams import KINDS, StreamInfo, size_of
 
 
 class Follower(Protocol):
-    """Somebody who reads a tail."""
+    """A reader of a tail."""
 
     def wake(self) -> None:
-        """There is something new. Called once an event: it must return at once and never raise."""
+        """There is a new event. Called for every event, so it must return at once and never raise."""
 
     def cut(self) -> None:
-        """The tail cannot be read on here: leave without an end, so that the client comes back with its cursor."""
+        """The tail cannot be read any further here: leave without an end, so that the client resumes elsewhere."""
 
 
 class Tail:
-    """What this process knows of one stream: its acknowledged events, and who waits for the next.
+    """One stream's acknowledged events that this process has, and the followers that wait for the next one.
 
     Event number `n` is `events[n - 1]`. `outcome` is set by the seal, `ended` by the announcement. `produced_here`
-    says that this process writes it, were it only its end, after a claim; `shared` that other processes can read it.
-    `fenced` says that it was written here until another process claimed it, and is only followed since.
+    says that this process writes the stream, even if it only writes the end, after a claim; `shared` that other
+    processes can read it; `fenced` that it was written here until another process claimed it, and is now only followed.
     """
 
     __slots__ = (
@@ -44,7 +44,7 @@ class Tail:
         self.outcome: Terminal | None = None
         self.ended = False
         self.size = 0
-        """Bytes of what the model has said, in UTF-8."""
+        """Bytes of the model's output so far, in UTF-8."""
         self.produced_here = produced_here
         self.shared = shared
         self.epoch = epoch
@@ -52,7 +52,7 @@ class Tail:
 
     @property
     def understood(self) -> bool:
-        """Whether this version knows all that is in the log. Otherwise it must not end the stream, nor store it."""
+        """Whether this version knows everything in the log. If not, it must neither end the stream nor store it."""
         known = self.outcome is None or understood(self.outcome)
         return known and self.info.kind in KINDS and all(map(understood, self.events))
 
@@ -65,12 +65,12 @@ class Tail:
             follower.wake()
 
     def finish(self, outcome: Terminal) -> None:
-        """Show the last event."""
+        """Show the outcome as the last event."""
         self.outcome = outcome
         self.ended = True
         self.publish(outcome)
 
     def cut(self) -> None:
-        """Send all followers away: from here they would learn no more."""
+        """Send all followers away: they would get no more events from here."""
         for follower in list(self.followers):
             follower.cut()

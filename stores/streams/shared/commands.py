@@ -1,4 +1,4 @@
-"""What this process says to Redis about a stream, as packed commands."""
+"""The Redis commands about streams, packed for sending."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Seconds: how long a lease lasts, and how long a finished stream is kept; and how many bytes of these at most."""
+    """Seconds that a lease lasts and that a finished stream is kept, and the most bytes of finished streams."""
 
     lease: float
     retention: float
@@ -24,7 +24,10 @@ class Spans:
 
 
 class Commands:
-    """The commands of one process, all under one prefix. Seconds go over as milliseconds."""
+    """Packs the commands of one process, all under one prefix. Redis gets seconds as milliseconds.
+
+    In the docstrings, `->` introduces the reply; a code is one of those in `scripts`.
+    """
 
     def __init__(self, prefix: str, process: str, spans: Spans) -> None:
         if not _PREFIX.fullmatch(prefix):
@@ -32,7 +35,7 @@ class Commands:
         self._prefix = prefix.encode()
         self._process = process.encode()
         self._lease = _ms(spans.lease)
-        # What runs outlives its lease by far: somebody has to find it, and end it.
+        # A running stream is kept for much longer than its lease, so that another process can find it and end it.
         self._ttl = _ms(spans.retention + 10 * spans.lease)
         self._retention = _ms(spans.retention)
         self._most = b"%d" % spans.retained_bytes
@@ -41,11 +44,11 @@ class Commands:
         self._finished = [self._prefix + b":finished", self._prefix + b":retained"]
 
     def log_key(self, stream_id: str) -> bytes:
-        """Where the entries of a stream are."""
+        """The key of a stream's log."""
         return self._stem(stream_id) + b"log"
 
     def inbox(self, number: int = 0) -> bytes:
-        """Where this process is told things; the further ones only interrupt a read."""
+        """The key of an inbox of this process. Number 0 receives messages; the others only interrupt a read."""
         return b"%b:inbox:%b%b" % (self._prefix, self._process, b":%d" % number if number else b"")
 
     def open(self, info: StreamInfo) -> bytes:
@@ -54,13 +57,13 @@ class Commands:
         return scripts.OPEN_LOG.call(self._four(info.id), *self._held, info.id.encode(), encode_info(info), *start)
 
     def append_head(self, stream_id: str, epoch: int) -> bytes:
-        """What all appends of a stream begin with."""
+        """The beginning of the command, which is the same for all appends to a stream."""
         keys = self._four(stream_id)[:3]
         call = (b"EVALSHA", scripts.APPEND.sha, b"3", *keys, b"%d" % epoch, *self._held)
         return b"*%d\r\n" % (len(call) + 4) + scripts.arguments(*call)
 
     def append_rest(self, seq: int, size: int, event: Event) -> bytes:
-        """How the append of one event goes on; `size` is that of all texts with it. -> code."""
+        """The rest of the command, for one event; `size` is that of all texts up to and including it. -> code."""
         kind, fields = encode(event)
         number, total = b"%d" % seq, b"%d" % size
         return b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
@@ -75,13 +78,13 @@ class Commands:
         )
 
     def seal(self, stream_id: str, epoch: int | None, outcome: Terminal) -> bytes:
-        """`epoch`: the producer's; none from everybody else. -> code, the standing outcome."""
+        """`epoch` is the producer's, `None` for any other process. -> code, the fixed outcome."""
         whose = b"" if epoch is None else b"%d" % epoch
         said = encode_outcome(outcome)
         return scripts.SEAL.call(self._four(stream_id)[:3], whose, *self._held, said, stream_id.encode(), self._prefix)
 
     def announce(self, stream_id: str, epoch: int, outcome: Terminal) -> bytes:
-        """-> code, the outcome if one was announced."""
+        """-> code, and the outcome if one was already announced."""
         keys = self._four(stream_id) + self._finished
         said = (*encode(outcome), encode_outcome(outcome))
         return scripts.ANNOUNCE.call(keys, b"%d" % epoch, *said, self._retention, stream_id.encode())
@@ -92,7 +95,7 @@ class Commands:
         return scripts.CLAIM.call(self._four(stream_id), *args)
 
     def lost(self, most: int, but: Collection[str]) -> bytes:
-        """-> lists of id, epoch, info and sealed outcome; `most` at most, and none of those in `but`."""
+        """Claim at most `most` streams without a lease, but none in `but`. -> [id, epoch, info, outcome] of each."""
         ids = [stream_id.encode() for stream_id in but]
         return scripts.LOST.call([self._live], *self._held, self._prefix, b"%d" % (most + len(ids)), *ids)
 
@@ -106,15 +109,15 @@ class Commands:
         return scripts.REFRESH.call(self._four(stream_id), *args)
 
     def look(self, stream_id: str, *, reading: bool) -> bytes:
-        """-> none, or info, state and outcome."""
+        """-> info, state and outcome; none if there is no such stream."""
         return scripts.LOOK.call([self._meta(stream_id)], self._process, self._lease, b"1" if reading else b"")
 
     def readers(self, stream_id: str) -> bytes:
-        """-> 1 if another process has any."""
+        """-> 1 if another process has a reader, else 0."""
         return scripts.READERS.call([self._meta(stream_id)], self._process)
 
     def left(self, stream_id: str) -> bytes:
-        """-> nothing of interest."""
+        """-> ignored."""
         args = (self._process, stream_id.encode(), self._prefix, self._ttl)
         return scripts.LEFT.call([self._meta(stream_id)], *args)
 
@@ -123,7 +126,7 @@ class Commands:
         return scripts.DISCARD.call(self._four(stream_id), b"%d" % epoch, stream_id.encode())
 
     def bind(self, owner: str, key: str, binding: Binding) -> bytes:
-        """-> the value that stands, for `read_binding`."""
+        """-> the first value, for `read_binding`."""
         value = binding.stream_id.encode() + b":" + binding.digest.hex().encode()
         return scripts.BIND.call([self._key(owner, key), self._meta(binding.stream_id)], value, self._ttl)
 
@@ -132,15 +135,15 @@ class Commands:
         return b"*2\r\n" + scripts.arguments(b"GET", self._key(owner, key))
 
     def release(self, owner: str, key: str, stream_id: str) -> bytes:
-        """-> nothing of interest."""
+        """-> ignored."""
         return scripts.RELEASE.call([self._key(owner, key)], stream_id.encode())
 
     def prune(self, most: int) -> bytes:
-        """-> how many finished streams have gone, `most` at most."""
+        """Delete finished streams that have expired. -> how many were deleted, at most `most`."""
         return scripts.PRUNE.call(self._finished, self._prefix, self._most, self._retention, b"%d" % most)
 
     def interrupt(self, number: int) -> bytes:
-        """Make a read of the inbox return. -> nothing of interest."""
+        """Make a blocked read of the inbox return. -> ignored."""
         return scripts.TELL.call([self.inbox(number)], b"woken", b"", self._ttl)
 
     def _stem(self, stream_id: str) -> bytes:
@@ -159,7 +162,7 @@ class Commands:
 
 
 def read_binding(value: bytes) -> Binding | None:
-    """What an idempotency key is bound to; `None` for what is not ours."""
+    """An idempotency key's binding; `None` if the value is not one."""
     match = re.fullmatch(rb"([0-9a-f]{32}):((?:[0-9a-f]{2}){0,64})", value)
     return Binding(match[1].decode(), bytes.fromhex(match[2].decode())) if match else None
 

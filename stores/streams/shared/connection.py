@@ -1,7 +1,7 @@
-"""The way to Redis: its address, what must be true of the server, and whether it answers.
+"""Connections to Redis: checks its address and its version, and keeps a circuit breaker.
 
-One breaker for the whole process: after a failure nothing is asked until a probe, one a second, has been answered.
-So a Redis that is silent costs one wait of `SILENCE` and not one for every call.
+There is one breaker for the whole process: after a failure nothing is sent until a probe, one a second, gets a reply.
+So a silent Redis costs one wait of `SILENCE`, not one for every call.
 """
 
 import asyncio
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger("redis")
 
 SILENCE: Final = 1.0
-"""Seconds without an answer after which Redis is taken to be away."""
+"""Seconds without a reply after which Redis counts as away."""
 
 PAUSE: Final = 0.05
-"""Seconds before a broken connection is made anew."""
+"""Seconds to wait before replacing a broken connection."""
 
 _PROBE_EVERY = 1.0
 _RETRY_AFTER = 2
 _LOADERS = 8
-_PATIENCE = 5.0  # seconds that a question waits for those before it
+_PATIENCE = 5.0  # seconds that a question may wait for its turn
 _OLDEST = (7, 0)
 
 
-class Unreachable(Exception):  # noqa: N818 - what has happened
-    """Redis has not answered, or not with what was asked for."""
+class Unreachable(Exception):  # noqa: N818 - the name says what happened
+    """Redis has not replied, or not with a valid reply."""
 
 
 def check_url(url: str, *, insecure: bool = False) -> None:
-    """A `ValueError` with a sentence for an address that cannot be used, or that should not be."""
+    """Raise a `ValueError` with a sentence for an address that cannot be used, or that is not safe to use."""
     parts = urlsplit(url)
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("REDIS_URL must begin with redis://, rediss:// or unix://")
     if not insecure and parts.scheme != "unix" and not parts.password and not _loopback(parts.hostname or "localhost"):
         raise ValueError(
-            "REDIS_URL names another machine and has no password: whoever reaches that Redis could read every answer. "
-            "Write redis://:password@host, or say that the network is closed to others."
+            "REDIS_URL names another machine and has no password: anyone who can reach that Redis could read every "
+            "answer. Write redis://:password@host, or set ALLOW_OPEN_REDIS to true if its network is closed to others."
         )
 
 
@@ -60,22 +60,22 @@ def _loopback(host: str) -> bool:
 
 
 class Link:
-    """Connections to one Redis, and the breaker. `on_down` and `on_up` are called when it goes and comes."""
+    """Connections to one Redis, and the breaker. Calls `on_down` when Redis goes away, `on_up` when it comes back."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._probe: asyncio.Task[None] | None = None
         self._back = asyncio.Event()
-        self._client: Any = None  # made when its package is there
+        self._client: Any = None  # made once its package is imported
         self._turn = asyncio.Semaphore(_LOADERS)
         self.up = False
         self.since = 0.0
-        """When it last came up, in the loop's seconds."""
+        """When Redis last came back, in the loop's seconds."""
         self.on_down: list[Callable[[], None]] = []
         self.on_up: list[Callable[[], None]] = []
 
     async def open(self) -> None:
-        """Look for the server. One that cannot serve is a `ValueError` with a sentence, one that is away is awaited."""
+        """Connect. Raises a `ValueError` with a sentence if the server cannot be used; probes it if it is away."""
         await self._prepare()
         try:
             await self._check()
@@ -85,7 +85,7 @@ class Link:
             self._restored()
 
     async def try_out(self) -> None:
-        """The same look, and no more."""
+        """Raise the same `ValueError` if the server cannot be used; ignore it if it is away."""
         await self._prepare()
         with contextlib.suppress(OSError):
             await self._check()
@@ -96,30 +96,30 @@ class Link:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        # No time-outs of the client's own: each would be one more task for every command.
+        # The client gets no time-outs: each would create one more task for every command.
         options: dict[str, Any] = {
             "protocol": 2,
             "socket_timeout": None,
             "socket_connect_timeout": SILENCE,
             "retry": Retry(NoBackoff(), 0),
-            "driver_info": None,  # to tell its version to the server, the client reads files in the loop
+            "driver_info": None,  # otherwise the client reads files on the event loop to report its version
         }
         pool = ConnectionPool.from_url(self._url, max_connections=1000, **options)
         self._client = Redis.from_pool(pool)
 
     def connection(self) -> "Connection":
-        """A connection of the caller's own, which is not connected yet."""
+        """A new connection for the caller alone, not connected yet."""
         made: Connection = self._client.connection_pool.make_connection()
         return made
 
     @property
     def client(self) -> "Redis":
-        """A client that waits for ever; the caller has a deadline."""
+        """A client without time-outs: the caller must set a deadline."""
         client: Redis = self._client
         return client
 
     async def ask(self, question: "Callable[[Redis], Awaitable[Any]]") -> Any:
-        """The answer to something short, a few at a time; every failure of Redis is `log_unavailable`."""
+        """The reply to a short question; only a few are asked at a time. Any failure raises `log_unavailable`."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self._turn.acquire()
@@ -140,18 +140,18 @@ class Link:
                 async with asyncio.timeout_at(deadline):
                     return await question(self._client)
             except ResponseError as error:
-                log.error("redis refused what it was asked", error=_name(error))
+                log.error("redis refused a question", error=_name(error))
                 raise unavailable() from error
             except (RedisError, OSError) as error:
                 if loop.time() >= deadline - PAUSE:
                     if not overslept(deadline):
                         self.failed(error)
                     raise unavailable() from error
-            await asyncio.sleep(PAUSE)  # the connection was broken: ask on another
+            await asyncio.sleep(PAUSE)  # the connection was broken: ask again on another
         raise unavailable()
 
     def failed(self, error: BaseException) -> None:
-        """Redis has not answered somebody: leave it alone until it answers a probe."""
+        """A caller got no reply from Redis: send nothing more until Redis replies to a probe."""
         if self._probe is not None:
             return
         self.up = False
@@ -162,17 +162,17 @@ class Link:
             tell()
 
     async def back(self) -> None:
-        """Returns when Redis answers."""
+        """Wait until Redis replies again."""
         await self._back.wait()
 
     async def load_scripts(self, connection: "Connection") -> None:
-        """Make the server know our scripts; it forgets them when it restarts."""
+        """Load our scripts into the server, which forgets them when it restarts."""
         await connection.send_packed_command([packed(b"SCRIPT", b"LOAD", script.lua.encode()) for script in ALL])
         for _ in ALL:
             await connection.read_response()
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Stop probing, and close all connections."""
         if self._probe is not None:
             self._probe.cancel()
         if self._client is not None:
@@ -198,14 +198,14 @@ class Link:
             except ValueError as error:
                 if wrong != str(error):
                     wrong = str(error)
-                    log.error("redis is there again, but cannot be used", error=wrong)
+                    log.error("redis replies again, but cannot be used", error=wrong)
                 continue
             log.info("redis is back")
             self._restored()
             return
 
     async def _check(self) -> None:
-        """`OSError` where there is no answer, `ValueError` for an answer that we cannot live with."""
+        """Raise `OSError` if there is no reply, `ValueError` if the server cannot be used."""
         from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
         connection = self.connection()
@@ -217,7 +217,7 @@ class Link:
                 await self.load_scripts(connection)
         except (AuthenticationError, NoPermissionError) as error:
             raise ValueError(
-                "Redis refuses the user or the password of REDIS_URL, or what we must do there."
+                "Redis refuses the user or the password of REDIS_URL, or commands that StreamForge needs."
             ) from error
         except BusyLoadingError as error:
             raise OSError("it is starting") from error
@@ -238,20 +238,20 @@ class Link:
             raise ValueError("REDIS_URL names a Redis Cluster, which StreamForge cannot use; name a single server.")
         if said.get("maxmemory_policy", "noeviction") != "noeviction":
             log.warning(
-                "redis may evict what it holds: streams would be cut. Set maxmemory-policy to noeviction.",
+                "redis may evict keys, which would cut streams off. Set maxmemory-policy to noeviction.",
                 policy=said["maxmemory_policy"],
             )
 
 
 def unavailable() -> StreamForgeError:
-    """What to answer while Redis is away."""
+    """The error to raise while Redis is away."""
     return StreamForgeError("log_unavailable", retry_after=_RETRY_AFTER)
 
 
 def overslept(deadline: float) -> bool:
-    """Whether a deadline was missed because this process was stopped for a while, which says nothing of Redis.
+    """Whether a deadline was missed because this process was stopped for a while, which says nothing about Redis.
 
-    It matters: after such a pause our streams may be claimed, and to take Redis for gone would be to go on with them.
+    After such a pause other processes may have claimed our streams. If Redis counted as away, we would go on with them.
     """
     return asyncio.get_running_loop().time() > deadline + SILENCE
 

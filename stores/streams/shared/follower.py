@@ -1,8 +1,8 @@
-"""The streams of other processes that are read here: one blocked read for every hundred, and no more.
+"""Follows streams of other processes that are read here, with one blocked read for every hundred streams.
 
 Each *reel* reads up to a hundred logs, and an inbox whose messages interrupt the read when a log is added. The first
-reel's inbox is the process's: there others tell it what they did to its streams. A log is read on from the number of
-events that its tail has, so between the past and what is new there is no seam.
+reel's inbox is that of the process: other processes write there what they did to its streams. Reading a log continues
+after the events that its tail already has, so nothing is lost between old events and new ones.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ log = structlog.get_logger("redis")
 
 _KEYS: Final = 100
 _BLOCK: Final = 2.0
-"""Seconds for which a read waits: so long a lost interruption may cost."""
+"""Seconds for which a read blocks. If an interruption is lost, a new log is read only after that."""
 _COUNT: Final = 200
 _ALIVE: Final = 0.2
-"""Seconds after which a read that waits must have had a connection."""
+"""If a read fails after this many seconds, it had a connection, so the failure is a new one."""
 _FED_AT_ONCE: Final = 256
 _IDLE_TAILS: Final = 1000
 
 OnMessage = Callable[[str, str], None]
-"""Called with what another process did (`sealed`, `fenced`, `left`), and the id of the stream."""
+"""Called with what another process did (`sealed`, `fenced` or `left`) and the id of the stream."""
 
 
 async def _type_of(key: bytes, redis: "Redis") -> Any:
@@ -44,7 +44,7 @@ async def _type_of(key: bytes, redis: "Redis") -> Any:
 
 
 class Tailer:
-    """Keeps the tails of streams that other processes write, as long as somebody follows them, and `idle` seconds."""
+    """Keeps the tails of streams that other processes write while they have followers, and `idle` seconds longer."""
 
     def __init__(self, link: Link, writer: Writer, commands: Commands, *, idle: float) -> None:
         self._link = link
@@ -73,14 +73,14 @@ class Tailer:
             reel.add(self._commands.log_key(stream_id), tail)
 
     def find(self, stream_id: str) -> Tail | None:
-        """A tail that is kept here."""
+        """The stream's tail if it is kept here, else `None`."""
         tail = self.tails.get(stream_id)
         if tail is not None:
             self._used[stream_id] = self._loop.time()
         return tail
 
     def forget(self, stream_id: str) -> None:
-        """Keep the tail no longer."""
+        """Stop keeping the stream's tail."""
         self.tails.pop(stream_id, None)
         self._used.pop(stream_id, None)
         key = self._commands.log_key(stream_id)
@@ -88,19 +88,19 @@ class Tailer:
             reel.keys.pop(key, None)
 
     def cut(self, tail: Tail) -> None:
-        """It cannot be read on."""
+        """Send the tail's followers away, because it cannot be read any further."""
         self.forget(tail.info.id)
         if not tail.ended:
             tail.cut()
 
     def cut_all(self) -> None:
-        """Redis is away: clients shall come back for what is not finished."""
+        """Send away the followers of all unfinished streams, because Redis is away; clients will reconnect."""
         for tail in list(self.tails.values()):
             if not tail.ended:
                 self.cut(tail)
 
     def sweep(self) -> None:
-        """Forget what nobody has followed or asked for in a while."""
+        """Forget the tails that have had no followers, and were not looked up, for `idle` seconds."""
         now = self._loop.time()
         for stream_id, tail in list(self.tails.items()):
             if tail.followers:
@@ -109,16 +109,16 @@ class Tailer:
                 self.forget(stream_id)
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Stop reading; the tasks that are ending."""
+        """Cancel the reels; returns their tasks."""
         tasks = [reel.task for reel in self._reels]
         for task in tasks:
             task.cancel()
         return tasks
 
-    # What a reel needs.
+    # The methods below are for reels.
 
     async def read(self, keys: dict[bytes, bytes]) -> Any:
-        """What comes behind these ids, as soon as there is anything: pairs of a key and its entries."""
+        """Wait for entries after these ids, and return them as pairs of a key and its entries."""
         logs: Any = keys
         deadline = self._loop.time() + _BLOCK + SILENCE
         try:
@@ -130,15 +130,15 @@ class Tailer:
             raise
 
     async def stray(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Those of the keys under which there is something else than a log."""
+        """Those of the keys that hold something other than a log."""
         return [key for key in keys if await self._link.ask(partial(_type_of, key)) not in (b"stream", b"none")]
 
     async def ready(self) -> None:
-        """Returns when there is a Redis to read from."""
+        """Wait until Redis can be read."""
         await self._link.back()
 
     def failed(self, error: Exception) -> None:
-        """Redis does not answer."""
+        """Report that Redis does not reply."""
         self._link.failed(error)
 
     def inbox(self, number: int) -> bytes:
@@ -150,7 +150,7 @@ class Tailer:
         self._writer.send(PackedCommand(self._commands.interrupt(number)))
 
     def told(self, what: bytes, stream_id: bytes) -> None:
-        """A message has come."""
+        """Pass on a message from another process."""
         for hear in self.on_message:
             hear(what.decode("ascii", "replace"), stream_id.decode("ascii", "replace"))
 
@@ -162,7 +162,7 @@ class Tailer:
 
 
 class Reel:
-    """One blocked read, over and over: `keys` are the logs it reads."""
+    """Repeats one blocked read of the logs in `keys`."""
 
     def __init__(self, tailer: Tailer, number: int) -> None:
         self._tailer = tailer
@@ -176,7 +176,7 @@ class Reel:
         self.task = asyncio.create_task(self._run(), name="redis tailer")
 
     def add(self, key: bytes, tail: Tail) -> None:
-        """Read this log too."""
+        """Read this log, too."""
         self.keys[key] = tail
         if self._blocked:
             self._blocked = False  # one interruption is enough
@@ -194,8 +194,8 @@ class Reel:
                 await self._weed(error)
             except (RedisError, OSError) as error:
                 await self._stumble(error)
-            except Exception as error:  # a fault of ours, or what somebody has planted: others must be read on
-                log.error("a read of streams failed unforeseen", exc_info=error)
+            except Exception as error:  # a bug of ours, or malicious data: the other logs must still be read
+                log.error("a read of streams failed unexpectedly", exc_info=error)
                 await asyncio.sleep(SILENCE)
 
     async def _turn(self) -> None:
@@ -223,7 +223,7 @@ class Reel:
             for entry in entries:
                 feed(tail, entry)
         except Unreadable as error:
-            log.error("a stream's log cannot be read on", stream_id=tail.info.id, error=str(error))
+            log.error("a stream's log cannot be read any further", stream_id=tail.info.id, error=str(error))
             self._tailer.cut(tail)
         if tail.ended:
             self.keys.pop(key, None)
@@ -235,10 +235,10 @@ class Reel:
                 self._tailer.told(what, stream_id)
 
     async def _stumble(self, error: Exception) -> None:
-        """A broken connection is made anew; where that is not possible for long enough, Redis is away."""
+        """Let the next turn use a new connection; if that has failed for long enough, Redis is away."""
         from redis.exceptions import TimeoutError as NoConnection
 
-        self._cursor = b"0-0"  # another server may count anew; what was read before does no harm
+        self._cursor = b"0-0"  # a new server may count from 0 again, and reading old messages twice does no harm
         now = asyncio.get_running_loop().time()
         if self._broken_since is None or now - self._asked_at > _ALIVE:
             self._broken_since = now
@@ -248,7 +248,7 @@ class Reel:
         await asyncio.sleep(PAUSE)
 
     async def _weed(self, error: Exception) -> None:
-        """Somebody has put something else in the place of a log, or Redis refuses to be read."""
+        """Drop the logs whose keys hold something else, because that is one reason for Redis to refuse a read."""
         log.error("redis refused a read", error=str(error)[:200])
         with contextlib.suppress(StreamForgeError):
             for key in await self._tailer.stray(list(self.keys)):

@@ -1,4 +1,4 @@
-"""Idempotency keys of a shared log: in Redis, and in memory for the streams that only this process has."""
+"""The idempotency keys of a shared log: in Redis, and in memory for streams that only this process has."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from stores.streams.shared.writer import Writer
 
 
 class RedisKeyBook:
-    """The keys of all processes."""
+    """The idempotency keys of all processes."""
 
     def __init__(self, streams: LocalStreams, writer: Writer, commands: Commands) -> None:
         self._streams = streams

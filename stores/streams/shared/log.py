@@ -1,8 +1,9 @@
 """The stream log that several processes share, in Redis or Valkey.
 
-Whoever opens a stream writes it, and holds a lease on it; every process can find, seal, follow and, once the lease is
-gone, claim it. Truth about answers is in the database: Redis may be flushed, silent or gone, and then streams go on
-where they are produced, new ones are opened there, and what other processes produce cannot be looked up.
+The process that opens a stream writes it and holds a lease on it. Every process can find, seal and follow it, and can
+claim it once the lease is gone. The database, not the log, has the truth about answers. If Redis is flushed, silent or
+gone, streams go on where they are produced and new ones are opened in memory, but streams of other processes cannot be
+found.
 """
 
 import asyncio
@@ -39,10 +40,10 @@ _PRUNED_AT_ONCE: Final = 100
 async def open_redis_log(
     url: str, *, prefix: str, lease: float, retention: float, retained_bytes: int, insecure: bool = False
 ) -> "AsyncIterator[RedisStreamLog]":
-    """A log in the Redis at `url`, closed at the end. `ValueError`, with a sentence, where that cannot be used.
+    """A log in the Redis at `url`, closed on leaving. Raises a `ValueError` with a sentence if Redis cannot be used.
 
-    A Redis that is merely away is waited for in the background. Seconds and bytes; `insecure` allows another
-    machine's Redis without a password.
+    If Redis is only away, it is probed in the background. `lease` and `retention` are in seconds; `insecure` allows a
+    Redis without a password on another machine.
     """
     check_url(url, insecure=insecure)
     link = Link(url)
@@ -55,7 +56,7 @@ async def open_redis_log(
 
 
 async def try_redis(url: str) -> None:
-    """`ValueError`, with a sentence, where the Redis at `url` is there and cannot be used."""
+    """Raise a `ValueError` with a sentence if the Redis at `url` replies, but cannot be used."""
     link = Link(url)
     try:
         await link.try_out()
@@ -64,7 +65,7 @@ async def try_redis(url: str) -> None:
 
 
 class RedisStreamLog:
-    """A process's part in the shared log; each object counts as a process of its own."""
+    """A process's part of the shared log. Each object counts as a process of its own."""
 
     def __init__(self, link: Link, prefix: str, spans: Spans) -> None:
         commands = Commands(prefix, secrets.token_hex(8), spans)
@@ -129,8 +130,8 @@ class RedisStreamLog:
             log.error("a stream's log cannot be read", stream_id=stream_id, error=str(error))
             return None
         if not tail.events or (state == b"ended" and not tail.ended):
-            return None  # it expires at this moment
-        known = self._known(stream_id)  # somebody else may have looked for it meanwhile
+            return None  # it is expiring at this moment
+        known = self._known(stream_id)  # another call may have loaded it meanwhile
         if known is None:
             self._tailer.follow(tail)
         return known or tail

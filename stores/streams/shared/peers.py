@@ -1,4 +1,4 @@
-"""What a process does about the others that share its log: it holds leases, hears of them, and ends what is left."""
+"""The other processes that share the log: renews this process's leases, hears from others, and claims lost streams."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ _LEFT_ALONE: Final = 1000
 
 
 class RedisPeers:
-    """The other processes, through what they leave in Redis. Seconds: `lease`, and `every` so often it is renewed."""
+    """The other processes, as seen through Redis. A lease lasts `lease` seconds, and is renewed every `every`."""
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class RedisPeers:
 
     async def lost(self) -> list[Tail]:
         if not self._link.up or self._loop.time() < self._link.since + self._lease:
-            return []  # where Redis was away, producers have to have the time to come back
-        await self._renew()  # or, after a pause, we would claim what is ours
+            return []  # Redis was away, and producers need time to come back
+        await self._renew()  # otherwise, after a pause, we would claim our own streams
         found: list[list[Any]] = []
         with contextlib.suppress(Unreachable):
             found = await self._writer.ask(self._commands.lost(_CLAIMED_AT_ONCE, self._left_alone))
@@ -104,7 +104,7 @@ class RedisPeers:
         return tails
 
     async def hold_on(self) -> None:
-        """Renew leases, and look after the streams that are followed here; for ever."""
+        """Renew leases, and check the streams that are followed here, for ever."""
         while True:
             await asyncio.sleep(self._every)
             self._tailer.sweep()
@@ -121,9 +121,9 @@ class RedisPeers:
                 await last.answer()
 
     async def _take(self, tail: Tail, epoch: int, outcome: bytes) -> bool:
-        """The stream is ours, to be ended; false if only a newer version can end it.
+        """Make a claimed stream ours, to be ended; false if only a newer version can end it.
 
-        A log that somebody has spoiled is taken as far as it can be read.
+        A damaged log is used as far as it can be read.
         """
         stream_id, newer = tail.info.id, False
         try:
@@ -142,7 +142,7 @@ class RedisPeers:
         return True
 
     def _leave_alone(self, stream_id: str, epoch: int) -> None:
-        """Give the claim back, and do not claim the stream again: it would never expire."""
+        """Give the claim back and do not claim the stream again: each claim would put off the time when it expires."""
         log.warning("a stream of a newer version is left for one to end", stream_id=stream_id)
         self._writer.send(PackedCommand(self._commands.give_back(stream_id, epoch)))
         self._left_alone[stream_id] = None
@@ -150,7 +150,7 @@ class RedisPeers:
             del self._left_alone[next(iter(self._left_alone))]
 
     def _told(self, what: str, stream_id: str) -> None:
-        """Another process says that it did something to a stream of ours: ask what, for the message may be old."""
+        """Another process reports that it did something to a stream of ours. Check it, because messages may be old."""
         tail = self._streams.tails.get(stream_id)
         if tail is None or not tail.shared or tail.ended:
             return
@@ -160,7 +160,7 @@ class RedisPeers:
             self._produced.listener.left_elsewhere(stream_id)
 
     def _looked(self, tail: Tail, looked: list[bytes] | None) -> None:
-        """What has become of a stream that is followed here."""
+        """Take over the new state of a stream that is followed here."""
         if tail.produced_here:
             return  # claimed meanwhile
         if looked is None:
@@ -168,5 +168,5 @@ class RedisPeers:
         elif tail.outcome is None:
             try:
                 tail.outcome = decode_outcome(looked[2])
-            except Newer:  # the end will not be read here: a newer version can tell the client
+            except Newer:  # this version cannot read the end, but a newer one can send it to the client
                 self._tailer.cut(tail)

@@ -1,8 +1,8 @@
-"""The streams that this process writes into Redis, and what becomes of them where it cannot.
+"""The streams that this process writes into Redis, and how they go on if Redis fails.
 
-What Redis has acknowledged is shown to the followers here at once, from memory. A stream whose log Redis has lost, or
-about which it does not answer, turns *local*: it goes on from memory with the same numbers, and nothing is uploaded
-again. What it has left in Redis is removed when that is possible, so that nobody takes it for lost.
+Once Redis has acknowledged an event, followers here get it from memory. If Redis has lost a stream's log or does not
+reply, the stream turns *local*: it goes on from memory with the same numbers, and nothing is uploaded later. Its
+remnants in Redis are deleted as soon as possible, so that no process takes it for lost.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _FIRST_EPOCH: Final = 1
 
 
 class PackedAppend:
-    """One event on its way. It is shown when it is acknowledged, whether or not its writer still waits."""
+    """One event on its way to Redis. It is shown once it is acknowledged, even if its writer no longer waits."""
 
     __slots__ = ("_event", "_produced", "_seq", "_tail", "answer", "packed")
 
@@ -54,7 +54,7 @@ class PackedAppend:
 
 
 class Produced:
-    """Writes, ends and holds on to the streams of this process."""
+    """Writes and ends the streams of this process, and renews their leases."""
 
     def __init__(self, streams: LocalStreams, link: Link, writer: Writer, commands: Commands, tailer: Tailer) -> None:
         self._streams = streams
@@ -63,13 +63,13 @@ class Produced:
         self._commands = commands
         self._tailer = tailer
         self._heads: dict[str, bytes] = {}
-        self._remnants: dict[str, int] = {}  # what is left in Redis of streams that turned local, with their epochs
+        self._remnants: dict[str, int] = {}  # the epochs of streams that turned local and may be in Redis, by id
         self.loop = asyncio.get_running_loop()
         self.listener: Listener | None = None
         link.on_up.append(self.tidy)
 
     async def open(self, info: StreamInfo) -> Tail:
-        """A new stream, shared if that is possible."""
+        """Open a new stream, shared if possible."""
         tail = Tail(info, shared=self._link.up, epoch=_FIRST_EPOCH)
         tail.events.append(started(info))
         if not tail.shared:
@@ -83,7 +83,7 @@ class Produced:
             self._writer.send(PackedCommand(self._commands.discard(info.id, _FIRST_EPOCH)))
             raise
         else:
-            if code == scripts.FENCED:  # its id is taken, or somebody has found it before we have
+            if code == scripts.FENCED:  # its id is taken, or another process has already claimed it
                 raise unavailable()
         self._streams.add(tail)
         return tail
@@ -109,7 +109,7 @@ class Produced:
         return answer
 
     def acknowledged(self, tail: Tail, seq: int, event: Event, code: Any) -> Appended | ValueError:
-        """What Redis' answer to an append means."""
+        """Handle Redis' reply to an append."""
         if code == scripts.GAP and tail.shared:
             return ValueError(f"event {seq} would leave a gap after {len(tail.events)}")
         if code == scripts.CLOSED and tail.shared:
@@ -119,18 +119,18 @@ class Produced:
             return Appended.FENCED
         if code == scripts.MISSING:
             self.turn_local(tail, left=False)
-        # A duplicate that was not shown yet is a retry of our own, whose first answer was lost.
+        # A duplicate that was not shown yet is our own retry, whose first reply was lost.
         return self._show(tail, seq, event)
 
     def unanswered(self, tail: Tail, seq: int, event: Event) -> Appended | ValueError:
-        """Redis has said nothing to an append: the stream goes on from memory."""
+        """Handle an append without a reply: the stream goes on from memory."""
         if not tail.produced_here:
             return Appended.FENCED
         self.turn_local(tail)
         return self._show(tail, seq, event)
 
     async def seal(self, tail: Tail, outcome: Terminal) -> Terminal:
-        """The outcome that stands, or `Fenced`."""
+        """Fix the outcome; returns the first one, or raises `Fenced`."""
         if tail.shared:
             packed = self._commands.seal(tail.info.id, tail.epoch, outcome)
             try:
@@ -144,7 +144,7 @@ class Produced:
         return self._streams.seal(tail, outcome)
 
     async def announce(self, tail: Tail, outcome: Terminal) -> None:
-        """Append the outcome, once, or `Fenced`."""
+        """Append the outcome once; raises `Fenced`."""
         if tail.shared and not tail.ended:
             packed = self._commands.announce(tail.info.id, tail.epoch, outcome)
             try:
@@ -156,7 +156,7 @@ class Produced:
             self._streams.announce(tail, outcome)
 
     async def drop(self, tail: Tail) -> None:
-        """Forget the stream, here and there."""
+        """Delete the stream here and in Redis."""
         self._streams.remove(tail.info.id)
         self._heads.pop(tail.info.id, None)
         if tail.shared:
@@ -164,7 +164,7 @@ class Produced:
             self.tidy()
 
     def turn_local(self, tail: Tail, *, left: bool = True) -> None:
-        """Go on without Redis. `left`: there may be something of the stream there."""
+        """Go on without Redis. `left` says that Redis may still hold something of the stream."""
         if not tail.shared:
             return
         tail.shared = False
@@ -174,7 +174,7 @@ class Produced:
             self._remnants[tail.info.id] = tail.epoch
 
     def fence(self, tail: Tail) -> None:
-        """Another process has claimed the stream: from now on it is only followed."""
+        """Stop producing the stream, because another process has claimed it; from now on it is only followed."""
         if not tail.produced_here or tail.ended:
             return
         self._streams.tails.pop(tail.info.id, None)
@@ -184,20 +184,20 @@ class Produced:
         log.warning("a stream was claimed by another process", stream_id=tail.info.id)
         if tail.shared:
             self._tailer.follow(tail)
-        else:  # it went on alone, beyond the log that others know
+        else:  # it went on alone, and has events that are not in the shared log
             tail.cut()
         if self.listener is not None:
             self.listener.fenced(tail.info.id)
 
     def keep(self, tail: Tail, epoch: int) -> None:
-        """This process has claimed a stream of its own: nobody is fenced by that."""
+        """Note the new epoch of a stream of our own that we have claimed ourselves, which fences no one."""
         tail.epoch = epoch
         self._heads.pop(tail.info.id, None)
         if not tail.shared:
             self._remnants[tail.info.id] = epoch
 
     def refresh(self) -> PackedCommand | None:
-        """Hold on to every stream; the last of the questions, whose answer comes last."""
+        """Renew the lease of every stream; returns the last command, whose reply comes last."""
         self.tidy()
         last = None
         for tail in list(self._streams.tails.values()):
@@ -206,14 +206,14 @@ class Produced:
         return last
 
     def check(self, tail: Tail) -> PackedCommand:
-        """Renew the lease of one stream, and learn what others did to it."""
+        """Renew the lease of one stream, and find out whether others have sealed or claimed it."""
         packed = self._commands.refresh(tail.info.id, tail.epoch, reading=bool(tail.followers))
         question = PackedCommand(packed, partial(self._checked, tail))
         self._writer.send(question)
         return question
 
     def tidy(self) -> None:
-        """Remove from Redis what is left there of streams that turned local."""
+        """Delete from Redis the remnants of streams that turned local."""
         if self._link.up:
             for stream_id, epoch in self._remnants.items():
                 packed = self._commands.discard(stream_id, epoch)
@@ -263,7 +263,7 @@ class Produced:
 
 
 async def ask_seal(writer: Writer, commands: Commands, tail: Tail, outcome: Terminal) -> Terminal:
-    """Seal a stream that another process writes; the outcome that stands."""
+    """Seal a stream that another process writes; returns the first outcome."""
 
     def sealed(reply: list[Any]) -> Terminal | None:
         if reply[0] == scripts.MISSING:

@@ -1,4 +1,4 @@
-"""How what Redis holds of a stream gets into a tail: in order, without a gap, and only what we can have written."""
+"""Feeds the entries of a Redis stream into a tail: in order, without a gap, and only valid ones."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 
 def feed(tail: Tail, entry: Entry) -> None:
-    """Show the next entry to the followers; one that was seen before is passed over. `Unreadable` ends the reading."""
+    """Show the next entry to the followers; skip one that was already seen. Raises `Unreadable` for an invalid one."""
     entry_id, fields = entry
     number = _ENTRY_ID.fullmatch(entry_id)
     if number is None or not isinstance(fields, Mapping) or len(fields) != 1:
-        raise Unreadable("an entry that is no event")
+        raise Unreadable("an entry that is not an event")
     seq, due = int(number[1]), len(tail.events) + 1
     if seq < due:
         return
     if seq > due or tail.ended:
-        raise Unreadable(f"event {seq} where event {due} was due")
+        raise Unreadable(f"event {seq} instead of event {due}")
     ((kind, value),) = fields.items()
     event = decode(kind, value)
     if isinstance(event, Done | Failed | Cancelled):
@@ -35,7 +35,7 @@ def feed(tail: Tail, entry: Entry) -> None:
 
 
 async def load(link: Link, key: bytes, tail: Tail) -> None:
-    """Feed the tail all that there is. `Unreadable`, or `log_unavailable`."""
+    """Feed all entries into the tail. Raises `Unreadable` or `log_unavailable`."""
     while not tail.ended:
         after = f"{len(tail.events) + 1}-0"
         page = await link.ask(lambda redis: redis.xrange(key, min=after, count=_PAGE))  # noqa: B023

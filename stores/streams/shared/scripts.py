@@ -1,13 +1,13 @@
-"""What is done to a shared log in one step: Lua that Redis runs whole or not at all.
+"""The Lua scripts that change a shared log. Redis runs each of them atomically.
 
-A stream has three keys: `log`, a Redis stream whose entry ids are `<seq>-0`; `meta`, a hash; `lease`, which its
+A stream has three keys: `log`, a Redis stream whose entry ids are `<seq>-0`; `meta`, a hash; and `lease`, which its
 producer keeps from expiring. `meta` holds `info` (JSON), `state` (running, sealed, ended), `epoch`, `owner` (a
-process), `last` (seq), `bytes` (of text), `outcome`, `key` (the name of its idempotency key) and, for each process
-that has readers, `until:<process>`, in milliseconds of the server's clock.
+process), `last` (the last event's number), `bytes` (of text), `outcome`, `key` (the name of its idempotency key) and,
+for each process that has readers, `until:<process>`, in milliseconds of the server's clock.
 
-Beside them: `live`, a sorted set of the streams that have not ended, by the moment up to which their lease is known
-to last; `finished`, a sorted set of `<id>:<bytes>` by the moment of the end, with `retained`, their bytes in all; and
-an inbox for each process, a Redis stream of what it should know.
+There are also `live`, a sorted set of the streams that have not ended, by the time until which their lease is known to
+last; `finished`, a sorted set of `<id>:<bytes>` by the time at which they ended; `retained`, the total bytes of those;
+and an inbox for each process, a Redis stream of messages from other processes.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ DUPLICATE: Final = 2
 CLOSED: Final = 3
 GAP: Final = 4
 OPEN: Final = 5
-"""Not sealed, or its producer alive: not yet what was asked for."""
+"""The stream is not sealed yet or, for a claim, cannot be claimed."""
 
 _NOW = """
 local function now()
@@ -74,24 +74,24 @@ end
 
 
 class Script:
-    """A script that the server knows by its SHA-1, and the bytes that call it."""
+    """A script, which the server knows by its SHA-1."""
 
     def __init__(self, lua: str) -> None:
         self.lua = lua
         self.sha = hashlib.sha1(lua.encode(), usedforsecurity=False).hexdigest().encode()
 
     def call(self, keys: list[bytes], *args: bytes) -> bytes:
-        """The command, packed."""
+        """The packed command that calls the script."""
         return packed(b"EVALSHA", self.sha, b"%d" % len(keys), *keys, *args)
 
 
 def packed(*parts: bytes) -> bytes:
-    """A command as Redis reads it."""
+    """A command in Redis' wire format."""
     return b"*%d\r\n" % len(parts) + arguments(*parts)
 
 
 def arguments(*parts: bytes) -> bytes:
-    """Some of a command's parts, packed."""
+    """Some of a command's parts in Redis' wire format."""
     return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
 
 
@@ -130,7 +130,7 @@ return {OK}
 """
 )
 
-# KEYS log meta lease; ARGV epoch (empty: anybody's) owner lease ttl outcome id prefix -> {code, the standing outcome}
+# KEYS log meta lease; ARGV epoch (empty: any process's) owner lease ttl outcome id prefix -> {code, the fixed outcome}
 SEAL = Script(
     _TELL
     + _HOLD
@@ -150,7 +150,7 @@ return {{{OK}, ARGV[5]}}
 )
 
 # KEYS log meta lease live finished retained; ARGV epoch kind fields outcome retention id
-# -> {code, and the outcome where one was announced before}
+# -> {code, and the outcome if one was already announced}
 ANNOUNCE = Script(
     _NOW
     + f"""
@@ -271,7 +271,7 @@ return 0
 """
 )
 
-# KEYS key meta; ARGV value ttl -> the value that stands
+# KEYS key meta; ARGV value ttl -> the first value
 BIND = Script("""
 local bound = redis.call('GET', KEYS[1])
 if bound then return bound end
@@ -312,7 +312,7 @@ return {OK}
 """
 )
 
-# KEYS finished retained; ARGV prefix most retention limit -> how many of the finished went
+# KEYS finished retained; ARGV prefix most retention limit -> how many finished streams were deleted
 PRUNE = Script(
     _NOW
     + _FORGET

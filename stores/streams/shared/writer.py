@@ -1,8 +1,9 @@
-"""The one writer of a process: what all its streams have to say to Redis travels in one pipeline.
+"""The one writer of a process: the commands of all its streams go to Redis in one pipeline.
 
-A pipeline leaves when the one before it has been answered, and takes all that has come in meanwhile: no timer, and
-under load few packets. The deadline is the pipeline's; an event has neither a task nor a clock of its own. A
-connection that breaks is made anew and asked the rest again: whatever had arrived before reads as a duplicate.
+A batch is sent once the previous one has been answered, and contains everything that has been queued meanwhile. So
+there is no timer, and there are few packets under load. A deadline applies to the whole batch; an event has neither a
+task nor a timer of its own. If the connection breaks, the unanswered commands are sent again on a new one; those that
+had already arrived come back as duplicates.
 """
 
 import asyncio
@@ -25,19 +26,19 @@ _AT_ONCE = 1000
 
 
 class Call(Protocol):
-    """Something to be said to Redis. Just one of the two is called, in the order in which calls were sent."""
+    """A command to send. Exactly one of the two methods is called, in the order in which calls were sent."""
 
     packed: bytes
 
     def settle(self, reply: Any) -> None:
-        """Redis has answered."""
+        """Redis has replied."""
 
     def fail(self, error: Exception) -> None:
-        """Redis has not answered, or has refused; it may have done what it was told all the same."""
+        """Redis has not replied, or has refused. It may have run the command nevertheless."""
 
 
 class PackedCommand:
-    """A call whose answer is waited for. `then` makes it of the reply, even where nobody waits for it any more."""
+    """A call with a result. `then` computes it from the reply, even if no caller waits for it any more."""
 
     __slots__ = ("_answer", "_then", "packed")
 
@@ -50,15 +51,15 @@ class PackedCommand:
         try:
             answer = self._then(reply) if self._then else reply
         except (Unreadable, ValueError, TypeError, IndexError) as error:
-            log.error("redis holds what is not ours", exc_info=error)
-            answer = Unreachable("redis holds what is not ours")
+            log.error("redis holds data that this program did not write", exc_info=error)
+            answer = Unreachable("redis holds data that this program did not write")
         self._give(answer)
 
     def fail(self, error: Exception) -> None:
-        self._give(Unreachable(str(error)))  # as a result: nobody may be waiting for it
+        self._give(Unreachable(str(error)))  # a result, not an exception: it may never be retrieved
 
     async def answer(self) -> Any:
-        """What has become of the reply, or `Unreachable`."""
+        """The result; raises `Unreachable`."""
         answer = await self._answer
         if isinstance(answer, Unreachable):
             raise answer
@@ -70,7 +71,7 @@ class PackedCommand:
 
 
 class Writer:
-    """Sends calls, in order."""
+    """Sends calls in order."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -79,7 +80,7 @@ class Writer:
         self._connection: Connection | None = None
 
     def send(self, call: Call) -> None:
-        """Have this said next; at once `fail`, where Redis is away."""
+        """Queue the call; if Redis is away, `fail` it at once."""
         if not self._link.up:
             call.fail(Unreachable("redis is away"))
             return
@@ -88,19 +89,19 @@ class Writer:
             self._bell.set()
 
     async def ask(self, packed: bytes, then: Callable[[Any], Any] | None = None) -> Any:
-        """The answer, or `Unreachable`."""
+        """Send a command and wait for its result; raises `Unreachable`."""
         question = PackedCommand(packed, then)
         self.send(question)
         return await question.answer()
 
     async def run(self) -> None:
-        """Write for ever."""
+        """Send queued calls, for ever."""
         try:
             while True:
                 await self._bell.wait()
                 self._bell.clear()
                 while self._waiting:
-                    await asyncio.sleep(0)  # those whom the last answers have woken may have more to say
+                    await asyncio.sleep(0)  # tasks that the last replies have woken may queue more calls
                     await self._deliver(self._next())
         finally:
             self._give_up(self._waiting, Unreachable("the log is closed"))
@@ -113,7 +114,7 @@ class Writer:
         return deque(self._waiting.popleft() for _ in range(_AT_ONCE))
 
     async def _deliver(self, calls: deque[Call]) -> None:
-        """Have all calls answered before the deadline; what is not by then has failed, and so has the link."""
+        """Send the calls. Those that are not answered before the deadline have failed, and then so has the link."""
         from redis.exceptions import RedisError
 
         try:
@@ -123,8 +124,8 @@ class Writer:
             self._link.failed(error)
             self._give_up(calls, error)
             self._give_up(self._waiting, error)
-        except Exception as error:  # a fault of ours in what an answer does: the loop must live on
-            log.error("an answer of redis was not understood", exc_info=error)
+        except Exception as error:  # a bug of ours in handling a reply: the loop must go on
+            log.error("a reply from redis could not be handled", exc_info=error)
             await self._disconnect()
             self._give_up(calls, error)
         except asyncio.CancelledError:
