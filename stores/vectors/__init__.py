@@ -1,1 +1,1 @@
-"""Stores and searches the vectors of documents' pieces."""
+"""Stores of vectors: add, search and delete the vectors of documents' pieces."""

@@ -1,7 +1,7 @@
-"""The contract of a vector store.
+"""The interface of a vector store.
 
 It stores only a piece's key, its owner and its vector; every other filter is SQL's. Texts, names and collections are in
-SQL, which decides what exists: the caller drops a hit whose piece is gone.
+SQL, which decides what exists: the caller drops a hit whose piece no longer exists.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""Many vectors in one matrix, and the nearest of them. numpy is imported on first use, not with this module."""
+"""Finds the nearest of many vectors in one matrix. numpy is imported on first use, not with this module."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class VectorBlock:
     """Vectors of one owner and index, with the documents and numbers of their pieces.
 
-    `last` is the highest row number among them; `gone` is how often vectors of the owner had been deleted before.
+    `last` is the highest row number among them; `gone` is how often vectors of the owner had been deleted by then.
     """
 
     last: int
@@ -29,7 +29,7 @@ class VectorBlock:
 
     @property
     def state(self) -> tuple[int, int]:
-        """Equals the database's state unless vectors were added or deleted since."""
+        """Equals the database's state unless vectors have been added or deleted since."""
         return self.last, self.gone
 
     @cached_property
@@ -45,7 +45,7 @@ class VectorBlock:
         """The nearest, best first; among equally near ones, the oldest first."""
         import numpy as np
 
-        # Not `@`: its threads are for far larger matrices, and keep the other processors busy in between.
+        # Not `@`: it uses threads made for far larger matrices, which keep the other processors busy in between.
         scores = np.einsum("ij,j->i", self.matrix, question)
         rows = np.arange(len(self.ids))
         if document_ids is not None:
@@ -63,5 +63,5 @@ class VectorBlock:
 
 
 def merged(one: list[Hit], other: list[Hit], limit: int) -> list[Hit]:
-    """The best of both."""
+    """The best hits of both lists."""
     return sorted(one + other, key=lambda hit: -hit.score)[:limit]

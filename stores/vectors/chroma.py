@@ -1,8 +1,8 @@
 """Vectors in Chroma: one collection for each index; each piece has its owner and document as metadata.
 
 Collections use cosine distance and examine more neighbours than any search asks for, so that results are nearly exact.
-A store is a folder of this process alone (`chroma_folder`) or a server (`chroma_server`); this module decides what is
-stored, those two how.
+A store is a folder that only this process uses (`chroma_folder`) or a server (`chroma_server`). This module decides
+what is stored, those two decide how.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from domain.documents import Hit, Index, PieceKey, Vector
 
 PREFIX = "streamforge-"
 BATCH = 1_000
-"""Vectors in one call; Chroma accepts about 5,000."""
+"""The most vectors in one call; Chroma accepts about 5,000."""
 MAX_DOCUMENTS = 500
 """The most documents that one search names; a search in more is split."""
 CONFIGURATION = {"hnsw": {"space": "cosine", "ef_search": 500, "ef_construction": 200, "max_neighbors": 32}}
@@ -26,7 +26,7 @@ Where = dict[str, Any]
 
 
 class Collections(Protocol):
-    """Chroma's own calls. `upsert` creates a collection that does not exist; to the others it is empty.
+    """Chroma's own calls. `upsert` creates a collection that does not exist; the others treat it as empty.
 
     Failures of Chroma raise `storage_unavailable`; a full disk raises `storage_full`.
     """
@@ -119,12 +119,12 @@ async def open_chroma(folder: Path, url: str | None = None) -> ChromaVectors:
 
 
 def _name(index: Index) -> str:
-    """Chroma allows only letters, digits and `._-`, so the name contains a digest of the model."""
+    """The collection's name. Chroma allows only letters, digits and `._-`, so it contains a digest of the model."""
     return f"{PREFIX}{hashlib.sha256(index.model.encode()).hexdigest()[:24]}-{index.dimension}"
 
 
 def _wheres(owner: str, document_ids: Collection[str] | None) -> list[Where]:
-    """Filters for the owner's pieces; with `document_ids` for those documents, in several parts if they are many."""
+    """Filters for the owner's pieces, in these documents if given; several filters if there are many documents."""
     if document_ids is None:
         return [{"owner": owner}]
     ids = sorted(set(document_ids))

@@ -1,4 +1,4 @@
-"""Chroma in a folder, in this process. Imported on first use: its package is large, and an extra.
+"""Chroma in a folder, in this process. Imported on first use, because its package is large and optional.
 
 A second process would corrupt the folder, so a lock on a file in it keeps others out while it is open.
 """
@@ -22,14 +22,14 @@ from stores.vectors.chroma import CONFIGURATION, Where
 log = structlog.get_logger("stores.chroma")
 
 SECONDS = 60.0
-"""For one call."""
+"""The limit for one call."""
 _THREADS = 4
 
 T = TypeVar("T")
 
 
 class ChromaError(Exception):
-    """Why a folder cannot be used, in a sentence."""
+    """The folder cannot be used. The message is a sentence that says why."""
 
 
 def check_chroma(folder: Path) -> None:

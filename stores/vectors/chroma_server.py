@@ -1,4 +1,4 @@
-"""A Chroma server, by its HTTP API (version 2), which is small enough to use without a package.
+"""A Chroma server, used through its HTTP API (version 2), which is small enough to need no package.
 
 As with every other server, redirects and the environment's proxies are ignored, certificates are verified, and every
 wait has a limit.
@@ -19,7 +19,7 @@ from stores.vectors.chroma import CONFIGURATION, Where
 log = structlog.get_logger("stores.chroma")
 
 SECONDS = 30.0
-"""For one request, from connecting to the last byte."""
+"""The limit for one request, from connecting to the last byte."""
 MAX_BYTES = 32 * 1024 * 1024
 _COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 _HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
@@ -51,9 +51,9 @@ class ServerCollections:
     ) -> None:
         body = await asyncio.to_thread(orjson.dumps, {"ids": ids, "embeddings": vectors, "metadatas": metadatas})
         if await self._ask("POST", f"/{await self._made(name)}/upsert", body) is None:
-            del self._ids[name]  # dropped meanwhile by another process
+            del self._ids[name]  # another process has dropped it meanwhile
             if await self._ask("POST", f"/{await self._made(name)}/upsert", body) is None:
-                raise _unavailable("the collection goes away")
+                raise _unavailable("the collection disappears again and again")
 
     async def query(self, name: str, vector: list[float], where: Where, limit: int) -> list[tuple[str, float]]:
         body = {"query_embeddings": [vector], "where": where, "n_results": limit, "include": ["distances"]}
@@ -85,7 +85,7 @@ class ServerCollections:
         return self._ids[name]
 
     async def _of(self, name: str, verb: str, body: dict[str, Any]) -> Any:
-        """The response of a request on a collection; `None` if it does not exist."""
+        """The response to a request on a collection; `None` if the collection does not exist."""
         for _ in range(2):
             known = self._ids.get(name)
             if known is None:
@@ -96,7 +96,7 @@ class ServerCollections:
             answer = await self._ask("POST", f"/{known}/{verb}", orjson.dumps(body))
             if answer is not None:
                 return answer
-            self._ids.pop(name, None)  # dropped meanwhile, and perhaps created again
+            self._ids.pop(name, None)  # it was dropped meanwhile, and perhaps created again
         return None
 
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
@@ -104,18 +104,18 @@ class ServerCollections:
         try:
             async with (
                 asyncio.timeout(SECONDS),
-                self._client.stream(method, _COLLECTIONS + path, content=body) as answer,
+                self._client.stream(method, _COLLECTIONS + path, content=body) as response,
             ):
-                said = b""
-                async for part in answer.aiter_raw(65_536):
-                    said += part
-                    if len(said) > MAX_BYTES:
-                        raise ValueError("an answer without an end")
-            if answer.status_code == 404:
+                received = b""
+                async for part in response.aiter_raw(65_536):
+                    received += part
+                    if len(received) > MAX_BYTES:
+                        raise ValueError("the response is too large")
+            if response.status_code == 404:
                 return None
-            if not 200 <= answer.status_code < 300:
-                raise ValueError(f"status {answer.status_code}")
-            return orjson.loads(said) if said else {}
+            if not 200 <= response.status_code < 300:
+                raise ValueError(f"status {response.status_code}")
+            return orjson.loads(received) if received else {}
         except (httpx2.HTTPError, ValueError, TimeoutError, OSError) as error:
             raise _unavailable(str(error) if isinstance(error, ValueError) else type(error).__name__) from error
 

@@ -1,7 +1,7 @@
 """Vectors in PostgreSQL with its extension `vector`: exact, and scored by the database server.
 
-There is no approximate index: searched for a few vectors of one owner among many of all owners, it finds too few. An
-ordinary index finds the owner's vectors, and each of them is compared.
+There is no approximate index, because it finds too few vectors of one owner among the many of all owners. An ordinary
+index finds the owner's vectors, and each of them is compared.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LOCK = 0x56_65_63_74_6F_72  # any number that no other program uses: "Vector"
 _BATCH = 200
 """Vectors per insert: preparing them blocks the event loop."""
 _DROPPED_AT_ONCE = 5_000
-_OTHER_LENGTH = "the question's vector and those of the index differ in length"
+_OTHER_LENGTH = "the question's vector does not have the length that the index has"
 
 _PREPARED = text(
     "SELECT to_regclass('document_vectors') IS NOT NULL "
@@ -96,9 +96,9 @@ class PgVectors:
     async def add(
         self, index: Index, owner: str, document_id: str, vectors: Sequence[Vector], *, first: int = 0
     ) -> None:
-        """Store vectors of pieces; none if the document no longer exists."""
+        """Store the vectors of pieces, unless the document no longer exists."""
         if any(len(vector) != 4 * index.dimension for vector in vectors):
-            raise ValueError("a vector and the others of its index differ in length")
+            raise ValueError("a vector does not have the length that its index has")
         await self.prepare()
         values = {"document": document_id, "owner": owner, "model": index.model, "dimension": index.dimension}
 
@@ -146,7 +146,7 @@ class PgVectors:
         return {hit.key: hit.score for hit in map(_hit, rows)}
 
     async def delete(self, owner: str, document_id: str) -> None:
-        """Delete the document's vectors; deleting the document does so too."""
+        """Delete the document's vectors. Deleting the document deletes them, too."""
         await self.prepare()
         values = {"document": document_id, "owner": owner}
         await self._database.write(lambda connection: connection.execute(_DELETE, values))

@@ -1,10 +1,10 @@
-"""Vectors in the main database's SQLite file: exact, and without another library using that file.
+"""Vectors in the main database's SQLite file: exact, and without another library opening that file.
 
 A search runs in one of the database's reader threads: numpy scores 10,000 vectors of 256 numbers in less than a
 millisecond and releases the interpreter's lock meanwhile, so a separate process would cost more than it saves.
 
 The vectors of the owners who searched most recently are cached in memory. The cache stays correct whichever process
-writes: rows are numbered, and no number is used twice, so the highest one shows whether vectors were added; and a
+writes: rows are numbered and no number is used twice, so the highest one shows whether vectors were added, and a
 trigger of the database counts how often vectors of an owner were deleted.
 """
 
@@ -23,9 +23,9 @@ from stores.sql.engine.database import Database
 from stores.vectors.blocks import VectorBlock, merged
 
 KEPT = 128 * 1024 * 1024
-"""Bytes of vectors that are cached in memory, for all owners together."""
+"""The most bytes of vectors that are cached in memory, for all owners together."""
 
-_OTHER_LENGTH = "the question's vector and those of the index differ in length"
+_OTHER_LENGTH = "the question's vector does not have the length that the index has"
 _AT_ONCE = 2_000
 """Rows per query."""
 _DROPPED_AT_ONCE = 5_000
@@ -74,9 +74,9 @@ class SqliteVectors:
     async def add(
         self, index: Index, owner: str, document_id: str, vectors: Sequence[Vector], *, first: int = 0
     ) -> None:
-        """Store vectors of pieces; none if the document no longer exists."""
+        """Store the vectors of pieces, unless the document no longer exists."""
         if any(len(vector) != 4 * index.dimension for vector in vectors):
-            raise ValueError("a vector and the others of its index differ in length")
+            raise ValueError("a vector does not have the length that its index has")
         rows = [
             {
                 "document_id": document_id, "owner": owner, "model": index.model, "dimension": index.dimension,
@@ -150,7 +150,7 @@ class SqliteVectors:
         return whole.best(question, document_ids, limit)
 
     def _known(self, index: Index, owner: str) -> VectorBlock | None:
-        """The cached vectors, if any, which become the most recently used."""
+        """The cached vectors, if any; marks them as the most recently used."""
         with self._changing:
             known = self._kept.get((index, owner))
             if known is not None:
@@ -165,7 +165,7 @@ class SqliteVectors:
                 self._kept.popitem(last=False)
 
     async def delete(self, owner: str, document_id: str) -> None:
-        """Delete the document's vectors; deleting the document does so too."""
+        """Delete the document's vectors. Deleting the document deletes them, too."""
         values = {"document": document_id, "owner_": owner}
         await self._database.write(lambda connection: connection.execute(_DELETE, values))
 
@@ -200,7 +200,7 @@ def _whole(connection: Connection, index: Index, owner: str, known: VectorBlock 
 def _blocks(
     connection: Connection, index: Index, owner: str, *, last: int = 0, document_ids: Collection[str] | None = None
 ) -> Iterator[VectorBlock]:
-    """The owner's vectors in rows after number `last`, of all documents or of these only."""
+    """The owner's vectors in the rows after number `last`, of these documents or of all."""
     import numpy as np
 
     values = _values(index, owner) | {"most": _AT_ONCE}
