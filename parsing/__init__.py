@@ -1,1 +1,1 @@
-"""Turns documents into text. No other package imports the libraries of their formats."""
+"""Turns documents into text. No other package imports the libraries that read their formats."""

@@ -1,4 +1,4 @@
-"""ZIP archives, which Office documents are. They are unpacked here, within limits, before any library reads them."""
+"""Unpacks ZIP archives, such as Office documents, within limits, before any library reads them."""
 
 import io
 import zipfile
@@ -28,11 +28,11 @@ def entries(content: bytes) -> frozenset[str]:
 
 
 def vetted(content: bytes, limits: ParseLimits) -> io.BytesIO:
-    """The same archive, uncompressed, with its XML alone.
+    """The same archive, uncompressed, with only its XML.
 
     Other entries (pictures, fonts, embedded files) are kept, but empty: they are never unpacked. Sizes are counted
-    while unpacking, since headers may lie. These formats do not allow declarations of entities, by which XML could
-    grow without bound.
+    while unpacking, since headers may lie. Declarations of entities, which could make XML grow without bound, are
+    refused: these formats do not allow them.
     """
     plain, left = io.BytesIO(), limits.inflated
     with _opened(content) as archive, zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as copy:

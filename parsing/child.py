@@ -1,8 +1,8 @@
-"""Run as a program by `Parser`: read one document from standard input, write what is in it to standard output.
+"""Run as a program by `Parser`: reads one document from standard input and writes its text to standard output.
 
-In: a line with the name and the limits, then the document to its end. Out, a line each: `confined` (the means by which
-this process is confined), `page` and `of`, then `document`, and each `section` followed by its `text` in pieces, then
-`end`; or at any moment `error`, which is the last.
+The input is a line with the name and the limits, then the whole document. The output is one line for each of these:
+`confined` (the means by which this process is confined), `page` and `of`, then `document`, each `section` followed by
+its `text` in pieces, then `end`. At any moment `error` may come instead, as the last line.
 """
 
 import sys
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # run with -I, which leaves the program's own folder out
+if __name__ == "__main__":  # run with -I, which leaves the program's own folder out of the path
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from children import lines
@@ -22,7 +22,7 @@ from parsing.progress import OnPage
 from parsing.reading import read_document
 
 PIECE = 32_768
-"""Characters of text on one line of output."""
+"""The most characters of text on one line of output."""
 
 ReadDocument = Callable[[bytes, str, ParseLimits, OnPage], Parsed]
 
@@ -35,7 +35,7 @@ def main(read: ReadDocument = read_document) -> None:
     try:
         parsed = read(sys.stdin.buffer.read(), request["name"], limits, lambda page, of: _write(page=page, of=of))
         _write_document(parsed)
-    except BaseException as error:  # whatever it is, this document caused it
+    except BaseException as error:  # any error here was caused by this document
         failure = _failure(error)
         _write(error=failure.code, detail=failure.detail, why=type(error).__name__)
 

@@ -1,7 +1,7 @@
-"""Turn bytes into text: find their encoding, and whether they are text at all.
+"""Turns bytes into text: finds their encoding, and whether they are text at all.
 
-The encoding is given by a byte order mark, else it is UTF-8, else the one declared in an HTML or XML head, else UTF-16
-if every second byte is zero, else the guess of charset-normalizer, else Windows-1252. Bytes that cannot be decoded
+The encoding is the first of these that applies: that of a byte order mark; UTF-8; the one declared in an HTML or XML
+head; UTF-16 if every second byte is zero; the guess of charset-normalizer; Windows-1252. Bytes that cannot be decoded
 become U+FFFD.
 """
 
@@ -32,7 +32,7 @@ _SAMPLE = 65_536
 
 
 def decode(content: bytes) -> str | None:
-    """The text with `\\n` for every line end; None if this is not text."""
+    """The text with `\\n` for every line end; `None` if the bytes are not text."""
     text = _decoded(content)
     sample = text[:_SAMPLE]
     if len(_CONTROLS.findall(sample)) > max(1, len(sample) // 50):
@@ -55,7 +55,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _declared(content: bytes) -> str | None:
-    """The encoding that the head of an HTML or XML document declares, unless it is one of Unicode's."""
+    """The encoding declared in the head of an HTML or XML document, unless it is a Unicode encoding."""
     found = _DECLARED.search(content[:_HEAD])
     if found is None:
         return None
@@ -84,6 +84,6 @@ def _guessed(content: bytes) -> str | None:
     best = guesses.best()
     if best is None:
         return None
-    # Windows-1252 if no other is more likely: bytes that are West European letters fit other encodings as well.
+    # Windows-1252 unless another one is more likely: the bytes of West European letters fit other encodings as well.
     alike = (guess.encoding for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence))
     return "cp1252" if {"cp1252", "latin_1", "ascii"} & {best.encoding, *alike} else best.encoding

@@ -1,5 +1,5 @@
-"""What kind of document some bytes are. The content decides, never a header; the name only decides between kinds of
-text that look alike."""
+"""Recognises the kind of a document. The content decides, never a header; the name only decides between kinds of text
+that look alike."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
 
 
 def binary_kind(content: bytes) -> Literal["pdf", "zip"] | None:
-    """PDF, something in a ZIP archive, or None for what may be text. Raises if it cannot be read in any case."""
+    """`pdf`, `zip` for any ZIP archive, or `None` for bytes that may be text; raises if no format of ours fits."""
     if b"%PDF-" in content[:1024]:
         return "pdf"
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -41,7 +41,7 @@ def binary_kind(content: bytes) -> Literal["pdf", "zip"] | None:
     return None
 
 
-# Elements that only an HTML document begins with, and elements that Markdown may begin with as well.
+# Elements that only an HTML document can begin with, and elements that Markdown may begin with as well.
 _PROLOGUE = re.compile(r"(?:\s++|<!--.{0,20000}?-->|<\?xml.{0,500}?\?>)*+", re.S)
 _DOCUMENT = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.I)
 _FRAGMENT = re.compile(
@@ -65,8 +65,8 @@ def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
     """The kind of text, with the parsed value for JSON and the delimiter for a table.
 
     JSON is text that parses as an object or a list. HTML begins like a document, or begins like a fragment and is full
-    of tags. CSV has the same number of columns in all its rows. Markdown has three of its signs (headings, fences,
-    links, underlines, tables, bold, tasks); with one or two the name decides, and if it does not, two are enough.
+    of tags. CSV has the same number of columns in all its rows. Markdown has three of its features (headings, fences,
+    links, underlines, tables, bold, tasks). With fewer the name decides; if it decides nothing, two are enough.
     """
     suffix = name.lower().rpartition(".")[2] if "." in name else ""
     value = _json(text)
@@ -84,7 +84,7 @@ def text_kind(text: str, name: str) -> tuple[TextKind, Any]:
 
 
 def _json(text: str) -> Any:
-    """The value of a JSON document, or the list of the values of JSON lines; None for anything else."""
+    """The value of a JSON document, or a list of the values of JSON lines; `None` for anything else."""
     start = text.lstrip()[:1]
     if start not in ("{", "["):
         return None
@@ -119,10 +119,10 @@ def _is_html(text: str, suffix: str) -> bool:
 
 
 def dialect(text: str, suffix: str) -> str | None:
-    """The delimiter of a table in text, or None if this is not a table.
+    """The delimiter of a table in text; `None` if the text is not a table.
 
-    With the name of a table, two rows are enough; without it three are needed, and no cell may read like a sentence.
-    Numbers and notes contain commas, so of several delimiters the one that most rows agree on is taken.
+    If the file's name says that it is a table, two rows are enough. If not, three are needed, and no cell may read like
+    a sentence. Numbers and notes contain commas, so of several delimiters the one that most rows agree on is used.
     """
     named = suffix in ("csv", "tsv")
     if suffix in ("txt", "text", "md", "log", "rst", "py"):

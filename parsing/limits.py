@@ -1,10 +1,10 @@
-"""The limits of reading one document."""
+"""The limits for reading one document."""
 
 from dataclasses import dataclass
 
 MIB = 1 << 20
 MAX_HEADING = 200
-"""Characters of one heading; a whole path of headings has three times as many."""
+"""The most characters of one heading; a whole path of headings may have three times as many."""
 MAX_TITLE = 300
 
 

@@ -1,4 +1,4 @@
-"""Names of documents: the name of an uploaded file is shown, and sent in headers, but never used as a path."""
+"""Cleans the names of uploaded files, which are shown and sent in headers, but never used as paths."""
 
 import re
 import unicodedata
@@ -6,14 +6,14 @@ import unicodedata
 from domain.documents import MAX_NAME
 from domain.events import writable
 
-# Path separators, and invisible characters: controls, line ends, marks that change the direction of writing.
+# Path separators, and invisible characters: controls, line ends, and marks that change the direction of writing.
 _NOT_IN_NAMES = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 def tidy_name(name: str) -> str:
-    """The last part of a path, composed (NFC), without invisible characters, at most `MAX_NAME` long.
+    """The last part of a path, composed (NFC), without invisible characters, and at most `MAX_NAME` long.
 
-    It is `document` if nothing is left. A name that is too long keeps its extension, if that is short.
+    If nothing is left, it is `document`. A name that is too long keeps its extension, if that is short.
     """
     last = re.split(r"[/\\]", writable(name))[-1]
     tidy = _NOT_IN_NAMES.sub("", unicodedata.normalize("NFC", last)).strip().strip(".").strip() or "document"

@@ -1,4 +1,4 @@
-"""Collects the text of a document in sections, one for each heading or page."""
+"""Collects the text of a document into sections, one for each heading or page."""
 
 from unicodedata import normalize
 
@@ -20,7 +20,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def _composed(text: str) -> str:
-    """The text in composed form (NFC), in which questions are written as well, without what cannot be stored."""
+    """The text in composed form (NFC), as questions are too, without characters that cannot be stored."""
     return normalize("NFC", writable(text))
 
 
@@ -40,9 +40,9 @@ class Outline:
         self._characters = 0
 
     def heading(self, level: int, title: str, shown: str) -> None:
-        """A heading of `level` 1 (the highest) to 9; `shown` is its form in the text.
+        """Add a heading of `level` 1 (the highest) to 9; `shown` is its form in the text.
 
-        With an empty `title`, as of a line of marks only, it is text.
+        If the `title` is empty, for example because the line has only marks, it is added as text.
         """
         title = shortened(title, MAX_HEADING)
         if not title:
@@ -56,7 +56,7 @@ class Outline:
         self._take(shown)
 
     def text(self, text: str) -> None:
-        """A paragraph or more, separated from the text before by an empty line."""
+        """Add one or more paragraphs, separated from the previous text by an empty line."""
         if text and not text.isspace():
             self._take(text)
             self._has_text = True
@@ -79,7 +79,7 @@ class Outline:
 
     @property
     def first_heading(self) -> str | None:
-        """A title for documents that have none."""
+        """The first heading, which serves as the title of a document without one."""
         return next((section.heading.split(" > ")[0] for section in self._sections if section.heading), None)
 
     def _take(self, text: str) -> None:

@@ -1,8 +1,8 @@
-"""Documents are read in a process of their own each, so that what goes wrong there ends one document and no more.
+"""Reads each document in a process of its own, so that a failure there affects only that document.
 
-The process gets an empty environment and gives up whatever reading does not need (`children.confinement`). Here it is
-watched: its time is limited, its output is bounded and checked before it is used, and in the end its whole group is
-killed.
+The process gets an empty environment and gives up everything that reading does not need (`children.confinement`). This
+module watches it: its time is limited, its output is bounded and checked before it is used, and in the end its whole
+group is killed.
 """
 
 import asyncio
@@ -28,24 +28,21 @@ log = structlog.get_logger("parser")
 
 CHILD = Path(__file__).with_name("child.py")
 _LONGEST_LINE = 1 << 18
-"""Bytes: a piece of text may take six bytes a character."""
+"""The most bytes on a line: a piece of text may take six bytes for each character."""
 _CODES = frozenset(code for code in ERRORS if code.startswith("document"))
 _TOO_LONG = "Reading the document takes longer than this server allows. Split it, or save it in a simpler format."
 
 
 class Parser:
-    """Reads documents, each in a child process; callers bound how many at once.
-
-    `program` is what runs there.
-    """
+    """Reads documents, each in a child process that runs `program`. Callers limit how many are read at once."""
 
     def __init__(self, limits: ParseLimits | None = None, *, program: Path = CHILD) -> None:
         self._limits = limits or ParseLimits()
-        self._program = Program(program, writes_bytecode=False)  # it may write no file
+        self._program = Program(program, writes_bytecode=False)  # it may not write any file
         self._confined_by: list[str] | None = None
 
     async def parse(self, content: bytes, name: str, on_page: OnPage | None = None) -> Parsed:
-        """What is in the document. Its content says of which kind it is; its name only decides between kinds of text.
+        """The document's text. Its content decides which kind it is; the name only decides between kinds of text.
 
         Raises `document_unsupported`, `document_broken`, `document_encrypted`, `document_too_complex`,
         `document_empty`, `document_crashed` or `documents_not_installed`.
@@ -61,7 +58,7 @@ class Parser:
             await child.end()
 
     async def _converse(self, child: Child, content: bytes, name: str, on_page: OnPage | None) -> Parsed:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended early; its exit code says why
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended early; its exit code says why
             await lines.send(child, name=writable(name), limits=dataclasses.asdict(self._limits))
             await child.feed(content)
             child.stdin.close()
@@ -88,14 +85,14 @@ class Parser:
         raise StreamForgeError("document_crashed")
 
     def _log_confinement(self, means: list[str]) -> None:
-        """Say once what confines the children on this system."""
+        """Log once what confines the children on this system."""
         if self._confined_by is None:
             self._confined_by = [str(word)[:20] for word in means[:10]]
-            log.info("documents are read apart", confined=self._confined_by)
+            log.info("documents are read in confinement", confined=self._confined_by)
 
 
 class _Output:
-    """What a child has written so far. All of it is checked: a document may have taken the child over."""
+    """The output of a child so far. All of it is checked, because a document may have taken over the child."""
 
     def __init__(self, limits: ParseLimits) -> None:
         self._limits = limits
@@ -106,9 +103,9 @@ class _Output:
         self._pages = 0
 
     def take(self, fields: dict[str, Any]) -> tuple[tuple[int, int | None] | None, Parsed | None]:
-        """The page that is done, if the line says so, and the whole document with the last line.
+        """The page that is done, if the line reports one, and the whole document if it is the last line.
 
-        Raises the error that the line is; ValueError, TypeError or LookupError if the line is invalid.
+        If the line reports an error, raises it. Raises ValueError, TypeError or LookupError if the line is invalid.
         """
         if "error" in fields:
             code = fields["error"] if fields["error"] in _CODES else "document_crashed"
@@ -117,7 +114,7 @@ class _Output:
             raise StreamForgeError(code, detail)
         if "text" in fields:
             self._characters += len(fields["text"])
-            if self._characters > self._limits.characters * 2:  # empty lines between the pieces are not in its count
+            if self._characters > self._limits.characters * 2:  # the child does not count empty lines between pieces
                 raise ValueError("characters")
             self._texts[-1].append(writable(fields["text"]))
         elif "section" in fields:

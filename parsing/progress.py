@@ -1,6 +1,6 @@
-"""How the reading of a document tells its progress."""
+"""The callback that reports the progress of reading a document."""
 
 from collections.abc import Callable
 
 OnPage = Callable[[int, int | None], None]
-"""Called with the number of each page that is done, and how many there are, if that is known."""
+"""Called with the number of each page that is done, and the number of all pages, if that is known."""

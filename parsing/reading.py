@@ -1,4 +1,4 @@
-"""One document, from bytes to text: the kind decides which module of `formats` is loaded, and no other."""
+"""Reads one document: turns its bytes into text. Only the module of `formats` for its kind is loaded."""
 
 from domain.documents import Parsed
 from domain.errors import StreamForgeError
@@ -10,7 +10,7 @@ from parsing.progress import OnPage
 
 
 def read_document(content: bytes, name: str, limits: ParseLimits, on_page: OnPage) -> Parsed:
-    """What is in the document. Raises StreamForgeError with a code that begins with `document`."""
+    """The document's text; raises StreamForgeError with a code that begins with `document`."""
     parsed = _read(content, name, limits, on_page)
     if not parsed.sections:
         raise StreamForgeError("document_empty")

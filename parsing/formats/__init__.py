@@ -1,1 +1,1 @@
-"""One module a format. They run only in the child process that reads a document."""
+"""One module for each format. They run only in the child process that reads a document."""

@@ -1,4 +1,4 @@
-"""Word documents, by python-docx: paragraphs, lists and tables under their headings."""
+"""Reads Word documents with python-docx: paragraphs, lists and tables under their headings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +25,7 @@ _BREAKS = frozenset((qn("w:br"), qn("w:cr")))
 _VAL, _HYPHEN = qn("w:val"), qn("w:noBreakHyphen")
 _TITLE = -1
 """The level of a paragraph in the title style."""
-# A second copy of text, for old readers, and elements that Word does not show as text of the paragraph.
+# A second copy of the text for old readers, and elements that Word does not show as text of the paragraph.
 _SKIPPED = frozenset(
     (
         "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
@@ -36,14 +36,15 @@ _THROUGH = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "
 
 
 def read_docx(content: bytes, limits: ParseLimits) -> Parsed:
-    """Headings are paragraphs with one of Word's own heading styles, in any language, or with an outline level."""
+    """The document's sections. Paragraphs with a heading style of Word's, in any language, or an outline level are
+    headings."""
     names = entries(content)
     if not any(name.startswith("word/") for name in names):
         raise _unsupported(names)
     plain = vetted(content, limits)
     try:
         document = Document(plain)
-    except (KeyError, ValueError, SyntaxError):  # a part is missing; of another kind; no XML
+    except (KeyError, ValueError, SyntaxError):  # a part is missing, is of another kind, or is not XML
         raise StreamForgeError("document_broken") from None
     outline, levels, named = Outline(limits), _levels(document), ""
     for block in _children(document.element.body, _P, _TBL):
@@ -127,7 +128,7 @@ def _rows(table: Any) -> Iterator[str]:
 
 
 def _levels(document: Any) -> dict[str, int]:
-    """Style id -> level of heading. Names are Word's own in every language; ids are not."""
+    """The heading level of each style, by its id. Styles are recognised by name: Word translates ids, but not names."""
     levels: dict[str, int] = {}
     for style in document.styles.element.iterchildren(qn("w:style")):
         name = style.find(qn("w:name"))

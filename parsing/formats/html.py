@@ -1,4 +1,4 @@
-"""HTML: the text that a reader sees, with headings, without what stands around it."""
+"""Reads HTML: the visible text with its headings, without navigation and the like."""
 
 import re
 from typing import Any
@@ -34,7 +34,8 @@ _SPACES = re.compile(r"[ \t\n\r\f\u00a0]+")
 
 
 def read_html(text: str, limits: ParseLimits) -> Parsed:
-    """If a page marks its main part, only that is read; navigation and the like only if there is no other text."""
+    """The page's sections. If the page marks its main part, only that is read. Navigation and the like are read only if
+    there is no other text."""
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     root = etree.fromstring(text.encode("utf-8", "replace"), parser)
     if any("depth" in entry.message.lower() for entry in parser.error_log):
@@ -86,7 +87,7 @@ def _walked(root: Any, limits: ParseLimits, *, around: bool) -> Outline:
             lines.add(element.text, raw=pre > 0)
             continue
         if unseen and _is_unseen(element, around) and element is not root:
-            unseen -= 1  # it was skipped, but its end event comes all the same
+            unseen -= 1  # it was skipped, but its end event comes nevertheless
         else:
             pre -= tag == "pre"
             lines.close(tag)
@@ -136,7 +137,7 @@ class _Lines:
         self._breaks, self._prefix, self._fresh = 0, "", False
 
     def taken(self) -> str:
-        """Returns all text so far, and starts again with none."""
+        """Returns all text so far, and starts again with nothing."""
         text = "".join(self._pieces)
         self._pieces, self._breaks, self._prefix, self._fresh = [], 0, "", True
         return re.sub(r" +(?=\n)", "", text)

@@ -1,4 +1,4 @@
-"""Markdown: the source as it is, cut where headings are."""
+"""Reads Markdown: the unchanged source, split at its headings."""
 
 import re
 
@@ -15,7 +15,7 @@ _FRONT_TITLE = re.compile(r"""(?m)^title:[ \t]*["']?(.*?)["']?[ \t]*$""")
 
 
 def read_markdown(text: str, limits: ParseLimits) -> Parsed:
-    """Sections by heading, `#` or underlined. What stands in fences is never a heading."""
+    """The document's sections, one for each heading, `#` or underlined. A line inside fences is never a heading."""
     outline = Outline(limits)
     lines = text.split("\n")
     body: list[str] = []
@@ -56,5 +56,5 @@ def read_markdown(text: str, limits: ParseLimits) -> Parsed:
 
 
 def _is_heading(body: list[str]) -> bool:
-    """Whether a line of dashes would make the last line a heading: it is a paragraph of one line."""
+    """Whether a line of dashes makes the last line a heading: that line must be a paragraph by itself."""
     return bool(body) and not _NO_PARAGRAPH.match(body[-1]) and (len(body) < 2 or not body[-2].strip())

@@ -1,4 +1,4 @@
-"""PDF, by PDFium: one section a page, with its bookmark as the heading."""
+"""Reads PDF with PDFium: one section for each page, with its bookmark as the heading."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from parsing.progress import OnPage
 
 _BOOKMARKS = 5_000
 _DEPTH = 6
-# What PDFium writes for a hyphen at the end of a line, and for characters without a meaning.
+# The characters that PDFium writes for a hyphen at the end of a line, and characters without a meaning.
 _HYPHENATED = re.compile("[\x02\ufffe](?:\n)?")
 _NONSENSE = re.compile("[\x00-\x08\x0b\x0e-\x1f\uffff\ufffe]")
 _LEADERS = re.compile(r"(?:[ \t]?\.){6,}")  # as in tables of contents
@@ -24,7 +24,7 @@ _LIGATURES = str.maketrans(
 
 
 def read_pdf(content: bytes, limits: ParseLimits, on_page: OnPage) -> Parsed:
-    """Pages are numbered from 1 as a viewer counts them, whatever is printed on them."""
+    """The document's sections. Pages are numbered from 1, as a viewer counts them, not as printed on them."""
     try:
         document = PdfDocument(content)
     except PdfiumError as error:
@@ -70,7 +70,7 @@ def _page(document: PdfDocument, number: int) -> str:
 
 
 def _headings(document: PdfDocument, pages: int) -> list[str | None]:
-    """For each page, the first bookmark that leads to it, else the last one before it; with the bookmarks above."""
+    """The heading of each page: the first bookmark that points to it, else the last one before it, with its parents."""
     first: dict[int, str] = {}
     last: dict[int, str] = {}
     path: list[str] = []

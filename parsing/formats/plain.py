@@ -1,4 +1,4 @@
-"""Plain text: one section."""
+"""Reads plain text, as one section."""
 
 from domain.documents import Parsed
 from parsing.limits import ParseLimits
@@ -6,7 +6,7 @@ from parsing.outline import Outline
 
 
 def read_plain(text: str, limits: ParseLimits) -> Parsed:
-    """The text as it is, form feeds as empty lines."""
+    """The unchanged text, but with empty lines for form feeds."""
     outline = Outline(limits)
     outline.text(text.replace("\f", "\n\n"))
     return Parsed("text/plain", outline.sections())

@@ -1,4 +1,4 @@
-"""Tables in text, and JSON: each cell and each value comes with its name, so that a chunk of the document can be
+"""Reads CSV and JSON. Each cell and each value is written with its name, so that a piece of the document can be
 understood by itself."""
 
 import csv
@@ -16,10 +16,10 @@ _ROWS_A_TEXT = 500
 
 
 def read_csv(text: str, delimiter: str, limits: ParseLimits) -> Parsed:
-    """Rows as lines, `name: value` with the names of the first row, if that looks like names."""
+    """The rows as lines of `name: value`, with names from the first row if that looks like names."""
     outline = Outline(limits)
     csv.field_size_limit(limits.characters)
-    lines_of = (f"{line}\n" for line in text.split("\n"))  # a quoted cell may go on in the next one
+    lines_of = (f"{line}\n" for line in text.split("\n"))  # a quoted cell may continue on the next line
     cells = ([" ".join(cell.split()) for cell in row] for row in csv.reader(lines_of, delimiter=delimiter))
     rows = (row for row in cells if any(row))
     first = next(rows, [])
@@ -42,7 +42,7 @@ def _row(row: list[str], names: list[str] | tuple[()]) -> str:
 
 
 def read_json(value: Any, limits: ParseLimits) -> Parsed:
-    """Values as lines, `path: value`; each item of a list at the top level is a paragraph."""
+    """The values as lines of `path: value`; each item of a list at the top level is a paragraph."""
     outline = Outline(limits)
     if isinstance(value, list):
         for number, item in enumerate(value):
