@@ -1,4 +1,4 @@
-"""`python -m benchmarks [load ...] [--rounds N] [--quick]`: measure, print the table, write it into docs/.
+"""`python -m benchmarks [load ...] [--rounds N] [--quick]`: measures, prints the tables, and writes them into docs/.
 
 A round measures every contender once; the next one measures them in the opposite order, so that a machine that slows
 down meanwhile favours none. Figures are medians; ratios are taken within a round.
@@ -61,7 +61,7 @@ def _processor() -> str:
 
 
 def write(records: dict[str, Record]) -> None:
-    """Write the loads that were measured into docs/, next to the earlier results of the others."""
+    """Write the measured loads into docs/, and keep the earlier results of the others."""
     file, page = DOCS / "benchmarks.json", DOCS / "benchmarks.md"
     kept = {name: Record(**record) for name, record in json.loads(file.read_text()).items()}
     merged = {name: record for name in LOADS if (record := records.get(name) or kept.get(name))}
@@ -71,9 +71,9 @@ def write(records: dict[str, Record]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a stream costs, beside its peers.")
-    parser.add_argument("loads", nargs="*", metavar="load", help=f"of {', '.join(LOADS)}; by default all")
-    parser.add_argument("--rounds", type=int, help="by default 3; 7 of start")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a stream costs, against peers.")
+    parser.add_argument("loads", nargs="*", metavar="load", help=f"one of {', '.join(LOADS)}; by default all")
+    parser.add_argument("--rounds", type=int, help="by default 3; 7 for start")
     parser.add_argument("--quick", action="store_true", help="small loads; the figures are only a hint")
     args = parser.parse_args()
     if unknown := set(args.loads) - set(LOADS):
@@ -87,7 +87,7 @@ def main() -> None:
     if not args.quick and (args.rounds is None or args.rounds >= 3):
         write(records)
     else:
-        print("\nOnly full loads, three rounds at least, are written into docs/.", file=sys.stderr)
+        print("\nOnly full loads of at least three rounds are written into docs/.", file=sys.stderr)
 
 
 if __name__ == "__main__":

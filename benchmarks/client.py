@@ -1,8 +1,8 @@
 """The load generator, a process of its own: opens streams at a steady pace, and checks every word of each.
 
-While streams run, it only stores what arrives and when; it parses after the last one has ended, so that it takes little
-from a server on the same small machine. It reads a `Plan` as JSON from its command line and reports events as JSON
-lines: `live` (every stream has its first byte), `ending` (the first has ended), `done`.
+While streams run, it only stores the data and the times at which they arrive. It parses after the last one has ended,
+so that it takes little from a server on the same small machine. It reads a `Plan` as JSON from its command line and
+reports events as JSON lines: `live` (every stream has its first byte), `ending` (the first has ended), `done`.
 """
 
 import asyncio
@@ -32,9 +32,10 @@ _OWN_ID = b"{id}"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`streams` are opened evenly over `opening` seconds and, with `hold`, dropped that many seconds after the last.
+    """The streams to open: `streams` of them, evenly over `opening` seconds.
 
-    `{id}` in the `body` is replaced by a different text of 32 characters for every stream.
+    With `hold`, they are dropped that many seconds after the last one has begun. `{id}` in the `body` is replaced by a
+    different text of 32 characters for every stream.
     """
 
     port: int
@@ -57,7 +58,7 @@ class Plan:
 
 
 class Stream(asyncio.Protocol):
-    """One connection: what arrived, and when."""
+    """One connection: the data that has arrived, and the times at which it did."""
 
     __slots__ = ("begun", "ended", "load", "parts", "times", "transport")
 
@@ -173,9 +174,9 @@ class Load:
         return latencies
 
     def _verify(self) -> dict[str, Any]:
-        """Check every word of every stream, and compute first bytes (since the connection was begun) and lateness.
+        """Check every word of every stream; returns the times to first bytes, since connecting began, and lateness.
 
-        Word n of a stream is late relative to the time of its first word plus n delays.
+        The lateness of word n of a stream is its time, less the time of the first word plus n delays.
         """
         words = self.plan.text.encode().split()
         failed, firsts, lateness = 0, [], []

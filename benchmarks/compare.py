@@ -1,4 +1,4 @@
-"""`python -m benchmarks.compare DIR [load ...] [--pairs N]`: compare this checkout with another one, pair by pair.
+"""`python -m benchmarks.compare DIR [load ...] [--pairs N]`: compares this checkout with another one, pair by pair.
 
 Both run with this interpreter's packages, one after the other, and in the opposite order in every second pair.
 Processor time decides: a load is worse if the whole 95 % interval of its paired ratios lies above 1.03.
@@ -23,9 +23,9 @@ from benchmarks.server import ROOT, raise_file_limit
 
 ALLOWED = 1.03
 JUDGED = {"paced": "us_per_event", "fast": "us_per_event", "idle": "core_percent", "start": "cpu_ms"}
-"""The figure of each load that is processor time."""
+"""For each load, the figure that is processor time."""
 
-# Not part of the program: environments, and tests.
+# Folders that are not part of the program: environments and tests.
 _APART = re.compile(r"/(\.venv|node_modules|tests)")
 
 # Student's t for a two-sided interval of 95 %, by degrees of freedom; for more, the normal distribution is close.
@@ -49,7 +49,8 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
 
 
 async def measure(name: str, wire: str, other: Path, pairs: int, scale: Scale) -> list[Pair]:
-    """Measure pairs of one load on one wire. A first round, which warms the files of both, is discarded."""
+    """Measure pairs of one load on one wire. A first round, which brings both checkouts' files into the cache, is
+    discarded if the load says so."""
     contender = {"text": TEXT, "events": EVENTS}[wire]
     found: list[Pair] = []
     for count in range(-LOADS[name].discarded, pairs):
@@ -87,7 +88,7 @@ async def compare(names: Sequence[str], other: Path, pairs: int, scale: Scale) -
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
     parser.add_argument("other", type=Path, help="the root of another checkout")
-    parser.add_argument("loads", nargs="*", metavar="load", help=f"of {', '.join(JUDGED)}; by default all")
+    parser.add_argument("loads", nargs="*", metavar="load", help=f"one of {', '.join(JUDGED)}; by default all")
     parser.add_argument("--pairs", type=int, default=7, help="by default 7; at least 2")
     parser.add_argument("--quick", action="store_true", help="small loads; the figures are only a hint")
     args = parser.parse_args()
@@ -96,7 +97,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # runs `finally` blocks, which kill the servers
     raise_file_limit()
     other = args.other.resolve()
-    for tree in (ROOT, other):  # like an installed program, whichever of them has run before
+    for tree in (ROOT, other):  # so that both have bytecode, whether they have run before or not
         compileall.compile_dir(tree, quiet=2, rx=_APART)
     found = asyncio.run(
         compare(args.loads or list(JUDGED), other, max(2, args.pairs), QUICK if args.quick else Scale())

@@ -1,4 +1,4 @@
-"""Conversations of different lengths: what a question in them costs, with a model that is sent their history."""
+"""The cost of a question in conversations of different lengths, with a model that is sent their history."""
 
 import asyncio
 import sys
@@ -14,11 +14,11 @@ from benchmarks.server import ROOT, Contender, serving
 # Sending history takes time in the client, too, so the first two send the same amount: some twenty messages.
 LENGTHS = (
     Contender("short", "20 messages"),
-    Contender("long", "10,000 messages, as many told"),
-    Contender("whole", "10,000 messages, told as by default"),
+    Contender("long", "10,000 messages, as many sent"),
+    Contender("whole", "10,000 messages, sent as by default"),
 )
 _MESSAGES = {"short": 20, "long": 10_000, "whole": 10_000}
-_TOLD = {"short": "300", "long": "300", "whole": "16000"}
+_TOKENS = {"short": "300", "long": "300", "whole": "16000"}
 
 
 async def first_byte(contender: Contender, answers: int) -> dict[str, float]:
@@ -33,7 +33,7 @@ async def first_byte(contender: Contender, answers: int) -> dict[str, float]:
         session_id = out.decode().strip()
         async with provider(5, 0) as port:
             settings = {"LLM_MODEL": "bench", "LLM_BASE_URL": f"http://127.0.0.1:{port}/v1", "DATA_DIR": folder}
-            settings |= {"MEMORY_MAX_TOKENS": _TOLD[contender.name], "SUMMARY_MODEL": "simulated"}
+            settings |= {"MEMORY_MAX_TOKENS": _TOKENS[contender.name], "SUMMARY_MODEL": "simulated"}
             async with serving(contender, settings) as server:
                 waits = [await _ask(server.port, session_id) for _ in range(answers + 5)][5:]
     return {"first_p50_ms": median(waits) * 1e3, "first_ms": p99(waits) * 1e3}
@@ -56,5 +56,5 @@ async def _ask(port: int, session_id: str) -> float:
 
 
 def database(folder: Path) -> str:
-    """The URL of the database of a server whose data folder is `folder`."""
+    """The URL of the database of a server with this data folder."""
     return f"sqlite:///{folder / 'streamforge.db'}"

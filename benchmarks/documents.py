@@ -1,7 +1,7 @@
-"""Documents of ten thousand pieces: ingested, with or without streams at the same time, and searched.
+"""Ingests documents of ten thousand pieces, with or without streams at the same time, and searches them.
 
-The text is that of `pydoc_data.topics`, which Python ships: its paragraphs in a different order in every document, so
-that words are as frequent as in real text.
+The text is that of `pydoc_data.topics`, which Python ships, with its paragraphs in a different order in every document,
+so that words are as frequent as in real text.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ import httpx2
 from benchmarks.client import Plan, p99
 from benchmarks.server import Contender, loading, serving
 
-ALONE = Contender("alone", "documents, and nothing else")
-BESIDE = Contender("beside", "documents beside 100 streams")
-STREAMS = Contender("streams", "100 streams, and nothing else")
+ALONE = Contender("alone", "documents alone")
+BESIDE = Contender("beside", "documents and 100 streams")
+STREAMS = Contender("streams", "100 streams alone")
 WAYS = (ALONE, BESIDE, STREAMS)
 
 _PIECES_EACH = 250
@@ -34,7 +34,7 @@ _IDS = "/v1/vector_stores"
 
 
 async def take_in(contender: Contender, pieces: int, asked: int) -> dict[str, float]:
-    """Upload documents with `pieces` pieces and search them, with 100 streams at any time; or only one of the two."""
+    """Upload documents with `pieces` pieces and search them, or run 100 streams, or both at the same time."""
     settings = {"SIMULATED_TEXT": _WORDS, "STREAM_DELAY": "0.1"}
     async with (
         serving(contender, settings) as server,
@@ -66,10 +66,7 @@ async def _streams(port: int) -> float:
 
 
 async def _until(read: asyncio.Event, port: int) -> float:
-    """Run streams until `read` is set; returns the worst lateness of the runs that were over before that.
-
-    The first run counts in any case.
-    """
+    """Run streams until `read` is set; returns the worst lateness of the first run and those that ended before that."""
     lateness: list[float] = []
     while not read.is_set():
         late = await _streams(port)
@@ -81,8 +78,8 @@ async def _until(read: asyncio.Event, port: int) -> float:
 async def _upload(client: httpx2.AsyncClient, collection: str, texts: Iterable[str]) -> None:
     for number, text in enumerate(texts):
         files = {"file": (f"{collection}-{number}.txt", text.encode())}
-        answer = await client.post("/documents/upload", files=files, data={"collection": collection})
-        answer.raise_for_status()
+        response = await client.post("/documents/upload", files=files, data={"collection": collection})
+        response.raise_for_status()
 
 
 async def _ready(client: httpx2.AsyncClient) -> int:
@@ -98,7 +95,7 @@ async def _ready(client: httpx2.AsyncClient) -> int:
 
 
 async def _ask_all(port: int, store_id: str, questions: Iterable[str]) -> list[float]:
-    """Ask one question after the other on one connection; returns the seconds to the last byte of each answer."""
+    """Ask one question after the other on one connection; returns the seconds to the last byte of each response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     waits = []
     for question in questions:

@@ -1,4 +1,4 @@
-"""The figures that are promised, and how the rounds compare with them."""
+"""The figures and their targets, and how the rounds compare with the targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ Round = Mapping[str, Figures]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The rounds of one load, and on which machine with which versions they were measured."""
+    """The rounds of one load, and the machine and versions with which they were measured."""
 
     about: str
     rounds: Sequence[Round]
 
 
 Records = Mapping[str, Record]
-"""By name of the load."""
+"""The records of the loads, by the load's name."""
 
 UNITS = {
-    "us_per_event": "CPU, µs an event",
-    "user_us": "of it in the program",
-    "kib_per_stream": "memory a stream, KiB",
-    "us_per_token": "CPU, µs a token",
+    "us_per_event": "CPU, µs per event",
+    "user_us": "of that, in the program",
+    "kib_per_stream": "memory per stream, KiB",
+    "us_per_token": "CPU, µs per token",
     "first_p50_ms": "first byte p50, ms",
     "first_ms": "first byte p99, ms",
     "late_ms": "lateness of a word p99, ms",
-    "events_per_second": "events a second",
-    "chunks_per_second": "pieces a second",
+    "events_per_second": "events per second",
+    "chunks_per_second": "pieces per second",
     "query_p50_ms": "search p50, ms",
     "query_ms": "search p99, ms",
     "ping_ms": "another request p99, ms",
     "core_percent": "CPU, % of a core",
-    "start_ms": "process start to first answer, ms",
+    "start_ms": "process start to first response, ms",
     "cpu_ms": "CPU until then, ms",
     "rss_mib": "RSS then, MiB",
     "client_busy": "load generator, share of a core",
@@ -45,7 +45,7 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One promise: a contender's figure, by itself or relative to another's of the same round."""
+    """The target for a contender's figure, by itself or relative to another's in the same round."""
 
     load: str
     title: str
@@ -81,34 +81,36 @@ TARGETS = (
     _cpu("text", "seed", 0.78),
     _cpu("text", "sse-starlette", 0.55),
     _cpu("text", "fastapi.sse", 0.11),
-    Target("paced", "memory a live stream, text, KiB", "kib_per_stream", "text", 22),
-    Target("paced", "memory a live stream, events, KiB", "kib_per_stream", "events", 22),
+    Target("paced", "memory per live stream, text, KiB", "kib_per_stream", "text", 22),
+    Target("paced", "memory per live stream, events, KiB", "kib_per_stream", "events", 22),
     Target("paced", "first byte p99, text, ms", "first_ms", "text", 30),
     Target("paced", "first byte p99, events, ms", "first_ms", "events", 30),
     Target("paced", "lateness of a word p99, text, ms", "late_ms", "text", 50),
     Target("paced", "lateness of a word p99, events, ms", "late_ms", "events", 50),
     _cpu("openai", "raw", 1.60, "wires"),
     _cpu("ai_sdk", "raw", 1.60, "wires"),
-    Target("fast", "events a second, text, against seed", "events_per_second", "text", 2.5, "seed", at_least=True),
-    Target("fast", "events a second, events, against seed", "events_per_second", "events", 2.5, "seed", at_least=True),
-    Target("idle", "memory an idle stream, text, KiB", "kib_per_stream", "text", 20),
-    Target("idle", "memory an idle stream, events, KiB", "kib_per_stream", "events", 20),
+    Target("fast", "events per second, text, against seed", "events_per_second", "text", 2.5, "seed", at_least=True),
+    Target(
+        "fast", "events per second, events, against seed", "events_per_second", "events", 2.5, "seed", at_least=True
+    ),
+    Target("idle", "memory per idle stream, text, KiB", "kib_per_stream", "text", 20),
+    Target("idle", "memory per idle stream, events, KiB", "kib_per_stream", "events", 20),
     Target("idle", "another request p99, text, ms", "ping_ms", "text", 20),
     Target("idle", "another request p99, events, ms", "ping_ms", "events", 20),
     Target("model", "first byte p50, added to the model's", "first_p50_ms", "model", 5, "direct", "difference"),
     Target("model", "first byte p99, added to the model's", "first_ms", "model", 50, "direct", "difference"),
-    Target("tokens", "CPU a token, above astream, µs", "us_per_token", "streamforge", 15, "astream", "difference"),
+    Target("tokens", "CPU per token, above astream, µs", "us_per_token", "streamforge", 15, "astream", "difference"),
     Target("kept", "CPU per event in a session, against stateless", "us_per_event", "session", 1.10, "text"),
     Target("kept", "first byte p99 in a session, above stateless, ms", "first_ms", "session", 3, "text", "difference"),
     Target("kept", "CPU per event, log in Valkey, against in memory", "us_per_event", "redis", 2, "text"),
     Target("kept", "lateness of a word p99, log in Valkey, ms", "late_ms", "redis", 60),
     Target("elsewhere", "first byte p99, resumed on another server, ms", "first_ms", "redis", 200),
     Target("conversation", "first byte p50, 10,000 messages against 20", "first_p50_ms", "long", 1.2, "short"),
-    Target("documents", "pieces a second", "chunks_per_second", "alone", 500, at_least=True),
-    Target("documents", "pieces a second, beside 100 streams", "chunks_per_second", "beside", 500, at_least=True),
+    Target("documents", "pieces per second", "chunks_per_second", "alone", 500, at_least=True),
+    Target("documents", "pieces per second, with 100 streams", "chunks_per_second", "beside", 500, at_least=True),
     Target("documents", "search in 10,000 pieces, p50, ms", "query_p50_ms", "alone", 10),
     Target("documents", "lateness of a word p99 meanwhile, ms", "late_ms", "beside", 100),
-    Target("start", "start to first answer, against hello", "start_ms", "text", 1.5, "hello"),
+    Target("start", "start to first response, against hello", "start_ms", "text", 1.5, "hello"),
     Target("start", "RSS after the start, above hello, MiB", "rss_mib", "text", 15, "hello", "difference"),
 )
 

@@ -1,4 +1,4 @@
-"""The loads: the requests that contenders get, and the figures that are computed from them."""
+"""The loads: the requests that contenders get, and the figures that are measured."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,7 +41,7 @@ HELLO = Contender("hello", "bare FastAPI hello", "hello")
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The size of a load: `--quick` uses a small one, whose figures are only a hint."""
+    """The sizes of the loads. `--quick` uses small ones, whose figures are only a hint."""
 
     paced: int = 2_000
     paced_words: int = 60
@@ -64,7 +64,7 @@ QUICK = Scale(
 
 
 async def paced(contender: Contender, scale: Scale) -> Figures:
-    """Many streams at the pace of a model: the cost of an event and of a live stream, and how late words are."""
+    """Many streams at the pace of a model: the cost of an event, the memory of a stream, and how late words are."""
     plan = paced_plan(contender, scale)
     async with serving(contender, settings_of(plan)) as server:
         await _warm_up(replace(plan, port=server.port, streams=20, opening=0.2))
@@ -101,7 +101,7 @@ async def fast(contender: Contender, scale: Scale) -> Figures:
 
 
 async def idle(contender: Contender, scale: Scale) -> Figures:
-    """Very many streams that send nothing after their first word: the cost of waiting, and how long others wait."""
+    """Very many streams that are silent after their first word: the cost of waiting, and the latency of others."""
     plan = _plan(contender, words=2, delay=60.0, streams=scale.idle, opening=scale.idle / 1_000)
     settings = settings_of(plan) | {"MAX_STREAMS": str(scale.idle + 100)}
     async with serving(contender, settings) as server:
@@ -120,24 +120,24 @@ async def idle(contender: Contender, scale: Scale) -> Figures:
 
 
 async def start(contender: Contender, _: Scale) -> Figures:
-    """From the start of the process to its first response, and its memory then."""
+    """The time from the start of the process to its first response, and its memory then."""
     async with serving(contender, {"SIMULATED_TEXT": "Hello", "STREAM_DELAY": "0.1"}) as server:
         cpu_ms = server.cpu() * 1e3
         return {"start_ms": server.start_seconds * 1e3, "cpu_ms": cpu_ms, "rss_mib": server.rss() / 2**20}
 
 
 async def model(contender: Contender, scale: Scale) -> Figures:
-    """The time added to a model's first word."""
+    """The time that is added to a model's first word."""
     return await models.first_word(contender, scale.model_seconds)
 
 
 async def tokens(contender: Contender, scale: Scale) -> Figures:
-    """The cost added to a model's token."""
+    """The processor time that is added to a model's token."""
     return await models.tokens(contender, scale.tokens)
 
 
 async def kept(contender: Contender, scale: Scale) -> Figures:
-    """Streams at the pace of a model, few enough that nothing queues: the cost of storing them or sharing their log."""
+    """Streams at the pace of a model, few enough that nothing queues: the cost of sessions and of a shared log."""
     plan = _plan(contender, words=scale.paced_words, delay=0.1, streams=scale.kept, opening=scale.kept / 100)
     async with serving(contender, settings_of(plan)) as server:
         await _warm_up(replace(plan, port=server.port, streams=20, opening=0.2))
@@ -156,7 +156,7 @@ async def kept(contender: Contender, scale: Scale) -> Figures:
 
 
 async def elsewhere(_: Contender, scale: Scale) -> Figures:
-    """Streams of one server, resumed on another."""
+    """The first byte of streams that are resumed on another server."""
     return await replicas.resume_elsewhere(scale.resumed)
 
 
@@ -172,7 +172,7 @@ async def ingestion(contender: Contender, scale: Scale) -> Figures:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A load, its contenders, and the least number of rounds (a start is short, and varies)."""
+    """A load, its contenders, and how many rounds to measure and to discard. A start is short and varies a lot."""
 
     title: str
     run: Callable[[Contender, Scale], Awaitable[Figures]]
@@ -195,7 +195,7 @@ LOADS = {
     "fast": Load("64 streams of 2,000 words, no delay", fast, (TEXT, EVENTS, RAW, SEED)),
     "idle": Load("10,000 idle streams", idle, (TEXT, EVENTS, RAW, SEED)),
     "model": Load(
-        "50 answers of a model at any time, 40 words at 0.05 s each, 500 in all",
+        "50 answers of a model at any time, 40 words at 0.05 s each, 500 in total",
         model,
         (models.MODEL, models.LANGCHAIN, models.DIRECT),
     ),
@@ -203,7 +203,7 @@ LOADS = {
     "kept": Load("1,000 streams of 60 words at 0.1 s, opened over 10 s", kept, (TEXT, SESSION, CHAT, REDIS)),
     "elsewhere": Load("200 streams of one server, resumed on another", elsewhere, (REDIS,)),
     "conversation": Load("100 answers, one after the other, in a conversation", conversation, conversations.LENGTHS),
-    "documents": Load("Documents of 10,000 pieces, taken in and asked for", ingestion, documents.WAYS),
+    "documents": Load("Documents of 10,000 pieces, ingested and searched", ingestion, documents.WAYS),
     "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
 }
 
@@ -231,13 +231,13 @@ async def _warm_up(plan: Plan) -> None:
 async def _rss_while_live(server: Server, load: LoadProcess) -> int:
     """The peak memory until all streams have begun and one has ended.
 
-    If a contender cannot keep up, some streams end before the last one begins: it then seems to use less than it does.
+    If a contender cannot keep up, some streams end before the last one begins, and it seems to use less than it does.
     """
     most = 0
     for _ in ("live", "ending"):
-        told = asyncio.create_task(load.next())
-        while not told.done():
-            await asyncio.wait({told}, timeout=0.25)
+        event = asyncio.create_task(load.next())
+        while not event.done():
+            await asyncio.wait({event}, timeout=0.25)
             most = max(most, server.rss())
-        await told
+        await event
     return most

@@ -1,4 +1,4 @@
-"""The loads with a model behind LangChain, played by `benchmarks.provider`."""
+"""The loads with a model behind LangChain; `benchmarks.provider` plays the model's server."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ DIRECT = Contender("direct", "the model's server itself", "-", path="/plain")
 WAYS = (
     Contender("sdk", "OpenAI's package alone"),
     Contender("astream", "LangChain's model.astream"),
-    Contender("streamforge", "StreamForge, up to the log"),
+    Contender("streamforge", "StreamForge, up to its log"),
 )
 
 _WORDS, _DELAY = 40, 0.05  # an answer of two seconds

@@ -1,4 +1,4 @@
-"""Shows where StreamForge's time goes: `python -m benchmarks.profile [--py-spy PATH] [--wire text] [--words 60]`.
+"""Shows where StreamForge spends its time: `python -m benchmarks.profile [--py-spy PATH] [--wire text] [--words 60]`.
 
 Runs the paced load against StreamForge alone while py-spy (from PyPI; not in any lock file) samples the server, and
 prints the share of each stage of a request and of the functions that were executing.
@@ -16,11 +16,11 @@ from pathlib import Path
 from benchmarks.loads import EVENTS, TEXT, Scale, paced_plan, settings_of
 from benchmarks.server import Server, loading, raise_file_limit, serving
 
-# A sample belongs to the stage of its innermost frame that is listed here.
+# A sample belongs to the stage of its innermost frame that has one.
 STAGES = {
     "structlog/": "log lines",
     "config/logging.py": "log lines",
-    "RequestResponseCycle.send (": "send: framing, the system call",
+    "RequestResponseCycle.send (": "send: framing and the system call",
     "uvicorn/protocols/": "uvicorn: parsing, connections",
     "supervisor.py": "producer: words into the log",
     "streaming_service.py": "producer: words into the log",
@@ -80,7 +80,7 @@ def stage(frames: Sequence[str]) -> str:
 
 
 def show(stacks: list[tuple[list[str], int]], top: int = 30) -> None:
-    """Print shares of all samples: by stage, by function including what it calls, by line excluding that."""
+    """Print shares of all samples: by stage, by function including its callees, and by line without callees."""
     whole = [(frames, count) for frames, count in stacks if any(_BASE in frame for frame in frames)]
     torn = sum(count for _, count in stacks) - sum(count for _, count in whole)
     stages: Counter[str] = Counter()
@@ -92,7 +92,7 @@ def show(stacks: list[tuple[list[str], int]], top: int = 30) -> None:
         own[_short(frames[-1])] += count
     total = stages.total()
     print(f"{total} whole samples; {torn} torn ones (the server ran on while they were read) are left out")
-    for title, counts in (("stage", stages), ("function and what it calls", within), ("line itself", own)):
+    for title, counts in (("stage", stages), ("function with its callees", within), ("line itself", own)):
         print(f"\n{title}")
         for name, count in counts.most_common(top):
             print(f"  {count / total:6.1%}  {name.removesuffix(')')}")
@@ -106,11 +106,11 @@ def _short(frame: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("--py-spy", default="py-spy", help="the program; by default from the search path")
+    parser.add_argument("--py-spy", default="py-spy", help="the program; by default py-spy in the search path")
     parser.add_argument("--wire", choices=("text", "events"), default="text")
     parser.add_argument("--streams", type=int, default=2_000)
     parser.add_argument("--words", type=int, default=60, help="2 shows what opening a stream costs")
-    parser.add_argument("--rate", type=int, default=200, help="samples a second")
+    parser.add_argument("--rate", type=int, default=200, help="samples per second")
     args = parser.parse_args()
     raise_file_limit()
     scale = Scale(paced=args.streams, paced_words=args.words)

@@ -1,7 +1,8 @@
 """A model server that costs next to nothing: `python -m benchmarks.provider WORDS DELAY` prints its port.
 
-It speaks OpenAI's chat completions, one word in each chunk and `DELAY` seconds apart (all at once for 0). On any other
-path it sends the same words in the format of the plain text wire: what a client would see without any server between.
+It speaks OpenAI's chat completions, one word in each chunk, `DELAY` seconds apart (all at once if that is 0). On any
+other path it sends the same words in the format of the plain text wire, as a client would see them without a server in
+between.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ def blocks(words: int, *, plain: bool) -> list[bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: whatever the request, the response is the words."""
+    """One connection, which responds to any request with the words."""
 
     def __init__(self, openai: list[bytes], plain: list[bytes], delay: float) -> None:
         self._openai = openai

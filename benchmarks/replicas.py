@@ -1,4 +1,4 @@
-"""Two servers that share a log: streams of one, resumed on the other."""
+"""Two servers that share a log: resumes streams of one on the other."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs, and one plot."""
+"""Writes the results as Markdown tables and one plot."""
 
 from collections.abc import Sequence
 from html import escape
@@ -12,13 +12,13 @@ _BAR, _LEFT, _WIDTH = 22, 150, 420
 
 
 def tables(records: Records) -> str:
-    """All results as Markdown: the promises first, then each load."""
-    parts = [_promises(records)]
+    """All results as Markdown: the targets first, then each load."""
+    parts = [_targets(records)]
     parts += [_load(name, records[name]) for name in LOADS if name in records]
     return "\n\n".join(parts)
 
 
-def _promises(records: Records) -> str:
+def _targets(records: Records) -> str:
     rows = []
     for target in TARGETS:
         if target.load in records:
@@ -26,7 +26,7 @@ def _promises(records: Records) -> str:
             sign = "≥" if target.at_least else "≤"
             reached = "yes" if target.reached(value) else "**no**"
             rows.append([target.load, target.title, number(value), f"{sign} {target.limit:g}", reached])
-    return _table(["load", "figure", "measured", "to reach", "reached"], rows)
+    return _table(["load", "figure", "measured", "target", "reached"], rows)
 
 
 def _load(name: str, record: Record) -> str:
@@ -57,18 +57,18 @@ def number(value: float) -> str:
 
 
 def into_page(page: str, text: str) -> str:
-    """The page, with the text between its markers replaced."""
+    """The page with the text between its markers replaced."""
     head, _, rest = page.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
 
 
 def plot(rounds: Sequence[Round]) -> str:
-    """An SVG of the paced load: processor time of an event and memory of a stream, one bar for each contender."""
+    """An SVG of the paced load: processor time per event and memory per stream, one bar for each contender."""
     middle = medians(rounds)
     labels = {contender.name: contender.label for contender in LOADS["paced"].contenders}
     body, top = "", 0
-    for title, figure in (("CPU, µs an event", "us_per_event"), ("memory a live stream, KiB", "kib_per_stream")):
+    for title, figure in (("CPU, µs per event", "us_per_event"), ("memory per live stream, KiB", "kib_per_stream")):
         bars = [(labels[who], values[figure], who in ("text", "events")) for who, values in middle.items()]
         body += _bars(title, bars, top)
         top += _BAR * (len(bars) + 2)

@@ -1,4 +1,4 @@
-"""One contender in a process of its own: started, measured from outside, killed."""
+"""Starts a contender in a process of its own, measures it from outside, and kills it."""
 
 import asyncio
 import contextlib
@@ -26,16 +26,16 @@ _START_LIMIT = 30.0
 
 
 def raise_file_limit() -> None:
-    """Raise this process's and its children's limit on open files to the system's maximum."""
+    """Raise the limit on open files of this process and its children to the system's maximum."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """What to measure: the peer in `module`, or StreamForge from the checkout at `tree` if it is `None`.
+    """A program to measure: the peer in `module`; if that is `None`, StreamForge from the checkout at `tree`.
 
-    `redis` starts a Valkey for it, whose cost does not count.
+    With `redis`, a Valkey is started for it, whose cost does not count.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Contender:
 
 
 class Server:
-    """A running contender. Figures are the kernel's, for that process alone."""
+    """A running contender. Its figures come from the kernel, for that process alone."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
         self.port = port
@@ -80,7 +80,7 @@ class Server:
         return int(self._stats.memory_info().rss)
 
     def answers(self) -> bool:
-        """Whether it responds to GET /health. Blocks: nothing else happens meanwhile."""
+        """Whether it responds to GET /health. It blocks, so that nothing else runs meanwhile."""
         if self._process.returncode is not None:
             raise RuntimeError(f"the server ended: {self.log.read_text()[-2000:]}")
         try:
@@ -168,12 +168,12 @@ class LoadProcess:
         self._limit = limit
 
     async def next(self) -> dict[str, Any]:
-        """Its next line. Raises if it has ended instead, or if a stream lacked a word."""
+        """The next event. Raises if the load generator has ended, or if a stream lacked a word."""
         async with asyncio.timeout(self._limit):
             line = await self._lines.readline()
         if not line:
             raise RuntimeError("the load generator failed")
-        told: dict[str, Any] = json.loads(line)
-        if told.get("failed"):
-            raise RuntimeError(f"{told['failed']} streams were not whole")
-        return told
+        event: dict[str, Any] = json.loads(line)
+        if event.get("failed"):
+            raise RuntimeError(f"{event['failed']} streams were incomplete")
+        return event

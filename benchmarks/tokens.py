@@ -1,8 +1,8 @@
 """Measures the cost of a token, layer by layer: `python -m benchmarks.tokens sdk|astream|streamforge URL WORDS
 ANSWERS`.
 
-The same words come from the same server at full speed, in a process that does nothing else; it prints the processor
-time of a token in microseconds. `streamforge` is everything up to the log: chain, clocks, supervisor, append.
+The same words come from the same server at full speed. This process does nothing else, and prints the processor time
+per token in microseconds. `streamforge` is everything up to the log: chain, clocks, supervisor, append.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class End:
             self._ended.set()
 
     def cut(self) -> None:
-        raise RuntimeError("the log is out of reach")
+        raise RuntimeError("the log cannot be read any further")
 
     async def wait(self) -> None:
         if not self._tail.ended:

@@ -1,1 +1,1 @@
-"""The applications to compare. Each responds to `POST /chat` with the same words."""
+"""The peers to compare with. Each responds to `POST /chat` with the same words."""

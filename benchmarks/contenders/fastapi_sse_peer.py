@@ -1,4 +1,4 @@
-"""FastAPI's own server-sent events, used as its documentation does; `raw_data`, so that words are not quoted."""
+"""FastAPI's own server-sent events, used as in its documentation, with `raw_data` so that words are not quoted."""
 
 import asyncio
 from collections.abc import AsyncGenerator

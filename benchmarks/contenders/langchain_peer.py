@@ -1,4 +1,4 @@
-"""LangChain behind a bare ASGI application: the cost of the package, without anything that StreamForge does."""
+"""LangChain behind a bare ASGI application: the cost of the package, without StreamForge."""
 
 import os
 from typing import Any

@@ -1,6 +1,6 @@
 """The seed's program, unchanged: an async generator in FastAPI's `StreamingResponse`, behind its CORS middleware.
 
-A block is `data: `, the word, a space and a blank line; after every word it sleeps.
+A block is `data: `, the word, a space and a blank line. The generator sleeps after every word.
 """
 
 import asyncio

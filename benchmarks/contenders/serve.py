@@ -1,4 +1,4 @@
-"""`python -m benchmarks.contenders.serve NAME PORT`: one peer, on the server that `python main.py` configures."""
+"""`python -m benchmarks.contenders.serve NAME PORT`: runs one peer, on uvicorn configured as in `python main.py`."""
 
 import sys
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""sse-starlette's `EventSourceResponse` with its defaults, used as its documentation does."""
+"""sse-starlette's `EventSourceResponse` with its defaults, used as in its documentation."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What every peer sends, and how fast: the same two constants that StreamForge uses."""
+"""The words that every peer sends, and how fast, from the same two settings as StreamForge."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""Measures how often the right passage is found: by words, by vectors, and by both."""
+"""Measures how often the right passage is found by keywords, by vectors, and by both."""

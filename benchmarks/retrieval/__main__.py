@@ -1,4 +1,4 @@
-"""`python -m benchmarks.retrieval [--docs FOLDER] [--model NAME ...] [--store NAME ...]`: print the table.
+"""`python -m benchmarks.retrieval [--docs FOLDER] [--model NAME ...] [--store NAME ...]`: measures, prints the table.
 
 The documents are those of Debian's package python3.11-doc (`apt-get install python3.11-doc`, or unpack it anywhere).
 `pgvector` needs an empty database in DATABASE_URL; `chroma` needs `make chroma`, or a CHROMA_URL.
@@ -99,7 +99,7 @@ async def run(docs: Path, models: Sequence[str], stores: Sequence[str]) -> None:
         for model in models:
             embedder = make_embedder(EmbeddingModel("local", model), RequestLimits(), worker, keys={})
             vectors, rate = await embed(embedder, pieces)
-            print(f"{model} embedded {rate:.0f} passages a second.", file=sys.stderr)
+            print(f"{model} embedded {rate:.0f} passages per second.", file=sys.stderr)
             for store in stores:
                 await rows(store, embedder, await embedder.index(), pieces, vectors, questions)
     finally:
@@ -130,7 +130,7 @@ async def rows(
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.retrieval", description="How often what is asked for is found."
+        prog="python -m benchmarks.retrieval", description="How often the right passage is found."
     )
     parser.add_argument("--docs", type=Path, default=DOCS, help=f"Python's documentation in HTML, by default {DOCS}")
     parser.add_argument("--model", action="append", choices=list(MODELS), help="by default wordllama")

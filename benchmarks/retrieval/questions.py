@@ -1,8 +1,8 @@
-"""A retrieval set made from Python's own documentation, as Debian's package `python3.11-doc` ships it.
+"""A retrieval benchmark made from Python's own documentation, as Debian's package `python3.11-doc` ships it.
 
 Its FAQ has 171 real questions, each with its answer. A question's right passages are the pieces of its answer, which do
-not contain the question itself. Around them are the pieces of the tutorial, the how-tos and the language reference:
-similar enough to be mistaken for an answer, and now and then good enough to be one, which counts as a mistake.
+not contain the question itself. Among them are the pieces of the tutorial, the how-tos and the language reference. They
+are similar enough to be mistaken for an answer, and now and then good enough to be one, which counts as a mistake.
 """
 
 import re
@@ -15,7 +15,7 @@ from domain.documents import Parsed, PieceKey, Section
 
 FOLDERS = ("faq", "tutorial", "howto", "reference")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_SHORTEST = 40  # characters; shorter sections only lead to others
+_SHORTEST = 40  # characters; shorter sections only introduce others
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The ways to search for a passage, each on the real stores, and how well they do."""
+"""Measures each way to search for a passage, on the real stores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from stores.vectors.base import VectorStore
 
 OWNER = "benchmark"
 DEPTH = 50
-"""Passages of each way that are fused."""
+"""How many passages of each way are fused."""
 
 WAYS = ("keyword", "vector", "hybrid")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Shares of questions, from 0 to 1, and the median milliseconds for one."""
+    """Recall and mean reciprocal rank, from 0 to 1, and the median time of a search in milliseconds."""
 
     recall: float
     mrr: float
@@ -31,7 +31,7 @@ class Figures:
 async def measure(
     documents: DocumentStore, vectors: VectorStore, embedder: Embedder, index: Index, questions: Sequence[Question]
 ) -> Mapping[str, Figures]:
-    """The figures of each way: recall in the first five, reciprocal rank in the first ten."""
+    """The figures of each way: recall in the first five results, reciprocal rank in the first ten."""
     ranks: dict[str, list[int]] = {way: [] for way in WAYS}
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     for question in questions:
