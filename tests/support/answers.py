@@ -1,4 +1,4 @@
-"""What a client makes of an answer on the events wire."""
+"""Reads an answer on the events wire, as a client does."""
 
 import json
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ class Heard:
 
     @property
     def phases(self) -> list[str]:
-        """What was told on the way."""
+        """The data of the status events."""
         return [data["phase"] for name, data in self.events if name == "status"]
 
     def told(self, phase: str) -> list[dict[str, Any]]:
-        """What was told of one phase."""
+        """The data of the status events with this phase."""
         return [data for name, data in self.events if name == "status" and data["phase"] == phase]
 
     @property
@@ -48,7 +48,7 @@ class Heard:
 
     @property
     def code(self) -> str:
-        """With which error it ended, before the first byte or after it."""
+        """The code of the error that it ended with, before the first byte or after it."""
         if self.status != 200:
             return str(self.problem["code"])
         name, data = self.last
@@ -57,14 +57,14 @@ class Heard:
 
 
 def ask(server: LiveServer | str, message: str = "hello", timeout: float = 60, **fields: Any) -> Heard:
-    """Post a message to a server, or to its URL, and hear the whole answer."""
+    """Post a message to a server, or to its URL, and read the whole answer."""
     body = {"message": message, **fields}
     url = server if isinstance(server, str) else server.url
     return heard(httpx.post(f"{url}/chat?format=events", json=body, timeout=timeout, **WITHOUT_PROXIES))
 
 
 def heard(response: httpx.Response) -> Heard:
-    """A response, read."""
+    """Read a response."""
     if response.headers["content-type"] == "application/problem+json":
         return Heard(response.status_code, response.headers, [], response.json())
     events = [(message.event, json.loads(message.data)) for message in parse(response.content)]

@@ -19,7 +19,7 @@ VENV = ROOT / ".venv-chroma"
 
 
 def installed() -> bool:
-    """Whether Chroma can be imported. Its packages come last on the path: what the tests have too is the tests' own."""
+    """Whether Chroma can be imported. Its packages come last on the path, so that the tests' own versions win."""
     sites = list(VENV.glob("lib/python*/site-packages/chromadb"))
     if not sites:
         return False
@@ -32,7 +32,7 @@ def installed() -> bool:
 
 
 class ChromaServer:
-    """A server on a port of its own, which it keeps over restarts, as it keeps its folder."""
+    """A server with a port and a folder of its own, which it keeps across restarts."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -43,7 +43,7 @@ class ChromaServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start the server, and wait until it responds."""
         command = [str(VENV / "bin" / "chroma"), "run", "--path", str(self._folder), "--host", "127.0.0.1"]
         self._process = subprocess.Popen(
             [*command, "--port", str(self._port)],
@@ -54,7 +54,7 @@ class ChromaServer:
         wait_for(self._answers, seconds=30)
 
     def kill(self) -> None:
-        """As the kernel would for want of memory."""
+        """Kill it with SIGKILL, as the kernel does when memory runs out."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=10)
@@ -76,7 +76,7 @@ class ChromaServer:
 
 @contextlib.contextmanager
 def chroma_server() -> Iterator[ChromaServer]:
-    """A running one; gone at the end, with its folder."""
+    """A running server, removed at the end together with its folder."""
     with tempfile.TemporaryDirectory() as folder:
         server = ChromaServer(Path(folder))
         try:
@@ -87,7 +87,7 @@ def chroma_server() -> Iterator[ChromaServer]:
 
 
 class ChromaPlace:
-    """A folder, or a server, in the contract of stores of vectors."""
+    """A folder or a server, for the contract tests of vector stores."""
 
     recall = 0.97
 

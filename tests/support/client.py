@@ -1,11 +1,11 @@
-"""A client on a bare socket, for what well-behaved ones cannot do."""
+"""A client on a bare socket, for things that well-behaved clients cannot do."""
 
 import json
 import socket
 
 
 def small_socket(port: int) -> socket.socket:
-    """A connection that takes in little unread."""
+    """A connection with a small receive buffer."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.settimeout(20)

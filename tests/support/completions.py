@@ -1,4 +1,4 @@
-"""What a client makes of a chat completion, whole or streamed."""
+"""Reads a chat completion, whole or streamed, as a client does."""
 
 import json
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Completed:
 
 
 def post(server: LiveServer | str, *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-    """A request as it is; the conversation is by default one word long."""
+    """Post a request; the conversation is by default one word long."""
     url = server if isinstance(server, str) else server.url
     body = {"messages": [{"role": "user", "content": "hello"}], **fields}
     return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=60, **WITHOUT_PROXIES)
@@ -79,7 +79,7 @@ def complete(server: LiveServer | str, **fields: Any) -> Completed:
 
 
 def completed(response: httpx.Response) -> Completed:
-    """A response, read. A stream has one end, which is its last block but the mark."""
+    """Read a response. A stream must end with the mark `[DONE]`; an error comes in the last block before it."""
     if response.headers["content-type"] == "application/json":
         return Completed(response.status_code, response.headers, [], response.json()["error"])
     *blocks, mark = parse(response.content)

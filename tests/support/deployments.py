@@ -1,4 +1,4 @@
-"""Proxies as a test wants them: many in one nginx, many in one Caddy, each on a port of its own."""
+"""Proxies configured by a test: many in one nginx, many in one Caddy, each on a port of its own."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ http://127.0.0.1:{ready} {{
 
 @contextlib.contextmanager
 def nginx(servers: Mapping[str, str], free_port: Callable[[], int]) -> Iterator[dict[str, str]]:
-    """By name the insides of a `server`; yields by name the URL of each."""
+    """Run nginx with one `server` for each configuration; yields the URL of each, by name."""
     ports = {name: free_port() for name in servers}
     blocks = [f"server {{ listen 127.0.0.1:{ports[name]}; {inside} }}" for name, inside in servers.items()]
     ready = free_port()
@@ -52,7 +52,7 @@ def nginx(servers: Mapping[str, str], free_port: Callable[[], int]) -> Iterator[
 
 @contextlib.contextmanager
 def caddy(sites: Mapping[str, str], folder: Path, free_port: Callable[[], int]) -> Iterator[dict[str, str]]:
-    """By name the insides of a site; one with `tls` is https on localhost. Yields by name the URL of each."""
+    """Run Caddy with one site for each configuration, with `tls` as https on localhost; yields the URLs, by name."""
     addresses = {
         name: f"https://localhost:{free_port()}" if "tls " in inside else f"http://127.0.0.1:{free_port()}"
         for name, inside in sites.items()
@@ -65,5 +65,5 @@ def caddy(sites: Mapping[str, str], folder: Path, free_port: Callable[[], int]) 
 
 
 def authority(folder: Path) -> Path:
-    """The certificate that Caddy has signed with."""
+    """The certificate of Caddy's own authority."""
     return folder / "pki" / "authorities" / "local" / "root.crt"

@@ -1,4 +1,4 @@
-"""What four providers' chat streams look like on the wire: one answer's words in, bytes out.
+"""The chat streams of four providers, encoded: the words of one answer in, bytes out.
 
 One object is one answer, since two of the dialects number and close their blocks. Nothing here sends.
 """
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens. What was read from a cache is part of `input`, what was thought part of `output`."""
+    """Tokens. `cached` ones are part of `input`, `reasoning` ones part of `output`."""
 
     input: int
     output: int
@@ -21,16 +21,16 @@ class Spent:
 
 
 class Dialect(ABC):
-    """A provider's way to say it."""
+    """The format of one provider."""
 
     name: ClassVar[str]
     path: ClassVar[str]
-    """How its path ends."""
+    """The end of its path."""
     content_type: ClassVar[str] = "text/event-stream"
     mark: ClassVar[bytes]
-    """What says that nothing more comes, or nothing where the finish itself does."""
+    """The mark that nothing more comes; empty if the finish itself says so."""
     reasons: ClassVar[dict[str, str]]
-    """Its own names for the reasons that OpenAI has named; any other is sent as it is."""
+    """Its own names for OpenAI's finish reasons; any other reason is sent unchanged."""
     broken: ClassVar[str]
     """JSON that ends too early."""
     event: ClassVar[str | None] = None
@@ -41,11 +41,11 @@ class Dialect(ABC):
         return (f"event: {event}\n" if event else "").encode() + f"data: {data}\n\n".encode()
 
     def reason(self, reason: str) -> str:
-        """Its own name for a reason to finish."""
+        """Its own name for a finish reason."""
         return self.reasons.get(reason, reason)
 
     def opening(self) -> bytes:
-        """What comes before the first word."""
+        """The blocks before the first word."""
         return b""
 
     @abstractmethod
@@ -58,15 +58,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def call(self, index: int, id: str, name: str, arguments: Sequence[str]) -> list[bytes]:
-        """A call of a tool, from 0, whose arguments come in these pieces."""
+        """Tool call number `index`, from 0, with its arguments in these pieces."""
 
     @abstractmethod
     def finish(self, reason: str, spent: Spent) -> bytes:
-        """Why the model ended and what it took, without the mark."""
+        """The finish reason and the usage, without the mark."""
 
     @abstractmethod
     def error(self, message: str) -> bytes:
-        """An error inside of a stream that began well."""
+        """An error in the middle of a stream."""
 
     @abstractmethod
     def refusal(self, code: int, message: str) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class OpenAI(Dialect):
         return self.chunk({}, finish=self.reason(reason)) + self.chunk({}, usage=self.usage(spent))
 
     def usage(self, spent: Spent) -> dict[str, Any]:
-        """The usage in its own words."""
+        """The usage in its own format."""
         return {
             "prompt_tokens": spent.input,
             "completion_tokens": spent.output,

@@ -1,4 +1,4 @@
-"""Documents that tests make themselves: PDF by hand, Word documents by hand and by python-docx."""
+"""Makes documents for tests: PDF by hand, Word documents by hand and with python-docx."""
 
 import hashlib
 import io
@@ -83,7 +83,7 @@ def _shown(text: str) -> str:
 
 
 def _secret(data: bytes, key: bytes | None, number: int, *, escape: bool = True) -> bytes:
-    """As it stands in the file: encrypted with the key of the document for object `number`."""
+    """The data as it is in the file: encrypted with the document's key for object `number`."""
     if key is not None:
         data = _rc4(hashlib.md5(key + number.to_bytes(3, "little") + b"\0\0").digest()[:10], data)
     if escape:
@@ -136,7 +136,7 @@ def docx(*blocks: tuple[str, str] | list[list[str]], title: str = "") -> bytes:
 
 
 def with_part(document: bytes, name: str, data: bytes) -> bytes:
-    """The same archive with this part in place of its own, or beside the others."""
+    """The same archive with this part added, or replaced if it exists."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(document)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for entry in old.filelist:

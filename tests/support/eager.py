@@ -1,4 +1,4 @@
-"""Before a model's server: SmolLM2 can call tools, but never thinks of it by itself.
+"""A proxy in front of a model's server that makes SmolLM2 call tools: it can, but never does by itself.
 
 Where tools are offered, `<`, with which a call begins, is made likelier, and the answer ends with the first call;
 with a result of a tool in hand, the model is told of no tools, or it would call again and again. The words, the
@@ -54,7 +54,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def eager(target: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server before the one at `target`; yields its URL, and the bodies of what it is asked."""
+    """A proxy in front of the server at `target`; yields its URL, and the bodies of its requests."""
     with _Server(("127.0.0.1", 0), _Connection) as server:
         server.target, server.asked = target, []
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -1,4 +1,4 @@
-"""A provider of vectors on loopback, in OpenAI's dialect and Ollama's, that refuses what a test tells it to."""
+"""A provider of embeddings on loopback, in OpenAI's format and Ollama's, which refuses requests on demand."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Vectors:
-    """What the provider says, and has seen. `rows` answers each text's numbers; `refusals` are sent first, in turn."""
+    """The provider's script and record. `rows` returns the vector of each text; `refusals` are sent first, in turn."""
 
     url: str = ""
     rows: Any = lambda texts: [[3.0, 4.0] for _ in texts]
@@ -22,7 +22,7 @@ class Vectors:
 
 @contextlib.contextmanager
 def vectors_server() -> Iterator[Vectors]:
-    """A running one; gone at the end."""
+    """A running server, stopped at the end."""
     state = Vectors()
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,7 +59,7 @@ def vectors_server() -> Iterator[Vectors]:
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nobody wants to know."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

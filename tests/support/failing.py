@@ -1,4 +1,4 @@
-"""A stand-in before any collaborator, whose calls fail where a test says: before they do anything, or afterwards."""
+"""A wrapper around any collaborator, whose calls fail when a test says so, before or after they have done anything."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +15,11 @@ from stores.sql.usage import UsageStore
 
 
 class Failing:
-    """Hands on what it is asked; of the calls named, those whose number `fails` says end in the error `code`.
+    """Passes calls on to the target; a call in `names` raises the error `code` if `fails` accepts its number.
 
     `part.name` names a call of one of the target's parts.
 
-    With `done` they have done their work by then: only the answer is lost.
+    With `done` they have done their work before they fail: only the result is lost.
     """
 
     def __init__(self, target: Any, names: tuple[str, ...], code: str) -> None:
@@ -34,7 +34,7 @@ class Failing:
         return self.wrapped(getattr(self._target, name), name)
 
     def wrapped(self, asked: Any, name: str) -> Any:
-        """What is found under this name: a call that may fail, a part with such calls, or anything else as it is."""
+        """The target's attribute: a call that may fail, a part with such calls, or anything else unchanged."""
         if asked is not None and any(each.startswith(f"{name}.") for each in self.names):
             return _Part(self, asked, name)
         if name not in self.names:
@@ -64,7 +64,7 @@ class _Part:
 
 
 class FailingStorage(Storage):
-    """A database whose reads and writes fail where `database` says."""
+    """A database whose reads and writes fail when `database` says so."""
 
     database: Failing
 

@@ -1,4 +1,4 @@
-"""A TCP proxy inside the test's event loop, which does to connections what networks do."""
+"""A TCP proxy inside the test's event loop that simulates faults of the network."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class FaultProxy:
         self._open.clear()
 
     def release(self) -> None:
-        """Go on forwarding."""
+        """Continue forwarding."""
         self._open.set()
 
     def reset(self) -> None:
@@ -52,7 +52,7 @@ class FaultProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Stop listening, and close all connections."""
         assert self._server is not None
         self._server.close()
         self._open.set()
@@ -112,7 +112,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def fault_proxy(target: int) -> AsyncIterator[FaultProxy]:
-    """A proxy before the port `target`; gone at the end."""
+    """A proxy in front of the port `target`, stopped at the end."""
     proxy = FaultProxy(target)
     await proxy.start()
     try:

@@ -1,4 +1,4 @@
-"""A program that has loaded our program's modules, and forks one that runs: it serves within a tenth of a second.
+"""A program that has our modules loaded and forks a process for each run, which serves within a tenth of a second.
 
 Started by `tests.support.forks`, with any Python that has the packages. Each message on the socket whose number is its
 argument says what to run, in JSON, and brings four descriptors: the three standard ones, and a socket on which the
@@ -28,11 +28,11 @@ THEIRS = [
     "genai_prices.data", "genai_prices.data_snapshot", "sqlalchemy.ext.asyncio", "alembic.command", "alembic.config",
     "sqlite3", "greenlet", "redis.asyncio", "numpy", "chromadb",
 ]  # fmt: skip
-"""What most runs load sooner or later."""
+"""Modules that most runs load sooner or later."""
 
 
 def load() -> None:
-    """Load all that a run may want, and that is installed."""
+    """Load all installed modules that a run may need."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process that forks has no other threads
     names = THEIRS + [
         module.name
@@ -46,7 +46,7 @@ def load() -> None:
 
 
 def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. In the new process it returns the request; where it was called, `None` at the end."""
+    """Fork for each request. Returns the request in the new process, and `None` at the end in this one."""
     running: dict[int, socket.socket] = {}
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -86,7 +86,7 @@ def _tell_who_ended(running: dict[int, socket.socket]) -> None:
 
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> None:
-    """Look like a process that was started so."""
+    """Make this process look as if it had been started with this command."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -101,7 +101,7 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
 
 
 def run(words: list[str]) -> None:
-    """What `python` does with these words."""
+    """Do what `python` does with these arguments."""
     module = words[0] == "-m"
     sys.argv = words[1:] if module else words
     if module:

@@ -1,5 +1,5 @@
-"""`python main.py`, as a test starts it: forked off a process that has its modules loaded (Linux), which is ten times
-as fast. Elsewhere, and for tests about the start itself (`subprocess`), it is started as anybody would.
+"""Starts `python main.py` for tests: on Linux forked off a process that has its modules loaded, which is ten times
+as fast. On other systems, and for tests of the start itself (`subprocess`), it is started normally.
 """
 
 import atexit
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def inherited() -> dict[str, str]:
-    """What a program gets of our environment: none of the settings that may be in it."""
+    """The part of our environment that a program gets, without any settings."""
     return {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
 
 
 class _Server:
-    """One for each Python, kept until this process ends."""
+    """The fork server of one Python, kept until this process ends."""
 
     def __init__(self, python: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -58,7 +58,7 @@ def _server(python: str) -> _Server:
 
 
 class Forked:
-    """A process, with what tests use of `subprocess.Popen`. It has a group of its own."""
+    """A process, with the part of `subprocess.Popen` that tests use. It has a group of its own."""
 
     def __init__(self, command: list[str], env: dict[str, str], *, stdout: bool = False) -> None:
         self.args = command
@@ -78,18 +78,18 @@ class Forked:
         self.pid = int(self._told.recv(64))
 
     def poll(self) -> int | None:
-        """The exit code, if there is one."""
+        """The exit code, `None` while it runs."""
         return self._look(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code, once there is one."""
+        """Wait for the end; returns the exit code."""
         code = self._look(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return code
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """All that it said, on both its channels, when it has ended."""
+        """Wait for the end; returns its whole standard output and standard error."""
         said: dict[str, str] = {"stdout": "", "stderr": ""}
 
         def read(name: str, channel: IO[str]) -> None:
@@ -111,7 +111,7 @@ class Forked:
         return said["stdout"], said["stderr"]
 
     def send_signal(self, number: int) -> None:
-        """Send it, if it still runs."""
+        """Send the signal if the process is still running."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -156,7 +156,7 @@ def start(command: list[str], env: dict[str, str], *, stdout: bool = False) -> S
 
 
 def run_main(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`python main.py` with these words, and no more of the environment than this; returns when it has ended."""
+    """Run `python main.py` with these arguments and only this environment; returns when it has ended."""
     return run_python("main.py", *words, env=env)
 
 

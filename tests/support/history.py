@@ -1,4 +1,4 @@
-"""What clients of several servers saw, kept event by event, and what must be true of it afterwards.
+"""Records the events that clients of several servers saw, and checks what must be true of them afterwards.
 
 The invariants' names are those of the design: I1 nothing that was accepted is lost; I2 a session is one sequence; I3
 one end; I4 every reader saw a run of one log, whose words are what is stored; I5 `complete` means that; I6 one answer
@@ -23,12 +23,12 @@ from tests.support.stage import Stage
 
 ENDS = ("done", "error", "cancelled")
 PATIENCE = 40.0
-"""Seconds for which a client comes back, and for which a test waits for anything."""
+"""Seconds for which a client reconnects, and for which a test waits for anything."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One event, as it came."""
+    """One event as it arrived."""
 
     stream_id: str
     seq: int
@@ -39,7 +39,7 @@ class Seen:
 
 @dataclass
 class Body:
-    """One response: which server gave it, its status, the cursor that was sent, what came, and how that ended."""
+    """One response: its server, its status, the cursor that was sent, the events that came, and how it ended."""
 
     url: str
     after: int
@@ -52,7 +52,7 @@ class Body:
 
 
 class Reader:
-    """A client: it reads one stream, and comes back with its cursor whenever it is cut, to the next of its `urls`."""
+    """A client that reads one stream. Whenever it is cut, it reconnects with its cursor to the next of its `urls`."""
 
     def __init__(self, client: httpx.AsyncClient, urls: list[str], headers: dict[str, str], after: int = 0) -> None:
         self._client = client
@@ -68,7 +68,7 @@ class Reader:
 
     @property
     def first(self) -> Body:
-        """The first answer."""
+        """The first response."""
         return self.bodies[0]
 
     @property
@@ -83,7 +83,7 @@ class Reader:
 
     @property
     def text(self) -> str:
-        """The words that it has."""
+        """The words that it has received."""
         return text_of(self.seen)
 
     @property
@@ -93,45 +93,45 @@ class Reader:
 
     @property
     def session_id(self) -> str:
-        """Of the session that is answered in."""
+        """The id of the session, if the answer is in one."""
         return self.first.headers["x-session-id"]
 
     @property
     def code(self) -> str:
-        """With which error it was refused, or the stream ended."""
+        """The code of the error with which it was refused, or the stream ended."""
         return str(self.first.problem["code"] if self.first.problem else self.seen[-1].data["code"])
 
     async def answered(self) -> "Reader":
-        """Returns when the first response has its headers."""
+        """Wait until the first response has its headers."""
         await self._until(lambda: bool(self.bodies) and (self.first.status > 0 or self.first.end != "open"))
         return self
 
     async def heard(self, words: int = 1) -> "Reader":
-        """Returns when it has so many deltas."""
+        """Wait until it has this many deltas."""
         await self._until(lambda: self._words >= words or self._over())
         assert self._words >= words, self.bodies
         return self
 
     async def end(self, seconds: float = PATIENCE) -> Seen:
-        """The last event, once it is there."""
+        """Wait for the last event, and return it."""
         await self._until(lambda: self.ended or self._over(), seconds)
         assert self.ended, self.bodies
         assert self._last is not None
         return self._last
 
     async def leave(self) -> None:
-        """Go, in the middle of it; `go_on` comes back."""
+        """Disconnect in the middle of the stream; `go_on` reconnects."""
         assert self.task is not None
         self.task.cancel()
         await asyncio.wait({self.task})
 
     def go_on(self, url: str) -> None:
-        """Come back, there."""
+        """Reconnect, to this server."""
         self.urls = [url]
         self._run(self._resume(0))
 
     def start(self, method: str, path: str, **request: Any) -> None:
-        """Read, from the answer to this request on."""
+        """Start reading with the response to this request."""
         self._run(self._read_all(method, f"{self.urls[0]}{path}", request))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -139,7 +139,7 @@ class Reader:
         self.task.add_done_callback(lambda _: self._tell())
 
     async def _until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Returns when it holds. Hundreds of readers wait at the same time: none may poll."""
+        """Wait until the condition holds, without polling: hundreds of readers wait at the same time."""
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
@@ -217,13 +217,13 @@ def _seen(message: Message, at: float) -> Seen:
 
 
 def text_of(events: Iterable[Seen]) -> str:
-    """The words of these events."""
+    """The text of these events."""
     return "".join(seen.data["text"] for seen in events if seen.event == "delta")
 
 
 @dataclass(frozen=True)
 class Posted:
-    """A message that was sent, whose it was, and who read the answer."""
+    """A message that was sent, with its owner and the reader of its answer."""
 
     owner: str | None
     message: str
@@ -232,7 +232,7 @@ class Posted:
 
 
 class History:
-    """Everybody who reads, and everything that was asked. `owners` has the headers of each."""
+    """All readers, and all messages that were sent. `owners` has the headers of each owner."""
 
     def __init__(
         self, client: httpx.AsyncClient, owners: dict[str | None, dict[str, str]], stage: Stage | None
@@ -244,14 +244,14 @@ class History:
         self.readers: list[Reader] = []
 
     def headers(self, owner: str | None) -> dict[str, str]:
-        """Who is asking."""
+        """The headers of the owner."""
         return self._owners[owner]
 
     async def post(
         self, url: str, message: str, *, owner: str | None = None, key: str | None = None, also: tuple[str, ...] = (),
         **fields: Any,
     ) -> Reader:  # fmt: skip
-        """Ask, and read on in the background, also at the URLs `also`; returns with the headers."""
+        """Post, and read in the background, also at the URLs `also`; returns once the headers are there."""
         return await self.send(url, message, owner=owner, key=key, also=also, **fields).answered()
 
     def send(
@@ -270,7 +270,7 @@ class History:
     async def follow(
         self, url: str, stream_id: str, *, owner: str | None = None, after: int = 0, also: tuple[str, ...] = ()
     ) -> Reader:
-        """One more reader of a stream, from this event on."""
+        """Add a reader of a stream, beginning after this event."""
         reader = Reader(self.client, [url, *also], self.headers(owner), after)
         reader.stream_id = stream_id
         reader.start("GET", f"/chat/streams/{stream_id}?after={after}", headers=self.headers(owner))
@@ -278,12 +278,12 @@ class History:
         return await reader.answered()
 
     async def ask(self, method: str, url: str, *, owner: str | None = None, **request: Any) -> httpx.Response:
-        """Anything else."""
+        """Send any other request."""
         headers = {**self.headers(owner), **request.pop("headers", {})}
         return await self.client.request(method, url, headers=headers, timeout=PATIENCE, **request)
 
     async def state(self, url: str, stream_id: str, *, owner: str | None = None) -> dict[str, Any]:
-        """A stream as those see it who poll."""
+        """The state of a stream, as polling clients see it."""
         path = f"{url}/chat/streams/{stream_id}"
         answer = await self.ask("GET", path, owner=owner, headers={"accept": "application/json"})
         return dict(answer.json())
@@ -293,7 +293,7 @@ class History:
         return await self.ask("POST", f"{url}/chat/streams/{stream_id}/cancel", owner=owner)
 
     async def messages(self, url: str, session_id: str, *, owner: str | None = None, **query: Any) -> list[Any]:
-        """Everything that was said in a session."""
+        """All messages of a session."""
         items: list[Any] = []
         cursor: str | None = None
         while True:
@@ -307,7 +307,7 @@ class History:
                 return items
 
     async def answer(self, url: str, reader: Reader, *, owner: str | None = None) -> dict[str, Any]:
-        """The message that a stream became, once it has ended."""
+        """Wait until a stream has ended, and return the message that it became."""
 
         async def found() -> bool:
             items = await self.messages(url, reader.session_id, owner=owner, all="true")
@@ -319,7 +319,7 @@ class History:
         return kept[-1]
 
     async def check(self, url: str, live: Callable[[], int] | None = None) -> None:
-        """Hold everything that was seen against the invariants, and against what the server at `url` has stored."""
+        """Check everything that was seen against the invariants, and against the data stored by the server at `url`."""
         tasks = [reader.task for reader in self.readers if reader.task is not None]
         _, open_still = await asyncio.wait(tasks, timeout=PATIENCE) if tasks else (None, set())
         assert not open_still, "I3: somebody still waits for an end"
@@ -346,7 +346,7 @@ class History:
                     assert seen.data["text"].startswith(f"{posted.message}."), "I8: somebody else's words"
 
     def _check_keys(self) -> None:
-        """I6: what the model was paid for, against the keys that were sent."""
+        """I6: compares the requests to the model with the keys that were sent."""
         for posted in self.posted:
             part = self._stage.part(posted.message) if self._stage is not None else None
             if posted.key is not None and part is not None:
@@ -354,7 +354,7 @@ class History:
                 assert part.spoken <= len(keys), "I6: a key was paid for twice"
 
     async def _check_sessions(self, url: str, logs: dict[str, list[Seen]]) -> None:
-        """I1, I2, I4 and I5, in the histories of all sessions that were answered in."""
+        """I1, I2, I4 and I5, in the histories of all sessions that have answers."""
         sessions: dict[tuple[str | None, str], dict[str, Posted]] = defaultdict(dict)
         for posted in self.posted:
             if posted.reader.bodies and (session_id := posted.reader.first.headers.get("x-session-id")):
@@ -382,7 +382,7 @@ ANY: Any = _Any()
 
 
 def one_log(readers: list[Reader]) -> list[Seen]:
-    """I3 and I4: what several readers of a stream saw is one log with one end; that log, as far as anybody saw it."""
+    """I3 and I4: all readers of a stream saw one log with one end; returns that log, as far as any of them saw it."""
     log: dict[int, Seen] = {}
     for reader in readers:
         numbers = [seen.seq for seen in reader.seen]
@@ -402,7 +402,7 @@ def one_log(readers: list[Reader]) -> list[Seen]:
 
 
 def stored_as_told(answer: dict[str, Any], log: list[Seen]) -> None:
-    """I4 and I5: a message is what its readers were told."""
+    """I4 and I5: a stored message is what its readers were sent."""
     if not log or log[0].seq != 1 or log[-1].event not in ENDS:
         return  # nobody saw the whole
     last = log[-1]
@@ -419,7 +419,7 @@ def stored_as_told(answer: dict[str, Any], log: list[Seen]) -> None:
 
 
 def one_sequence(branch: list[dict[str, Any]]) -> None:
-    """I2: the active branch is questions and answers in turn, each after the one before, and none is left running."""
+    """I2: the active branch alternates between questions and answers, each the child of the previous, none running."""
     before: str | None = None
     for number, item in enumerate(branch):
         assert item.get("parent_id") == before, "I2: a branch with a gap"
@@ -432,7 +432,7 @@ def one_sequence(branch: list[dict[str, Any]]) -> None:
 async def history(
     owners: dict[str | None, dict[str, str]] | None = None, stage: Stage | None = None
 ) -> AsyncIterator[History]:
-    """A fresh record, and the client that everything goes over: a connection for each request."""
+    """A new record, with the client for all its requests, which uses a new connection for each."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False, limits=limits)
     async with httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(10, read=60)) as client:

@@ -1,4 +1,4 @@
-"""API keys for tests, put where the command line puts them."""
+"""Creates API keys for tests in the same place as the command line does."""
 
 import asyncio
 import time
@@ -16,14 +16,14 @@ EVERYTHING = frozenset(SCOPES)
 
 @dataclass(frozen=True)
 class KeyRing:
-    """Makes and revokes keys in a folder, beside any server that runs on it."""
+    """Creates and revokes keys in a data folder, independently of any server that uses it."""
 
     folder: Path
     database: str | None = None
-    """Its URL, where it is not a file in the folder."""
+    """The database's URL, if it is not a file in the folder."""
 
     def make(self, owner: str, scopes: frozenset[str] = EVERYTHING, seconds: float | None = None) -> MadeKey:
-        """A key of this owner."""
+        """A new key of this owner."""
         now = time.time()
         expires = now + seconds if seconds is not None else None
         made = make_key(read_secret(None, self.folder), owner, name="", scopes=scopes, now=now, expires=expires)
@@ -48,5 +48,5 @@ class KeyRing:
 
 
 def bearer(made: MadeKey) -> dict[str, str]:
-    """The header that brings the key."""
+    """The header with the key."""
     return {"authorization": f"Bearer {made.text}"}

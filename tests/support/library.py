@@ -1,4 +1,4 @@
-"""Documents of one owner at a server: uploaded, waited for, and asked."""
+"""Uploads documents of one owner to a server, waits for them, and asks about them."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Client:
 
 
 class Library:
-    """What somebody with these headers has there."""
+    """The documents of the caller with these headers."""
 
     def __init__(self, server: LiveServer | str, headers: dict[str, str] | None = None) -> None:
         self.url = server if isinstance(server, str) else server.url
@@ -48,14 +48,14 @@ class Library:
         return self.client.post("/documents/upload", files=parts, data={"collection": list(collections)})
 
     def add(self, name: str, content: bytes | str, *collections: str) -> str:
-        """Upload one document and wait until it can be asked; answers its id."""
+        """Upload one document and wait until it is ready; returns its id."""
         document_id = self.send(name, content, *collections)
         document = self.settled(document_id)
         assert document["state"] == "ready", document
         return document_id
 
     def send(self, name: str, content: bytes | str, *collections: str) -> str:
-        """Upload one document, and answer its id at once."""
+        """Upload one document; returns its id at once."""
         data = content.encode() if isinstance(content, str) else content
         answer = self.upload((name, data), collections=collections)
         assert answer.status_code == 202, answer.text
@@ -68,12 +68,12 @@ class Library:
         return answer.json()  # type: ignore[no-any-return]
 
     def settled(self, document_id: str, seconds: float = 60) -> dict[str, Any]:
-        """The document, once it is ready or has failed."""
+        """Wait until the document is ready or has failed, and return it."""
         wait_for(lambda: self.get(document_id)["state"] in SETTLED, seconds)
         return self.get(document_id)
 
     def events(self, document_id: str, last: str | None = None) -> list[Message]:
-        """Its whole way, after the event `last`."""
+        """All events of its ingestion, after the event `last`."""
         headers = {"last-event-id": last} if last else {}
         answer = self.client.get(f"/documents/{document_id}/events", headers=headers)
         assert answer.status_code == 200, answer.text
@@ -86,15 +86,15 @@ class Library:
 
 
 def sources(answer: Heard) -> list[dict[str, Any]]:
-    """The passages that were told."""
+    """The passages in the `source` events."""
     return [data for name, data in answer.events if name == "source"]
 
 
 def titles(answer: Heard) -> set[str]:
-    """The titles of the documents that passages were told from."""
+    """The titles of the documents that the passages are from."""
     return {source["title"] for source in sources(answer)}
 
 
 def data_of(message: Message) -> dict[str, Any]:
-    """What an event says."""
+    """The data of an event."""
     return json.loads(message.data)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Which packages there are: read from the disk, so that no list of the tests' own can lack one."""
+"""The program's packages, read from the disk, so that no list in the tests can lack one."""
 
 from tests.support.server import ROOT
 
@@ -6,4 +6,4 @@ PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 """All at the top level."""
 
 PROGRAM = [name for name in PACKAGES if name not in ("tests", "benchmarks", "scripts")]
-"""Those that the program consists of, beside main.py."""
+"""The packages of the program itself, without main.py."""

@@ -49,12 +49,12 @@ class Postgres:
         self._run("pg_ctl", "-w", "-t", "60", "-D", str(self._folder), *arguments)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it responds."""
         options = f"-h 127.0.0.1 -p {self.port} -k '' -c fsync=off -c max_connections=100"
         self._control("-o", options, "-l", str(self._folder / "log"), "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop it: `immediate` is as good as a kill, `fast` says goodbye to clients."""
+        """Stop it: `immediate` is like a kill, `fast` disconnects the clients properly."""
         self._control("-m", mode, "stop")
 
     def url(self, database: str) -> str:
@@ -74,7 +74,7 @@ class Postgres:
 
     @contextlib.contextmanager
     def database(self, template: str = "template0") -> Iterator[str]:
-        """The URL of a database of one's own, dropped at the end."""
+        """The URL of a new database, dropped at the end."""
         name = f"d{secrets.token_hex(8)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
@@ -85,7 +85,7 @@ class Postgres:
 
 @contextlib.contextmanager
 def postgres_server() -> Iterator[Postgres]:
-    """A server that is running; gone with its files at the end."""
+    """A running server, removed with its files at the end."""
     folder = Path(tempfile.mkdtemp(prefix="postgres"))
     try:
         if _USER:

@@ -27,7 +27,7 @@ Script = Callable[["Answer"], None]
 
 @dataclass
 class Seen:
-    """What the provider noticed. Of `finished`, `closures` and its own cuts, every answer has exactly one."""
+    """The provider's record. Every answer counts once, in `finished`, in `closures` or as one that it cut itself."""
 
     requests: list[dict[str, Any]] = field(default_factory=list)
     """Each with `path`, `headers` (lower case), `body`, `connection` (its number) and `at` (monotonic)."""
@@ -35,7 +35,7 @@ class Seen:
     open: int = 0
     bytes_sent: int = 0
     finished: int = 0
-    """Answers sent to their end, refusals too."""
+    """Answers sent to their end, including refusals."""
     closures: int = 0
     """Answers that the client left before their end."""
     client_left: threading.Event = field(default_factory=threading.Event)
@@ -48,14 +48,14 @@ class Seen:
                 setattr(self, name, getattr(self, name) + number)
 
     def note(self, **request: Any) -> int:
-        """Keep a request; answers its number, from 1."""
+        """Record a request; returns its number, from 1."""
         with self.lock:
             self.requests.append({**request, "at": time.monotonic()})
             return len(self.requests)
 
 
 def retry_date(seconds: float) -> str:
-    """A `Retry-After` as a date, which knows whole seconds only."""
+    """A `Retry-After` as a date, which has whole seconds only."""
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
@@ -80,7 +80,7 @@ class Answer:
     # The whole answer.
 
     def say(self, *words: str, reasoning: str = "", cached: int = 0, thought: int = 0) -> None:
-        """A whole, proper answer."""
+        """Send a complete answer."""
         if reasoning:
             self.reasoning(reasoning)
         for word in words:
@@ -90,14 +90,14 @@ class Answer:
     def status(
         self, code: int, body: str | Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Answer with this status and body, which is by default an error as the dialect tells it."""
+        """Respond with this status and body, by default an error in the dialect's format."""
         body = self._words.refusal(code, f"scripted {code}") if body is None else body
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         length = {"content-type": "application/json", "content-length": str(len(data))}
         self._head(code, {**length, **(headers or {})}, data)
 
     def echo_headers(self, code: int) -> None:
-        """Refuse, and repeat what the client has sent, its key included."""
+        """Refuse, and repeat the client's headers, including its key."""
         told = "\n".join(f"{name}: {value}" for name, value in self.headers.items())
         self.status(code, self._words.refusal(code, told))
 
@@ -108,12 +108,12 @@ class Answer:
     # Its parts.
 
     def begin(self, content_type: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        """Send the head of a stream. What is said before it begins it."""
+        """Send the head of a stream. Any other part sends it automatically."""
         kind = content_type or self._words.content_type
         self._head(200, {"content-type": kind, "transfer-encoding": "chunked", **(headers or {})})
 
     def chunk(self, text: str | None = None, finish: str | None = None, usage: dict[str, Any] | None = None) -> None:
-        """A piece of text; in OpenAI's dialect any chunk, as there these are three of a kind."""
+        """Send a piece of text; in OpenAI's dialect also a finish reason or usage, which are chunks, too."""
         if isinstance(self._words, OpenAI):
             self._send(self._words.chunk({"content": text} if text else {}, finish, usage))
         else:
@@ -126,14 +126,14 @@ class Answer:
         self._send(self._opening() + self._words.reasoning(text))
 
     def call(self, name: str, *arguments: str, id: str = "") -> None:
-        """A call of a tool, whose arguments come in these pieces; each is sent by itself."""
+        """Send a tool call with its arguments in these pieces, each sent by itself."""
         index, self._calls = self._calls, self._calls + 1
         self._send(self._opening())
         for data in self._words.call(index, id or f"call_{index + 1}", name, arguments):
             self._send(data)
 
     def delta(self, **delta: Any) -> None:
-        """A chunk with this delta, as it is; OpenAI's only."""
+        """Send a chunk with exactly this delta; only for OpenAI's dialect."""
         assert isinstance(self._words, OpenAI)
         self._send(self._words.chunk(delta))
 
@@ -147,16 +147,16 @@ class Answer:
         mark: bool = True,
         end: bool = True,
     ) -> None:
-        """Why it ended (in OpenAI's or the dialect's words) and what it took (in, out), then the mark of the end.
+        """Send the finish reason (in OpenAI's or the dialect's words), the usage (in, out), and the mark of the end.
 
-        Without `mark` that is missing; without `end` the body stays open until the script returns.
+        Without `mark` the mark is missing; without `end` the body stays open until the script returns.
         """
         data = self._opening() + self._words.finish(reason, Spent(*usage, cached, thought))
         self._told = mark
         self._send(data + (self._words.mark if mark else b""), last=end)
 
     def end(self, *, cleanly: bool = True) -> None:
-        """End the body as it stands: properly, or by closing the connection in the middle of it."""
+        """End the body here: properly, or by closing the connection in the middle of it."""
         if cleanly:
             self._send(b"", last=True)
             return
@@ -166,7 +166,7 @@ class Answer:
             self._connection.connection.shutdown(socket.SHUT_RDWR)
 
     def raw(self, data: str, event: str | None = None) -> None:
-        """One block (or line, at Ollama's) with this text as it is."""
+        """Send one block (or line, for Ollama) with exactly this text."""
         self._told = self._told or data == "[DONE]"
         self._send(self._words.frame(data, event))
 
@@ -182,19 +182,19 @@ class Answer:
     # What goes wrong.
 
     def in_band_error(self, message: str = "scripted") -> None:
-        """Break off with the dialect's own error, in a stream that began well."""
+        """Send the dialect's own error in the middle of a stream."""
         self._send(self._opening() + self._words.error(message), last=True)
 
     def malformed(self) -> None:
-        """A block whose JSON ends too early."""
+        """Send a block with truncated JSON."""
         self._send(self._opening() + self._words.frame(self._words.broken, self._words.event))
 
     def big_chunk(self, size: int) -> None:
-        """One piece of text of this many characters."""
+        """Send one piece of text of this many characters."""
         self.chunk("x" * size)
 
     def endless(self, word: str = "word ", every: float = 0) -> None:
-        """The same word until the client leaves."""
+        """Send the same word until the client leaves."""
         while not self.until_client_leaves(every):
             self.chunk(word)
 
@@ -207,11 +207,11 @@ class Answer:
         socket.close(sock.detach())  # the server itself would shut it down first, which is an end
 
     def pause(self, seconds: float) -> None:
-        """Say nothing for a while, and do not look whether the client leaves."""
+        """Send nothing for a while, without checking whether the client leaves."""
         time.sleep(seconds)
 
     def until_client_leaves(self, timeout: float | None = None) -> bool:
-        """Wait, silently, until the other side has closed the connection; answers whether it has."""
+        """Wait silently until the other side has closed the connection; returns whether it has."""
         sock = self._connection.connection
         with contextlib.suppress(OSError):
             sock.settimeout(timeout)
@@ -228,7 +228,7 @@ class Answer:
     stall = until_client_leaves
 
     def settle(self) -> None:
-        """The script has returned: end what it has begun."""
+        """End whatever the script has begun; called when it has returned."""
         if self._ended:
             return
         if not self._told and self.until_client_leaves(0):
@@ -349,7 +349,7 @@ class Provider(ThreadingHTTPServer):
             self.failures.append(error)
 
     def drop_all(self) -> None:
-        """End the connections that are open; who waits for a client to leave is told that it has.
+        """End the open connections; a script that waits for its client to leave learns that it has.
 
         Waits a little for their scripts, so that what these raise is not lost.
         """
@@ -365,7 +365,7 @@ class Provider(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def scripted_provider(script: Script) -> Iterator[Provider]:
-    """Play `script` for every request; stopped, its connections gone, at the end."""
+    """Run `script` for every request; stopped at the end, with its connections closed."""
     with Provider(script) as provider:
         thread = threading.Thread(target=provider.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
@@ -381,6 +381,6 @@ def scripted_provider(script: Script) -> Iterator[Provider]:
 
 @contextlib.contextmanager
 def scripted_model(script: Script) -> Iterator[tuple[str, Seen]]:
-    """The same for who speaks OpenAI's dialect only; yields the base URL and what was seen."""
+    """The same for OpenAI's dialect; yields the base URL and the record."""
     with scripted_provider(script) as provider:
         yield provider.openai_url, provider.seen

@@ -1,4 +1,4 @@
-"""Caddy and nginx, from their wheels: with the files under deploy/, or with what a test writes."""
+"""Caddy and nginx from their wheels, with the files under deploy/ or with a test's own configuration."""
 
 import contextlib
 import re
@@ -25,7 +25,7 @@ def _command(kind: str, folder: Path, config: Path) -> list[str]:
 
 @contextlib.contextmanager
 def reverse_proxy(kind: str, port: int, targets: tuple[int, int]) -> Iterator[str]:
-    """The proxy's URL, with the file under deploy/, before the servers on these two ports. Gone at the end."""
+    """The URL of a proxy with the file under deploy/, in front of the servers on these ports; stopped at the end."""
     shipped = (ROOT / "deploy" / {"caddy": "Caddyfile", "nginx": "nginx.conf"}[kind]).read_text()
     ports = {"8080": port, "8001": targets[0], "8002": targets[1]}
     text = re.sub(r"(?<=127\.0\.0\.1:)(\d+)", lambda match: str(ports[match[1]]), shipped)
@@ -35,7 +35,7 @@ def reverse_proxy(kind: str, port: int, targets: tuple[int, int]) -> Iterator[st
 
 @contextlib.contextmanager
 def configured_proxy(kind: str, text: str, url: str, health: str = "/health") -> Iterator[str]:
-    """A proxy with this configuration, once it answers at this URL. Gone at the end."""
+    """Run a proxy with this configuration, once it responds at this URL; stopped at the end."""
     folder = Path(tempfile.mkdtemp(prefix=kind))
     try:
         config = folder / "config"

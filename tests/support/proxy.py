@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections where a test says."""
+"""A TCP proxy that cuts connections at places that a test chooses."""
 
 import contextlib
 import re
@@ -22,15 +22,15 @@ class CuttingProxy(socketserver.ThreadingTCPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.target = target
         self.requests: list[bytes] = []
-        """What the client of each connection has sent."""
+        """The bytes that the client of each connection has sent."""
         self.answers: list[bytes] = []
-        """What it was given."""
+        """The bytes that it was sent."""
         self._cuts = [re.compile(cut, re.DOTALL) for cut in cuts]
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
 
     def begin(self, client: socket.socket) -> tuple[int, re.Pattern[bytes] | None]:
-        """The number of a new connection, and where it is to be cut."""
+        """The number of a new connection, and the pattern at which to cut it."""
         with self._lock:
             number = len(self.requests)
             self.requests.append(b"")
@@ -44,7 +44,7 @@ class CuttingProxy(socketserver.ThreadingTCPServer):
             self._open.discard(client)
 
     def drop_all(self) -> None:
-        """End what a client keeps alive."""
+        """End the connections that clients keep alive."""
         with self._lock:
             for client in self._open:
                 _shut(client)
@@ -92,7 +92,7 @@ def _shut(end: socket.socket) -> None:
 
 @contextlib.contextmanager
 def cutting_proxy(target: int, *cuts: bytes) -> Iterator[CuttingProxy]:
-    """A proxy before the port `target`; stopped, its connections and threads gone, at the end."""
+    """A proxy in front of the port `target`; stopped at the end, with its connections and threads."""
     with CuttingProxy(target, cuts) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,4 +1,4 @@
-"""A server that answers whatever it is asked with one recorded stream, in small pieces."""
+"""A server that responds to any request with one recorded stream, in small pieces."""
 
 import contextlib
 import threading
@@ -38,7 +38,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def recorded(body: bytes) -> Iterator[str]:
-    """The URL of a server that says this; gone at the end."""
+    """The URL of a server that sends this stream; stopped at the end."""
     with _Server(("127.0.0.1", 0), _Connection) as server:
         server.body = body
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

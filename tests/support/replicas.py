@@ -22,30 +22,30 @@ OWNERS = ("alice", "bob")
 
 
 class Replica:
-    """One of them: a process, and its URL."""
+    """One server: a process, and its URL."""
 
     def __init__(self, process: Process, url: str) -> None:
         self.process = process
         self.url = url
 
     def kill(self) -> None:
-        """As the kernel would for want of memory."""
+        """Kill it with SIGKILL, as the kernel does when memory runs out."""
         self.process.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It keeps everything, and does nothing."""
+        """Stop it with SIGSTOP: it keeps everything, and does nothing."""
         self.process.popen.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on, and thinks that no time has passed."""
+        """Let it continue, as if no time had passed."""
         self.process.popen.send_signal(signal.SIGCONT)
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        """What its log says of this."""
+        """The records of this event in its log."""
         return [record for record in self._records() if record.get("event", "").startswith(event)]
 
     def leave(self, allowed: tuple[str, ...] = ()) -> None:
-        """Let it go as an operator would: nothing may run in it any more, and nothing have gone wrong unforeseen."""
+        """Shut it down as an operator would; fails if anything still runs in it, or an unexpected error was logged."""
         if self.process.popen.poll() is not None:
             return
         self.thaw()
@@ -66,7 +66,7 @@ class Replica:
 
 
 class Replicas:
-    """What all of them share, and all that were started. Without `database` that is a file in `folder`."""
+    """All servers that were started, and the things they share. Without `database` they use a file in `folder`."""
 
     def __init__(
         self, stack: ExitStack, folder: Path, valkey: RedisServer, database: str | None, settings: dict[str, Any]
@@ -86,7 +86,7 @@ class Replicas:
             self.owners |= {owner: bearer(ring.make(owner)) for owner in OWNERS}
 
     def start(self, count: int = 1, command: list[str] | None = None, **settings: Any) -> list[Replica]:
-        """So many more, side by side; returns when they serve."""
+        """Start this many more at the same time; returns when they serve."""
         started = [
             self._stack.enter_context(running(command or MAIN, **{**self.settings, **settings})) for _ in range(count)
         ]
@@ -95,7 +95,7 @@ class Replicas:
         return made
 
     def one(self, **settings: Any) -> Replica:
-        """One more."""
+        """Start one more."""
         return self.start(**settings)[0]
 
     def live(self) -> int:
@@ -103,7 +103,7 @@ class Replicas:
         return int(self.valkey.say("ZCARD", f"{self.prefix}:live").strip(b":\r\n") or b"-1")
 
     def leave(self, allowed: tuple[str, ...] = ()) -> None:
-        """All that still run go, and leave nothing behind. `allowed` are errors that their logs may tell of."""
+        """Shut down all that still run; they must leave nothing behind. `allowed` errors may be in their logs."""
         for replica in self.all:
             replica.leave(allowed)
 
@@ -112,7 +112,7 @@ class Replicas:
 def replicas(
     folder: Path, valkey: RedisServer, *, stage: Stage | None = None, database: str | None = None, **settings: Any
 ) -> Iterator[Replicas]:
-    """None yet, on this Redis; with the stage's model, or the simulated one. Gone at the end."""
+    """No servers yet, on this Redis, with the stage's model or the simulated one; all are stopped at the end."""
     if database is not None:
         migrate(database)
     if stage is not None:

@@ -1,4 +1,4 @@
-"""What goes wrong at a scripted model, in words that several journeys share."""
+"""Scripts for a scripted model, mostly failures, that several journeys share."""
 
 import itertools
 from typing import Any
@@ -15,17 +15,17 @@ COMMIT: dict[str, Any] = {"STREAM_COMMIT_DELAY": 20}
 
 
 def ok(answer: Answer) -> None:
-    """A proper answer."""
+    """A complete answer."""
     answer.say("fine ", "answer")
 
 
 def stall(answer: Answer) -> None:
-    """Nothing, until the client leaves."""
+    """Silence until the client leaves."""
     answer.stall(20)
 
 
 def words_then(trouble: Script) -> Script:
-    """Half an answer, and then something else."""
+    """Half an answer, and then the other script."""
 
     def script(answer: Answer) -> None:
         answer.chunk("half ")

@@ -1,4 +1,4 @@
-"""A scripted model of many parts: what it says depends on the message, so that one plays in many stories at once."""
+"""A scripted model with many parts: its answer depends on the message, so that one serves many tests at once."""
 
 import contextlib
 import secrets
@@ -11,9 +11,9 @@ from tests.support.provider import Answer, Provider, Script, scripted_provider
 
 @dataclass
 class Part:
-    """What the model says to one message, whose text is the part's tag; each word carries it.
+    """The model's answer to one message. The message's text is the part's tag, which is in every word of the answer.
 
-    It says `words` words, `held` of them only once `go` is set, with `every` seconds between them. `trouble` is played
+    The answer has `words` words, `every` seconds apart, `held` of them only once `go` is set. `trouble` is played
     instead, by the first `fails` requests.
     """
 
@@ -26,9 +26,9 @@ class Part:
     go: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
     spoken: int = 0
-    """How often it was asked, and how often it said a word: what is paid for."""
+    """How often it was asked, and how often it sent a word, which is what one pays for."""
     left: int = 0
-    """How often who asked left before the end."""
+    """How often the client left before the end."""
 
     @property
     def text(self) -> str:
@@ -63,19 +63,19 @@ class Part:
 
 
 class Stage:
-    """The model, as a row of a catalogue names it, and its parts."""
+    """The scripted model and its parts."""
 
     def __init__(self) -> None:
         self._parts: dict[str, Part] = {}
         self.provider: Provider
 
     def cast(self, part: Part) -> Part:
-        """From now on this is what is said to the part's tag."""
+        """Play this part from now on when its tag is asked."""
         self._parts[part.tag] = part
         return part
 
     def part(self, tag: str) -> Part | None:
-        """Who answers this message."""
+        """The part that answers this message."""
         return self._parts.get(tag)
 
     def script(self, answer: Answer) -> None:
@@ -95,7 +95,7 @@ class Stage:
 
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
-    """A model that answers; gone at the end."""
+    """A running model server, stopped at the end."""
     made = Stage()
     with scripted_provider(made.script) as made.provider:
         yield made

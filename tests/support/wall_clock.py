@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def move(file: Path) -> None:
-    """From now on `time.time` looks into the file. Before anything else is imported."""
+    """Make `time.time` read the file. Call this before anything else is imported."""
     true, true_ns = time.time, time.time_ns
 
     def wrong_by() -> float:
