@@ -126,14 +126,14 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Puts a question under the message `message_id`, by default the last one of the active branch."""
+    """Adds a question below the message `message_id`, by default the last one of the active branch."""
 
     message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Puts a question beside an earlier one, `message_id`, as its sibling."""
+    """Adds a question as a sibling of an earlier one, `message_id`."""
 
     message_id: str
 
@@ -225,7 +225,7 @@ class ClientMessage:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The last messages of a branch, oldest first, and a summary of what comes before them, if there is one."""
+    """The last messages of a branch, oldest first, and a summary of the messages before them, if there is one."""
 
     messages: list[Message]
     summary: "Summary | None"

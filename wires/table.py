@@ -46,7 +46,7 @@ def _counted_in_events(after: int, _: Sequence[Event]) -> int:
 
 
 AnyWire = Wire[Any]
-"""A wire of either kind: whoever found the log has already checked that its kind matches."""
+"""A wire of either kind, for code that has already checked the kind of its log."""
 
 WIRES: dict[Format, Wire[AnswerEvent]] = {
     "text": Wire(text.TextEncoder, text.HEARTBEAT, stateful=True, seq_after=text.seq_after),
