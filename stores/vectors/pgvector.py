@@ -39,8 +39,8 @@ _PREPARE = (
 _REFUSED = {
     "42501": "The user of DATABASE_URL may not prepare it for vectors. Let its administrator run: CREATE EXTENSION "
     "vector; and grant the user CREATE on the schema.",
-    "58P01": "PostgreSQL does not have the extension `vector`. Install pgvector beside it, or set VECTOR_STORE_TYPE.",
-    "0A000": "PostgreSQL does not have the extension `vector`. Install pgvector beside it, or set VECTOR_STORE_TYPE.",
+    "58P01": "PostgreSQL does not have the extension `vector`. Install pgvector there, or set VECTOR_STORE_TYPE.",
+    "0A000": "PostgreSQL does not have the extension `vector`. Install pgvector there, or set VECTOR_STORE_TYPE.",
 }
 
 _THERE = text("SELECT 1 FROM documents WHERE id = :document AND owner = :owner FOR KEY SHARE")
