@@ -12,6 +12,7 @@ from time import time
 import structlog
 
 from domain.errors import StreamForgeError
+from domain.messages import Running
 from services.storage import Storage
 from services.streams.elsewhere import Keeper
 from services.streams.supervisor import Supervisor
@@ -70,10 +71,16 @@ class Recovery:
         for left in await self._messages.running(time() - self._silent_for):
             if self._supervisor.produces(left.stream_id):
                 continue
-            tail = await self._log.find(left.stream_id)
-            if tail is None:
-                await self._messages.interrupt_stream(left.stream_id, time())
-                log.warning("an answer was interrupted because its process is gone", session_id=left.session_id)
-            elif tail.ended and tail.outcome is not None and tail.understood:
-                await self._keeper.save(tail, tail.outcome, None, None)
-                log.warning("the end of an answer was stored late", session_id=left.session_id)
+            try:
+                await self._repair(left)
+            except StreamForgeError as error:  # this one cannot be looked up or stored now; the others may be
+                log.warning("an interrupted answer could not be repaired", stream_id=left.stream_id, code=error.code)
+
+    async def _repair(self, left: Running) -> None:
+        tail = await self._log.find(left.stream_id)
+        if tail is None:
+            await self._messages.interrupt_stream(left.stream_id, time())
+            log.warning("an answer was interrupted because its process is gone", session_id=left.session_id)
+        elif tail.ended and tail.outcome is not None and tail.understood:
+            await self._keeper.save(tail, tail.outcome, None, None)
+            log.warning("the end of an answer was stored late", session_id=left.session_id)

@@ -99,7 +99,10 @@ class RedisPeers:
                     continue
                 if await self._take(tail, int(epoch), outcome):
                     tails.append(tail)
-            except (Unreadable, StreamForgeError) as error:
+            except Unreadable as error:  # nothing is known of it, not even whose it is
+                log.error("a lost stream cannot be ended", stream_id=stream_id, error=str(error))
+                self._leave_alone(stream_id, int(epoch))
+            except StreamForgeError as error:  # Redis went away: it is lost again when the lease has ended
                 log.error("a lost stream cannot be ended", stream_id=stream_id, error=str(error))
         return tails
 
@@ -134,6 +137,7 @@ class RedisPeers:
         except Unreadable as error:
             log.error("a claimed stream's log cannot be read", stream_id=stream_id, error=str(error))
         if newer or not tail.understood:
+            log.warning("a stream of a newer version is left for one to end", stream_id=stream_id)
             self._leave_alone(stream_id, epoch)
             return False
         self._tailer.forget(stream_id)
@@ -143,7 +147,6 @@ class RedisPeers:
 
     def _leave_alone(self, stream_id: str, epoch: int) -> None:
         """Give the claim back and do not claim the stream again: each claim would put off the time when it expires."""
-        log.warning("a stream of a newer version is left for one to end", stream_id=stream_id)
         self._writer.send(PackedCommand(self._commands.give_back(stream_id, epoch)))
         self._left_alone[stream_id] = None
         if len(self._left_alone) > _LEFT_ALONE:

@@ -138,6 +138,15 @@ async def test_a_dead_stream_of_an_unknown_kind_is_left_to_those_who_know_it(
     await left_alone(older, Planted(valkey, prefix, tail.info.id))
 
 
+async def test_a_dead_stream_of_which_nothing_can_be_read_is_left_alone_as_well(
+    newer: RedisStreamLog, older: RedisStreamLog, valkey: RedisServer, prefix: str
+) -> None:
+    tail = await newer.open(info())
+    await newer.close()
+    valkey.say("HSET", f"{prefix}:{{{tail.info.id}}}:meta", "info", "{}")
+    await left_alone(older, Planted(valkey, prefix, tail.info.id))
+
+
 async def test_other_dead_streams_are_ended_all_the_same(
     newer: RedisStreamLog, older: RedisStreamLog, valkey: RedisServer, prefix: str
 ) -> None:
