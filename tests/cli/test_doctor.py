@@ -16,6 +16,7 @@ from tests.clients.snippets import marked, snippet
 from tests.support.deployments import authority, caddy, nginx
 from tests.support.forks import run_main
 from tests.support.keys import KeyRing
+from tests.support.names import NO_SUCH_HOST
 from tests.support.proxies import reverse_proxy
 from tests.support.server import LiveServer, live_server, make_settings
 
@@ -127,7 +128,7 @@ def places(server: LiveServer, folder: Path) -> Iterator[dict[str, str]]:
             inside = {name: f"location / {{ {NGINX[name].format_map(urls)} }}" for name in names}
             inside |= {"a path": f"location /base/ {{ proxy_pass {server.url}/; }}"}
             urls |= stack.enter_context(nginx(inside, free_port))
-        yield {**urls, "a path": f"{urls['a path']}/base/"}
+        yield {**urls, "a path": f"{urls['a path']}/base/", "no such name": f"http://{NO_SUCH_HOST}"}
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,7 @@ NOWHERE = {
     "a redirect": "redirects to https://chat.example.com/chat/doctor?frames=1.",
     "another site": "not as StreamForge does",
     "http://127.0.0.1:1": "Nothing is listening at 127.0.0.1:1.",
-    "http://no-such-name.invalid": "cannot be found",
+    "no such name": "cannot be found",
     "caddy https": "--ca",
 }
 

@@ -103,7 +103,9 @@ def test_whether_the_client_hung_up_is_told(server: LiveServer) -> None:
         assert state(server) == "running"
     wait_for(lambda: state(server) == "left")
     get(server)
-    wait_for(lambda: state(server) != "running")  # the last frame may be here before the server has noted that it is sent
+    wait_for(
+        lambda: state(server) != "running"
+    )  # the last frame may be here before the server has noted that it is sent
     assert state(server) == "ended"
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import ask
 from tests.support.catalogue import KEYS, PROVIDERS, row, write_catalogue
+from tests.support.names import NO_SUCH_HOST
 from tests.support.server import process_server
 
 every_provider = pytest.mark.parametrize("provider", PROVIDERS)
@@ -21,7 +22,7 @@ def test_a_server_that_is_not_to_be_had_is_told_at_once(
     play: Play, serve_models: ServeModels, provider: str, trouble: str
 ) -> None:
     plain = play(lambda answer: answer.say("never"))
-    url = {"no-such-host": "http://nowhere.invalid", "no-tls": plain.url.replace("http:", "https:")}[trouble]
+    url = {"no-such-host": f"http://{NO_SUCH_HOST}", "no-tls": plain.url.replace("http:", "https:")}[trouble]
     server = serve_models(row(provider, url), STREAM_COMMIT_DELAY=20)
     began = time.monotonic()
     answer = ask(server)
