@@ -2,26 +2,26 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import jsonschema_rs
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, assume, settings
-from schemathesis import Case
-from schemathesis.core.parameters import ParameterLocation
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from hypothesis import assume
 
 from main import create_app
 from tests.support.effort import examples
+from tests.support.operations import Operations
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.support.sse import Message, parse
 
-schema = schemathesis.openapi.from_dict(create_app(make_settings()).openapi())
-ask = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+if TYPE_CHECKING:
+    from schemathesis import Case
 
-PROBES = "^/chat/doctor$"
+OPERATIONS = Operations(create_app(make_settings()).openapi())
+EXAMPLES = examples(60)
+
+PROBES = "/chat/doctor"
 """A probe takes seconds, so it has a test of its own, in which it is short."""
 
 STREAMING = [("post", "/chat"), ("get", "/chat/streams/{stream_id}")]
@@ -44,45 +44,54 @@ def ended_stream(server: LiveServer) -> str:
     return httpx.post(f"{server.url}/chat", json={"message": "Hi"}).headers["x-stream-id"]
 
 
-def check(case: Case[Any], server: LiveServer) -> None:
+def check(case: "Case[Any]", server: LiveServer) -> None:
     """All checks but the one for which a request is right when the schema says so.
 
     What a schema cannot say (a blank message, the cursor of another stream) is refused, in documented ways.
     """
+    from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
     answer = case.call(base_url=server.url, timeout=10)
     # Too many items may be too many bytes before anybody counts them; and in a form a list of one is that one.
     unsure = answer.status_code == 413 or case.media_type == "multipart/form-data"
     case.validate_response(answer, excluded_checks=[positive_data_acceptance, *[negative_data_rejection][:unsure]])
 
 
-@schema.exclude(path_regex=PROBES).parametrize()
-@ask
-def test_every_route_answers_as_documented_whatever_it_is_sent(case: Case[Any], server: LiveServer) -> None:
-    check(case, server)
+@OPERATIONS.each(lambda path: path != PROBES)
+def test_every_route_answers_as_documented_whatever_it_is_sent(operation: str, server: LiveServer) -> None:
+    OPERATIONS.ask(operation, EXAMPLES, lambda case: check(case, server))
 
 
-@schema.include(path_regex="{stream_id}").parametrize()
-@ask
+@OPERATIONS.each(lambda path: "{stream_id}" in path)
 def test_the_routes_of_a_stream_that_exists_answer_as_documented(
-    case: Case[Any], server: LiveServer, ended_stream: str
+    operation: str, server: LiveServer, ended_stream: str
 ) -> None:
-    path = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
-    assume(path is None or not path.mode.is_negative)  # what was wrong with the request is replaced here
-    case.path_parameters["stream_id"] = ended_stream
-    check(case, server)
+    from schemathesis.core.parameters import ParameterLocation
+
+    def check_stream(case: "Case[Any]") -> None:
+        path = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
+        assume(path is None or not path.mode.is_negative)  # what was wrong with the request is replaced here
+        case.path_parameters["stream_id"] = ended_stream
+        check(case, server)
+
+    OPERATIONS.ask(operation, EXAMPLES, check_stream)
 
 
-@schema.include(path_regex=PROBES).parametrize()
-@ask
-def test_probes_answer_as_documented_whatever_they_are_asked_for(case: Case[Any], server: LiveServer) -> None:
-    query = case.meta.components.get(ParameterLocation.QUERY) if case.meta else None
-    if query is None or query.mode.is_positive:
-        case.query["frames"] = 1
-    check(case, server)
+@OPERATIONS.each(lambda path: path == PROBES)
+def test_probes_answer_as_documented_whatever_they_are_asked_for(operation: str, server: LiveServer) -> None:
+    from schemathesis.core.parameters import ParameterLocation
+
+    def check_probe(case: "Case[Any]") -> None:
+        query = case.meta.components.get(ParameterLocation.QUERY) if case.meta else None
+        if query is None or query.mode.is_positive:
+            case.query["frames"] = 1
+        check(case, server)
+
+    OPERATIONS.ask(operation, EXAMPLES, check_probe)
 
 
 def test_the_served_document_is_the_one_that_was_checked(document: dict[str, Any]) -> None:
-    assert document == schema.raw_schema
+    assert document == OPERATIONS.document
 
 
 @pytest.mark.parametrize(("method", "path"), STREAMING)

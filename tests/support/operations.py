@@ -1,0 +1,62 @@
+"""The operations of /openapi.json, each asked by schemathesis in a test of its own.
+
+What is asked of an operation is made up when its test runs. schemathesis' own decorator does that while tests are
+collected, which takes seconds in each process, and its tests belong to no file of ours.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from schemathesis import Case
+    from schemathesis.schemas import BaseSchema
+
+
+class Operations:
+    """Those of one document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+
+    def each(self, belongs: Callable[[str], bool]) -> pytest.MarkDecorator:
+        """Run the test once for each operation whose path belongs, and give it as `operation`."""
+        labels = [
+            f"{method.upper()} {path}"
+            for path, item in self.document["paths"].items()
+            if belongs(path)
+            for method in item
+        ]
+        return pytest.mark.parametrize("operation", labels)
+
+    def ask(self, operation: str, examples: int, test: Callable[["Case[Any]"], None]) -> None:
+        """Run the test on so many requests to the operation, and on those that its schema has to be tried with."""
+        from schemathesis.checks import load_all_checks
+        from schemathesis.core.result import Ok
+        from schemathesis.generation.feedback import FeedbackSources
+        from schemathesis.pytest._test_builder import build_operation_test
+
+        load_all_checks()
+
+        def on_one(case: "Case[Any]") -> None:
+            test(case)
+
+        (found,) = self._schema.include(name=operation).get_all_operations()
+        assert isinstance(found, Ok)
+        build_operation_test(
+            config=self._schema.config,
+            operation=found.ok(),
+            test_func=on_one,
+            given_kwargs={},
+            feedback=FeedbackSources(),
+            explicit_settings=settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck)),
+        )()
+
+    @cached_property
+    def _schema(self) -> "BaseSchema":
+        import schemathesis
+
+        return schemathesis.openapi.from_dict(self.document)
