@@ -31,9 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     effort.choose_profile()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def nothing_blocks() -> Iterator[None]:
-    """Fail whatever waits inside an event loop for anything but the loop, in any server of this process."""
+    """Fail whatever waits inside an event loop for anything but the loop, in any server of this process.
+
+    It stays in force from the first test to the last: to set it up takes as long as many a test.
+    """
     with blockbuster_ctx(scanned_modules=["main", "serving", *PROGRAM]) as guard:
         guard.functions["os.write"].can_block_in("config/log_writer.py", "write")  # has asked before
         for function in guard.functions.values():
