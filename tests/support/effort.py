@@ -1,4 +1,4 @@
-"""How hard hypothesis tries: a quarter of the examples in `make test`, all of them in CI.
+"""How hard hypothesis and schemathesis try: a quarter of the examples in `make test`, all of them in CI.
 
 `--hypothesis-profile full` (or `CI=true`) tries as hard anywhere.
 """
@@ -23,3 +23,8 @@ def choose_profile() -> None:
 def examples(count: int) -> int:
     """So many examples at full effort, and in proportion fewer at less."""
     return math.ceil(count * settings().max_examples / FULL)
+
+
+def one_in() -> int:
+    """Of so many examples that are no matter of chance one is tried."""
+    return FULL // settings().max_examples

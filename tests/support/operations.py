@@ -4,12 +4,15 @@ What is asked of an operation is made up when its test runs. schemathesis' own d
 collected, which takes seconds in each process, and its tests belong to no file of ours.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.effort import one_in
 
 if TYPE_CHECKING:
     from schemathesis import Case
@@ -33,16 +36,21 @@ class Operations:
         return pytest.mark.parametrize("operation", labels)
 
     def ask(self, operation: str, examples: int, test: Callable[["Case[Any]"], None]) -> None:
-        """Run the test on so many requests to the operation, and on those that its schema has to be tried with."""
+        """Run the test on so many requests to the operation, and on the edges of its schema: at less effort on few."""
         from schemathesis.checks import load_all_checks
         from schemathesis.core.result import Ok
         from schemathesis.generation.feedback import FeedbackSources
+        from schemathesis.generation.meta import TestPhase
         from schemathesis.pytest._test_builder import build_operation_test
 
         load_all_checks()
 
+        edges = itertools.count()
+
         def on_one(case: "Case[Any]") -> None:
-            test(case)
+            edge = case.meta is not None and case.meta.phase.name == TestPhase.COVERAGE
+            if not edge or next(edges) % one_in() == 0:
+                test(case)
 
         (found,) = self._schema.include(name=operation).get_all_operations()
         assert isinstance(found, Ok)

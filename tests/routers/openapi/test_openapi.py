@@ -18,6 +18,7 @@ from tests.support.sse import Message, parse
 if TYPE_CHECKING:
     from schemathesis import Case
 
+pytestmark = pytest.mark.slow(reason="some fifty requests to every operation")
 OPERATIONS = Operations(create_app(make_settings()).openapi())
 EXAMPLES = examples(60)
 
@@ -28,18 +29,19 @@ STREAMING = [("post", "/chat"), ("get", "/chat/streams/{stream_id}")]
 KINDS = {"string": "maxLength", "array": "maxItems", "integer": "maximum", "number": "maximum"}
 
 
-@pytest.fixture(scope="module")
+# For the session, that is for each process of the tests: then the processes share this file's tests.
+@pytest.fixture(scope="session")
 def server() -> Iterator[LiveServer]:
     with live_server(make_settings(STREAM_DELAY=0, MAX_BODY_BYTES=10_000, STREAM_HEARTBEAT=0.05)) as started:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def document(server: LiveServer) -> dict[str, Any]:
     return httpx.get(f"{server.url}/openapi.json").json()  # type: ignore[no-any-return]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ended_stream(server: LiveServer) -> str:
     return httpx.post(f"{server.url}/chat", json={"message": "Hi"}).headers["x-stream-id"]
 
