@@ -1,7 +1,7 @@
 """How much processor time each test file takes, the processes that its tests start included.
 
 A plugin of pytest: it prints the dearest files after the tests. A file over its share that is not marked `slow` is
-named. In the report (`--junitxml`) each test has its own figure, as the property `cpu`.
+named, and in CI the run fails. In the report (`--junitxml`) each test has its own figure, as the property `cpu`.
 """
 
 import contextlib
@@ -78,6 +78,11 @@ class Bill:
 
     def _over(self) -> list[str]:
         return [file for file, seconds in self._dearest() if seconds > SHARE and file not in self._slow]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._over() and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if sum(self._took.values()) < SHARE:
