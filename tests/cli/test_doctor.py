@@ -20,6 +20,8 @@ from tests.support.names import NO_SUCH_HOST
 from tests.support.proxies import reverse_proxy
 from tests.support.server import LiveServer, live_server, make_settings
 
+pytestmark = pytest.mark.clock
+
 Ended = subprocess.CompletedProcess[str]
 Run = Callable[[str], Ended]
 

@@ -15,6 +15,12 @@ from tests.support.valkey import RedisServer
 COMMIT_DELAY = 5.0
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Those that use the same pair stay together: it is made once."""
+    if isinstance(item, pytest.Function) and "pair" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group(f"pair on {item.callspec.params['pair']}"))
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two replicas with a scripted model, whose callers have keys."""

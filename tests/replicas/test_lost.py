@@ -171,6 +171,7 @@ def test_what_nobody_reads_is_ended_as_well(some: Replicas, victim: Replica) -> 
     wait_for(lambda: state() == "interrupted", SOON)
 
 
+@pytest.mark.clock
 async def test_with_the_settings_as_shipped_it_takes_less_than_twenty_seconds(
     valkey: RedisServer, folder: Path
 ) -> None:

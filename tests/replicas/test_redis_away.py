@@ -16,6 +16,8 @@ from tests.support.history import History, history
 from tests.support.replicas import Replica, Replicas, replicas
 from tests.support.valkey import RedisServer, redis_server
 
+pytestmark = pytest.mark.clock
+
 WORDS = 100
 TEXT = " ".join(f"word{number}" for number in range(WORDS))
 SETTINGS: dict[str, Any] = {

@@ -20,6 +20,8 @@ from tests.support.replicas import Replica, Replicas, replicas
 from tests.support.server import wait_for
 from tests.support.valkey import RedisServer
 
+pytestmark = pytest.mark.slow(reason="two hundred clients each")
+
 CLIENTS = 200
 DELAY = 0.1
 TEXT = " ".join(f"word{number}" for number in range(30))
@@ -116,6 +118,7 @@ def reverse_proxy_of(made: Replicas, kind: str, port: int, ports: tuple[int, int
     return reverse_proxy(kind, port, ports)
 
 
+@pytest.mark.clock
 async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once(
     valkey: RedisServer, folder: Path
 ) -> None:
@@ -123,11 +126,10 @@ async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once
     with replicas(folder, valkey, **{**SETTINGS, "SIMULATED_TEXT": text}) as made:
         here, there = made.start(2)
         async with history() as told:
-            produced = [await told.post(there.url, "x") for _ in range(20)]
-            readers = [
-                await told.follow(here.url, produced[number % 20].stream_id, also=(there.url,))
-                for number in range(CLIENTS)
-            ]
+            produced = await asyncio.gather(*(told.post(there.url, "x") for _ in range(20)))
+            followed = (produced[number % 20].stream_id for number in range(CLIENTS))
+            # All at once: one after the other, the first streams would be at their end before the last is followed.
+            readers = await asyncio.gather(*(told.follow(here.url, each, also=(there.url,)) for each in followed))
             for reader in readers:
                 await reader.heard(1)
             here.process.popen.terminate()

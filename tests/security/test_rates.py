@@ -138,6 +138,7 @@ def test_two_processes_count_together_in_redis(serve: Serve, tmp_path: Path, fre
         assert codes(lambda number: httpx.get(f"{servers[number % 2].url}/models"), 6) == [200] * 4 + [429] * 2
 
 
+@pytest.mark.clock
 def test_without_redis_each_counts_alone_and_nobody_waits(
     serve: Serve, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:

@@ -1,9 +1,9 @@
 """Which tests run at the same time, with `-n`: a plugin of pytest and of pytest-xdist.
 
 Most tests wait rather than compute, so there are more processes than processors. Those that judge real time (marked
-`clock`) would be late beside them: they come last, two at a time. Each test goes to the process that is free next, but
-tests that share a fixture of their module, or an `xdist_group`, stay together: it is made once. Files marked `slow`
-come first, so that nothing long is left for the end.
+`clock`) would be late beside them: they come last, three at a time. Each test goes to the process that is free next,
+but tests that share a fixture of their module, or an `xdist_group`, stay together: it is made once. Files marked `slow`
+come first, and then those that stay together, so that nothing long is left for the end.
 
 Only the processes that run tests know fixtures and marks, and only the one that deals tests out can use them: they are
 handed over in a file. (xdist has groups of its own. They do not work with this pytest: no name is changed any more.)
@@ -19,7 +19,7 @@ from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-CLOCK_LANE = 2
+CLOCK_LANE = 3
 """How many processes run the tests that judge real time."""
 _LANES = ("slow", "", "clock")
 
@@ -32,7 +32,7 @@ class Labels:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: _LANES.index(_lane(item)))
+        items.sort(key=lambda item: (_LANES.index(_lane(item)), _unit(item) == item.nodeid))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:

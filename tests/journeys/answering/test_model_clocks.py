@@ -1,12 +1,15 @@
 """A model's silence: how long each may last, what is told meanwhile, and what becomes of it then."""
 
 import httpx
+import pytest
 
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import ask
 from tests.support.catalogue import PROVIDERS, row
 from tests.support.provider import Answer
 from tests.support.scripts import COMMIT, asked, every_provider, ok, stall, words_then
+
+pytestmark = pytest.mark.clock
 
 
 def test_connecting_has_a_limit_of_its_own(serve_models: ServeModels) -> None:

@@ -74,6 +74,7 @@ def gaps(url: str, until: threading.Event) -> list[float]:
     return found
 
 
+@pytest.mark.clock
 def test_while_another_process_writes_reading_goes_on_and_writing_waits_its_time(tmp_path: Path) -> None:
     with process_server(DATA_DIR=tmp_path, STREAM_DELAY=0.01, SIMULATED_TEXT=WORDS) as (process, url):
         talk, _ = open_talk(url)

@@ -22,6 +22,8 @@ from tests.support.server import LiveServer, make_settings, wait_for
 from tests.support.sse import parse
 from wires.table import WIRES
 
+pytestmark = pytest.mark.clock
+
 Serve = Callable[..., LiveServer]
 
 

@@ -26,6 +26,8 @@ from tests.stores.sql.support import ask, ending
 from tests.support.postgres import Postgres
 from tests.support.server import ROOT
 
+pytestmark = pytest.mark.clock
+
 HURRIED = Timeouts(turn=0.3, work=0.3)
 
 

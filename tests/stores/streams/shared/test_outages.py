@@ -19,6 +19,8 @@ from tests.stores.streams.shared.conftest import Replicas
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.valkey import RedisServer, redis_server
 
+pytestmark = pytest.mark.clock
+
 LOST = Failed("producer_lost", SPENT)
 
 
