@@ -29,6 +29,10 @@ def last_of(response: httpx.Response) -> tuple[str, dict[str, Any]]:
     return last.event, json.loads(last.data)
 
 
+PATIENT: dict[str, Any] = {"STREAM_COMMIT_DELAY": 20}
+"""For what is told by a status: on first use LangChain is loaded, which takes seconds on a busy machine."""
+
+
 def serve_model(serve: Serve, url: str, **settings: object) -> LiveServer:
     return serve(**{"LLM_MODEL": "qwen2.5:7b", "LLM_BASE_URL": url, **settings})
 
@@ -170,7 +174,9 @@ def test_what_goes_wrong_at_the_model_is_told_in_our_words_only(
     serve: Serve, capfd: pytest.CaptureFixture[str], script: Callable[[Answer], None], status: int, code: str
 ) -> None:
     with scripted_model(script) as (url, _):
-        response = ask(serve_model(serve, url, OPENAI_API_KEY="sk-ours", MODEL_RETRIES=0), "a private prompt")
+        response = ask(
+            serve_model(serve, url, OPENAI_API_KEY="sk-ours", MODEL_RETRIES=0, **PATIENT), "a private prompt"
+        )
     assert response.status_code == status
     if status == 200:
         event, data = last_of(response)
@@ -185,7 +191,7 @@ def test_what_goes_wrong_at_the_model_is_told_in_our_words_only(
 
 
 def test_an_endpoint_that_is_not_there_is_told_as_unreachable(serve: Serve, free_port: Callable[[], int]) -> None:
-    response = ask(serve_model(serve, f"http://127.0.0.1:{free_port()}/v1", MODEL_RETRIES=0))
+    response = ask(serve_model(serve, f"http://127.0.0.1:{free_port()}/v1", MODEL_RETRIES=0, **PATIENT))
     assert code_of(response) == (502, "provider_unreachable")
 
 
@@ -198,7 +204,7 @@ def test_a_missing_key_is_refused_before_the_first_byte(serve: Serve) -> None:
 def test_a_local_model_that_does_not_exist_is_refused_before_the_first_byte(serve: Serve) -> None:
     if not local_models():
         missing("the local model")
-    assert code_of(ask(serve(LLM_MODEL="local:gpt-9"))) == (502, "provider_model")
+    assert code_of(ask(serve(LLM_MODEL="local:gpt-9", **PATIENT))) == (502, "provider_model")
 
 
 def test_smollm2_answers_on_both_wires_and_stops_when_told(serve: Serve) -> None:
