@@ -33,8 +33,6 @@ class Place:
 
     settings: Settings
     python: str = sys.executable
-    alone: bool = False
-    """Whether one process at a time may have it open."""
 
     def of(self, model: Vectors) -> Settings:
         """With this embedding model, which is called as many letters as its vectors are long."""
@@ -50,7 +48,7 @@ class Place:
         return start([*self.command, "reindex", *words], self.of(model), stdout=True)
 
 
-@pytest.fixture(params=["sqlite", "pgvector", "chroma server", "chroma folder"])
+@pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """One that nobody has used."""
     settings = {"DATA_DIR": str(tmp_path), "VECTOR_STORE_TYPE": request.param.partition(" ")[0]}
@@ -64,7 +62,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             missing("Chroma")
         if request.param == "chroma server":
             settings["CHROMA_URL"] = stack.enter_context(chroma_server()).url
-        yield Place(settings, str(VENV / "bin" / "python"), alone=request.param == "chroma folder")
+        yield Place(settings, str(VENV / "bin" / "python"))
 
 
 @pytest.fixture
@@ -116,9 +114,8 @@ def answers(url: str, ids: Sequence[str]) -> None:
 OLD, NEW = "openai_compatible:m256", "openai_compatible:m384"
 
 
+@pytest.mark.parametrize("place", ["sqlite", "pgvector", "chroma server"], indirect=True)
 def test_it_goes_on_where_it_was_stopped_while_the_server_answers(place: Place, old: Vectors, new: Stopping) -> None:
-    if place.alone:
-        pytest.skip("the server that has it open must be stopped first")
     with process_server(place.command, **place.of(old)) as (_, url):
         ids = [send(url, text) for text in TEXTS]
         ready(url, *ids)
@@ -153,9 +150,8 @@ def test_it_goes_on_where_it_was_stopped_while_the_server_answers(place: Place, 
     assert (code, "up to date" in out) == (0, True)
 
 
+@pytest.mark.parametrize("place", ["chroma folder"], indirect=True)  # the only one that one alone may have open
 def test_it_waits_for_whom_has_the_folder_open_and_then_does_it(place: Place, old: Vectors, new: Stopping) -> None:
-    if not place.alone:
-        pytest.skip("several may have it open")
     with process_server(place.command, **place.of(old)) as (_, url):
         ids = [send(url, text) for text in TEXTS]
         ready(url, *ids)
