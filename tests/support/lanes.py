@@ -59,6 +59,7 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
     def __init__(self, config: pytest.Config, log: Producer, file: Path) -> None:
         super().__init__(config, log)
+        config.option.loadscopereorder = False  # it would sort by the number of tests, whatever their lanes
         self._file = file
         self._labels: dict[str, str] = {}
         self._clocks_run = False
