@@ -3,11 +3,14 @@
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, Serve
 from tests.browser.relay import relay
 from tests.support.server import LiveServer
+
+pytestmark = pytest.mark.slow(reason="a browser")
 
 # One word and then a minute of silence: what is on the page by then was not kept back for the end.
 ONE_WORD_A_MINUTE = {"STREAM_DELAY": 60, "DRAIN_TIMEOUT": 0}

@@ -20,7 +20,7 @@ from tests.support.names import NO_SUCH_HOST
 from tests.support.proxies import reverse_proxy
 from tests.support.server import LiveServer, live_server, make_settings
 
-pytestmark = pytest.mark.clock
+pytestmark = [pytest.mark.clock, pytest.mark.slow(reason="fifty runs of the command")]
 
 Ended = subprocess.CompletedProcess[str]
 Run = Callable[[str], Ended]

@@ -21,6 +21,8 @@ from tests.support.forks import Started, run_main, start
 from tests.support.server import process_server
 from tests.support.uploads import ready, send, sources, state, words_as_numbers
 
+pytestmark = pytest.mark.slow(reason="servers and commands in two Pythons")
+
 LIVES = {"badger": "forest", "dolphin": "ocean", "camel": "desert", "penguin": "antarctic", "otter": "river"}
 TEXTS = [f"The {animal} lives in the {place}." for animal, place in LIVES.items()]
 

@@ -19,6 +19,8 @@ from tests.support.scripts import asked, words_then
 from tests.support.server import LiveServer
 from tests.support.talk import told
 
+pytestmark = pytest.mark.slow(reason="each command is a Python that loads its packages")
+
 Serve = Callable[..., LiveServer]
 TEXT = "This is a simulated streaming response\n"
 

@@ -20,6 +20,8 @@ from tests.journeys.conftest import Play, ServeModels
 from tests.support.catalogue import row
 from tests.support.server import ROOT, LiveServer, live_server, make_settings
 
+pytestmark = pytest.mark.slow(reason="each snippet is a program that loads its packages")
+
 ANSWER = "This is a simulated streaming response\n"
 
 

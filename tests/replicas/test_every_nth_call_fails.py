@@ -27,6 +27,8 @@ from tests.support.failing import Failing, FailingStorage
 from tests.support.server import make_settings
 from tests.support.valkey import RedisServer
 
+pytestmark = pytest.mark.slow(reason="sixty-four stories in each test")
+
 TEXT = "one two three four five six"
 LOG_CALLS = (
     "open", "append", "seal", "announce", "find", "keys.bind", "keys.find", "keys.release",

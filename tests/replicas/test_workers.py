@@ -14,6 +14,8 @@ from tests.support.replicas import MAIN, Replica, Replicas, replicas
 from tests.support.server import running, wait_for
 from tests.support.valkey import RedisServer
 
+pytestmark = pytest.mark.slow(reason="workers load the program themselves")
+
 TEXT = " ".join(f"word{number}" for number in range(100))
 SETTINGS: dict[str, Any] = {"SIMULATED_TEXT": TEXT, "STREAM_DELAY": 0.03, "STREAM_LEASE": 2}
 

@@ -26,6 +26,8 @@ from tests.support.server import LiveServer
 from tests.support.sse import parse
 from wires.table import WIRES
 
+pytestmark = pytest.mark.slow(reason="every route and verb, asked by five callers")
+
 PUBLIC = {
     ("GET", "/"),
     ("GET", "/health"),

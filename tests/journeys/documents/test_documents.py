@@ -12,6 +12,8 @@ from tests.support.library import Library, data_of, sources, titles
 from tests.support.server import LiveServer, live_server, make_settings
 from tests.support.sse import parse
 
+pytestmark = pytest.mark.slow(reason="a process for each document that is read")
+
 HERON = "The lighthouse keeper of Aldermoor kept a tame heron named Osbert."
 FILES: dict[str, bytes] = {
     "harbour.pdf": pdf(

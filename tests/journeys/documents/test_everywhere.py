@@ -27,6 +27,8 @@ from tests.support.library import Library, data_of, sources
 from tests.support.server import Process, process_server, wait_for
 from tests.support.uploads import words_as_numbers
 
+pytestmark = pytest.mark.slow(reason="every format, on each store of vectors")
+
 ASKED = {name: (question, answer, about) for question, name, answer, about in QUESTIONS}
 NAMES = ("harbour.pdf", "garden.docx", "backup.md")
 

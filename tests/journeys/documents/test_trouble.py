@@ -23,6 +23,8 @@ from tests.support.library import Library, data_of, sources
 from tests.support.postgres import postgres_server
 from tests.support.server import LiveServer, process_server, wait_for
 
+pytestmark = pytest.mark.slow(reason="a process for each document that is read")
+
 Serve = Callable[..., LiveServer]
 
 

@@ -11,6 +11,8 @@ from domain.messages import new_id
 from stores.vectors.base import VectorStore
 from tests.stores.vectors.places import Place, as_vectors, random_matrix, unit
 
+pytestmark = pytest.mark.slow(reason="ten thousand vectors in each store")
+
 INDEX = Index("m", 3)
 EAST, NORTH, UP = unit(1, 0, 0), unit(0, 1, 0), unit(0, 0, 1)
 NORTH_EAST = unit(1, 1, 0)

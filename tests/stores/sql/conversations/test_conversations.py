@@ -37,6 +37,8 @@ from tests.stores.sql.conversations.model import Conversation, Said
 from tests.stores.sql.support import ending
 from tests.support.effort import examples
 
+pytestmark = pytest.mark.slow(reason="long random conversations on two databases")
+
 T = TypeVar("T")
 PICK = st.integers(0, 10**6)
 
