@@ -17,6 +17,7 @@ import pytest
 
 from stores.sql.engine.schema import migrate
 from tests.journeys.conversations.test_database_trouble import full
+from tests.support.documents import pdf
 from tests.support.embeddings import Vectors, vectors_server
 from tests.support.keys import KeyRing, bearer
 from tests.support.library import Library, data_of, sources
@@ -79,10 +80,15 @@ def parsers() -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says so simply what runs")
 def test_a_parser_that_is_killed_fails_its_document_and_nothing_else(serve: Serve) -> None:
     library = Library(serve(DOCUMENTS_AT_ONCE=1))
-    first = library.send("killed.txt", "The document whose reader is killed.")
-    wait_for(parsers)
-    for process in parsers():
-        os.kill(process, signal.SIGKILL)
+    page = "\n".join(f"Line {number} of a document whose reader is killed." for number in range(60))
+    first = library.send("killed.pdf", pdf([page] * 300))  # which takes a while to read
+
+    def kill() -> bool:
+        for process in (found := parsers()):
+            os.kill(process, signal.SIGKILL)
+        return bool(found)
+
+    wait_for(kill)
     other = library.send("other.txt", "The document that comes after it.")
     document = library.settled(first)
     assert (document["state"], document["code"]) == ("failed", "document_crashed")
