@@ -16,17 +16,22 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 OURS = ["domain", "config", "wires", "routers", "services", "stores", "cli", "chains"]
+MODELS = [
+    "langchain_openai", "langchain.chat_models", "langchain_core.tracers.stdout",
+    "openai.resources.chat.completions.messages", "jiter", "truststore", "httpcore2", "genai_prices.data",
+    "genai_prices.data_snapshot",
+]  # fmt: skip
+"""What is loaded when a model is asked for the first time."""
 THEIRS = [
     "main", "uvicorn.supervisors", "uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl",
-    "uvicorn.lifespan.on", "anyio._backends._asyncio", "langchain_openai", "langchain.chat_models",
-    "langchain_core.tracers.stdout", "openai.resources.chat.completions.messages", "jiter", "truststore", "httpcore2",
-    "genai_prices.data", "genai_prices.data_snapshot", "sqlalchemy.ext.asyncio", "alembic.command", "alembic.config",
-    "sqlite3", "greenlet", "redis.asyncio", "numpy", "chromadb",
+    "uvicorn.lifespan.on", "anyio._backends._asyncio", "sqlalchemy.ext.asyncio", "alembic.command", "alembic.config",
+    "sqlite3", "greenlet", "redis.asyncio", "numpy", "chromadb", *MODELS,
 ]  # fmt: skip
 """Modules that most runs load sooner or later."""
 
@@ -40,6 +45,11 @@ def load() -> None:
         for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}.")
         if "migrations" not in module.name and not module.name.endswith("_child")
     ]
+    load_all(names)
+
+
+def load_all(names: Iterable[str]) -> None:
+    """Load these modules, as far as they are installed."""
     for name in names:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -35,6 +35,7 @@ class _Server:
                 pass_fds=[theirs.fileno()], cwd=ROOT, env=inherited(), stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
+        self.pid = self._process.pid
         atexit.register(self._close)
 
     def _close(self) -> None:
@@ -55,6 +56,11 @@ def _server(python: str) -> _Server:
         if python not in _servers:
             _servers[python] = _Server(python)
         return _servers[python]
+
+
+def loaders() -> set[int]:
+    """The processes that have the program's modules loaded, and run nothing themselves."""
+    return {server.pid for server in list(_servers.values())}
 
 
 class Forked:

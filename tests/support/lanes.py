@@ -19,13 +19,18 @@ from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from tests.support.fork_server import MODELS, load_all
+
 CLOCK_LANE = 3
 """How many processes run the tests that judge real time."""
 _LANES = ("slow", "", "clock")
 
 
 class Labels:
-    """In a process that runs tests: puts them into the order of lanes, and says of each its lane and its unit."""
+    """In a process that runs tests: puts them into the order of lanes, and says of each its lane and its unit.
+
+    What models need is loaded beforehand: it takes seconds, and on a busy machine the first test would be late.
+    """
 
     def __init__(self, file: str | None) -> None:
         self._file = file
@@ -39,6 +44,7 @@ class Labels:
         if self._file is not None:
             labels = {item.nodeid: f"{_lane(item)}:{_unit(item)}" for item in session.items}
             Path(self._file).write_text(json.dumps(labels))
+        load_all(MODELS)
 
 
 def _lane(item: pytest.Item) -> str:
