@@ -293,7 +293,11 @@ class _Connection(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", "0"))
-        body = json.loads(self.rfile.read(length) or b"{}")
+        content = self.rfile.read(length)
+        if len(content) < length:  # the client has left in the middle of its request: that is none
+            self.close_connection = True
+            return
+        body = json.loads(content or b"{}")
         headers = {name.lower(): value for name, value in self.headers.items()}
         number = self.server.seen.note(path=self.path, headers=headers, body=body, connection=self.number)
         path = self.path.partition("?")[0]

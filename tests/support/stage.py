@@ -81,11 +81,8 @@ class Stage:
     def script(self, answer: Answer) -> None:
         """Play the part that is asked for; anything else asks for a title.
 
-        Questions that were left without an answer come before it, in the same message. Who left in the middle of its
-        request has no message at all.
+        Questions that were left without an answer come before it, in the same message.
         """
-        if "messages" not in answer.request:
-            return
         part = self._parts.get(answer.request["messages"][-1]["content"].split()[-1])
         if part is None:
             answer.say("A ", "title")
