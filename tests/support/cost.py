@@ -105,6 +105,8 @@ class Bill:
 
 def register(config: pytest.Config) -> None:
     """Measure in every process that runs tests, and add up in the one that reports them."""
-    config.pluginmanager.register(Meter())
+    deals = config.getoption("numprocesses", None) is not None
+    if not deals:  # to look at all that it has started would take a tenth of the time
+        config.pluginmanager.register(Meter())
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Bill())

@@ -79,6 +79,9 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
         super().mark_test_complete(node, item_index, duration)
+        unit = self._labels[self.registered_collections[node][item_index]]
+        if all(self.assigned_work[node][unit].values()):
+            del self.assigned_work[node][unit]  # or it is counted again and again
         if self._only_clocks_are_left():
             for other in self.nodes:
                 self._reschedule(other)
