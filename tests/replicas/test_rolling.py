@@ -20,7 +20,7 @@ from tests.support.replicas import Replica, Replicas, replicas
 from tests.support.server import wait_for
 from tests.support.valkey import RedisServer
 
-pytestmark = pytest.mark.slow(reason="two hundred clients each")
+pytestmark = [pytest.mark.clock, pytest.mark.slow(reason="two hundred clients each")]
 
 CLIENTS = 200
 DELAY = 0.1
@@ -118,7 +118,6 @@ def reverse_proxy_of(made: Replicas, kind: str, port: int, ports: tuple[int, int
     return reverse_proxy(kind, port, ports)
 
 
-@pytest.mark.clock
 async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once(
     valkey: RedisServer, folder: Path
 ) -> None:

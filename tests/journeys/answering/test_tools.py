@@ -378,5 +378,7 @@ def test_the_embedded_model_is_told_of_the_tools(serve_models: ServeModels) -> N
     if not local_models():
         missing("the local model")
     server = serve_models(LOCAL)
-    alone, armed = (post(server, max_tokens=1, tools=tools).json()["usage"] for tools in (None, [WEATHER]))
-    assert armed["prompt_tokens"] > alone["prompt_tokens"] + 100
+    answers = [post(server, max_tokens=1, tools=tools) for tools in (None, [WEATHER])]
+    assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+    alone, armed = (answer.json()["usage"]["prompt_tokens"] for answer in answers)
+    assert armed > alone + 100
