@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from fastapi import FastAPI
 
+from children.confinement import close_memory
 from config.logging import configure_logging
 from config.settings import Settings, describe, get_settings
 from services.access.secret import SecretError
@@ -129,6 +130,8 @@ def _too_many(workers: int, settings: Settings) -> str | None:
 
 
 def _create_or_exit(create_app: CreateApp, settings: Settings, exit_code: int) -> FastAPI:
+    if not settings.ALLOW_PROFILING:
+        close_memory()
     try:
         check_storage(settings)
         return create_app(settings)

@@ -4,6 +4,7 @@ Names are flat; the groups in `config/groups` say which room a setting is for. O
 `get_settings`; everything else is handed its settings, so that a test can hand over others.
 """
 
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -47,6 +48,12 @@ class Settings(
         several = self.WORKERS > 1 or self.REDIS_URL is not None
         check_vectors(self.VECTOR_STORE_TYPE, self.CHROMA_URL, self.DATABASE_URL, several=several)
         return self
+
+    def confines_fully(self) -> bool:
+        """Whether documents are read only if what reads them can be confined to them."""
+        if self.DOCUMENT_CONFINEMENT is None:
+            return sys.platform == "linux" or self.AUTH_MODE != "none"
+        return self.DOCUMENT_CONFINEMENT == "full"
 
     def chroma_folder(self) -> Path:
         """Where Chroma keeps vectors, if CHROMA_URL is None."""

@@ -117,6 +117,11 @@ ERRORS: dict[str, ErrorKind] = {
     "documents_not_installed": ErrorKind(
         503, False, "This server cannot read such documents. Its operator must install requirements.txt."
     ),
+    "documents_unconfined": ErrorKind(
+        503,
+        False,
+        "This server reads no documents: its system cannot confine what reads them. Its log says what lacks.",
+    ),
     # The model
     "provider_not_configured": ErrorKind(
         503, False, "The model cannot be reached with this server's settings. Its operator finds the reason in the log."

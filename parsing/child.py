@@ -14,7 +14,7 @@ if __name__ == "__main__":  # run with -I, which leaves the program's own folder
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from children import lines
-from children.confinement import confine
+from children.confinement import confine, is_full, lower_priority, python_files
 from domain.documents import Parsed
 from domain.errors import StreamForgeError
 from parsing.limits import ParseLimits
@@ -24,14 +24,22 @@ from parsing.reading import read_document
 PIECE = 32_768
 """The most characters of text on one line of output."""
 
+_ROOT = Path(__file__).parent.parent
+_OWN = tuple(str(_ROOT / package) for package in ("children", "domain", "parsing"))
+"""The packages of the program that a reader imports: not the folder they are in, which may hold the server's data."""
+
 ReadDocument = Callable[[bytes, str, ParseLimits, OnPage], Parsed]
 
 
-def main(read: ReadDocument = read_document) -> None:
-    """Read one document, in confinement."""
+def main(read: ReadDocument = read_document, *, abi: int | None = None) -> None:
+    """Read one document, in confinement by no newer `abi` of Landlock."""
     request = lines.read(sys.stdin.buffer)
     limits = ParseLimits(**request["limits"])
-    _write(confined=confine(memory=limits.memory, cpu_seconds=limits.cpu_seconds))
+    lower_priority(10)
+    means = confine(python_files(*_OWN), memory=limits.memory, cpu_seconds=limits.cpu_seconds, abi=abi)
+    _write(confined=means)
+    if request["fully"] and not is_full(means):
+        return  # the parent knows by now
     try:
         parsed = read(sys.stdin.buffer.read(), request["name"], limits, lambda page, of: _write(page=page, of=of))
         _write_document(parsed)
@@ -64,6 +72,8 @@ def _failure(error: BaseException) -> StreamForgeError:
         return StreamForgeError("document_too_complex", "The document is nested too deeply. Flatten it.")
     if isinstance(error, ImportError):
         return StreamForgeError("documents_not_installed")
+    if isinstance(error, PermissionError):  # a file that the reader needed is outside of what it may read
+        return StreamForgeError("document_crashed")
     return StreamForgeError("document_broken")
 
 

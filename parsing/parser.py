@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import structlog
 
 from children import lines
 from children.child import Child
+from children.confinement import is_full, lacking
 from children.spawning import Program, spawn
 from domain.documents import MAX_DETAIL, Parsed, Section
 from domain.errors import ERRORS, StreamForgeError
@@ -29,23 +31,48 @@ log = structlog.get_logger("parser")
 CHILD = Path(__file__).with_name("child.py")
 _LONGEST_LINE = 1 << 18
 """The most bytes on a line: a piece of text may take six bytes for each character."""
-_CODES = frozenset(code for code in ERRORS if code.startswith("document"))
+_CODES = frozenset(code for code in ERRORS if code.startswith("document")) - {"documents_unconfined"}
 _TOO_LONG = "Reading the document takes longer than this server allows. Split it, or save it in a simpler format."
 
 
 class Parser:
-    """Reads documents, each in a child process that runs `program`. Callers limit how many are read at once."""
+    """Reads documents, each in a child process that runs `program`. Callers limit how many are read at once.
 
-    def __init__(self, limits: ParseLimits | None = None, *, program: Path = CHILD) -> None:
+    With `fully`, nothing is read if the child cannot be confined to its document; `lacking` returns what this system
+    would need for that.
+    """
+
+    def __init__(
+        self,
+        limits: ParseLimits | None = None,
+        *,
+        program: Path = CHILD,
+        fully: bool = True,
+        lacking: Callable[[], list[str]] = lacking,
+    ) -> None:
         self._limits = limits or ParseLimits()
+        self._fully = fully
+        self._lacking = lacking
+        self._refuses: bool | None = None
         self._program = Program(program, writes_bytecode=False)  # it may not write any file
         self._confined_by: list[str] | None = None
+
+    def refuses(self) -> bool:
+        """Whether no document is read here. The log says once what this system lacks to confine a child."""
+        if self._refuses is None:
+            lacks = self._lacking()
+            self._refuses = self._fully and bool(lacks)
+            if self._refuses:
+                log.error("no documents are read: what reads them cannot be confined here", lacking=lacks)
+            elif lacks:
+                log.warning("what reads documents is not fully confined here", lacking=lacks)
+        return self._refuses
 
     async def parse(self, content: bytes, name: str, on_page: OnPage | None = None) -> Parsed:
         """The document's text. Its content decides which kind it is; the name only decides between kinds of text.
 
         Raises `document_unsupported`, `document_broken`, `document_encrypted`, `document_too_complex`,
-        `document_empty`, `document_crashed` or `documents_not_installed`.
+        `document_empty`, `document_crashed`, `documents_not_installed` or `documents_unconfined`.
         """
         child = await spawn(self._program, longest_line=_LONGEST_LINE)
         try:
@@ -59,18 +86,20 @@ class Parser:
 
     async def _converse(self, child: Child, content: bytes, name: str, on_page: OnPage | None) -> Parsed:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended early; its exit code says why
-            await lines.send(child, name=writable(name), limits=dataclasses.asdict(self._limits))
+            await lines.send(child, name=writable(name), limits=dataclasses.asdict(self._limits), fully=self._fully)
             await child.feed(content)
             child.stdin.close()
         output = _Output(self._limits)
+        first = True
         while True:
             try:
                 fields = await lines.receive(child)
                 if fields is None:
                     break
                 page, parsed = output.take(fields)
-                if "confined" in fields:
-                    self._log_confinement(fields["confined"])
+                if first:  # of which the document knows nothing yet: later lines may be its own
+                    first = False
+                    self._check_confinement(fields.get("confined"))
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 log.warning("the parser wrote something invalid", error=type(error).__name__)
                 raise StreamForgeError("document_crashed") from None
@@ -84,11 +113,16 @@ class Parser:
             raise StreamForgeError("document_too_complex", _TOO_LONG)
         raise StreamForgeError("document_crashed")
 
-    def _log_confinement(self, means: list[str]) -> None:
-        """Log once what confines the children on this system."""
+    def _check_confinement(self, means: Any) -> None:
+        """Log once what confines the children here; raises `documents_unconfined` if that is not enough."""
+        found = [str(word)[:20] for word in means[:10]] if isinstance(means, list) else []
         if self._confined_by is None:
-            self._confined_by = [str(word)[:20] for word in means[:10]]
-            log.info("documents are read in confinement", confined=self._confined_by)
+            self._confined_by = found
+            log.info("documents are read in confinement", confined=found)
+        if self._fully and not is_full(found):  # the kernel has promised more than it keeps
+            self._refuses = True
+            log.error("no documents are read: what reads them was not confined", confined=found)
+            raise StreamForgeError("documents_unconfined")
 
 
 class _Output:

@@ -111,7 +111,10 @@ async def open_services(
         auth, keys = await open_auth(settings, secret, storage, supervisor, readers, stack)
         drain = open_drain(settings, supervisor, readers, stack)
         chroma = settings.chroma_folder()
-        library = open_library(storage, log, stack, documents=settings, models=settings, chroma_folder=chroma)
+        library = open_library(
+            storage, log, stack, documents=settings, models=settings, chroma_folder=chroma,
+            fully_confined=settings.confines_fully(),
+        )  # fmt: skip
         retriever = library.retriever
         answering = open_answering(chains, prices, retriever, streams=settings, models=settings, documents=settings)
         streaming = open_streaming(

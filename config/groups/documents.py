@@ -30,6 +30,7 @@ class DocumentSettings(Group):
     MAX_UPLOAD_BYTES: int = Field(32 * 1024 * 1024, ge=1, le=2**30)
     DOCUMENTS_AT_ONCE: int = Field(2, ge=1, le=64)
     DOCUMENTS_QUEUED: int = Field(100, ge=1, le=100_000)
+    DOCUMENT_CONFINEMENT: Annotated[Literal["full", "limits"] | None, Unset] = None
     DOCUMENT_LEASE: float = Field(30, ge=1, le=600, allow_inf_nan=False)
     EMBEDDING_PROVIDER: Literal["local", "openai", "openai_compatible", "ollama"] = "local"
     EMBEDDING_MODEL: ModelName = None

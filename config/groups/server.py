@@ -54,6 +54,7 @@ class ServerSettings(Group):
     APP_VERSION: str = Field("0.1.0", min_length=1, max_length=50)
     HOST: str = Field("127.0.0.1", min_length=1, max_length=255)
     PORT: int = Field(8001, ge=0, le=65_535)
+    ALLOW_PROFILING: bool = False
     WORKERS: int = Field(1, ge=1, le=1_000)
     CORS_ORIGINS: Annotated[_Names, AfterValidator(exact_origins)] = (
         "http://localhost:3000",

@@ -44,7 +44,8 @@ FINDS_A_SESSION = ("session_not_found", *USES_THE_DATABASE)
 FINDS_A_DOCUMENT = ("document_not_found", *USES_THE_DATABASE)
 
 TAKES_DOCUMENTS = (
-    *READS_A_BODY, "too_many_documents", "documents_not_installed", "provider_not_configured", *USES_THE_DATABASE,
+    *READS_A_BODY, "too_many_documents", "documents_not_installed", "documents_unconfined", "provider_not_configured",
+    *USES_THE_DATABASE,
 )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def open_library(
     documents: DocumentSettings,
     models: ModelSettings,
     chroma_folder: Path,
+    fully_confined: bool,
 ) -> Library:
     """The library; its workers ingest documents until `stack` is closed."""
     cutting = CpuWorker()  # of its own: a long document that is being cut must not keep a question waiting
@@ -59,7 +60,7 @@ def open_library(
     ingestion = Ingestion(
         storage,
         streams,
-        Parser(),
+        Parser(fully=fully_confined),
         cutting,
         embedding,
         vectors,

@@ -30,12 +30,17 @@ log = structlog.get_logger("documents")
 
 _LOOK_SECONDS = 2.0
 _NOTHING = Spent(NOTHING_USED, None)
+_FOR_ANOTHER_SERVER = ("index_mismatch", "documents_unconfined")
+"""Errors of this server's settings or system: the document goes back into the queue."""
 _GOES_ON = Cancelled("replaced", _NOTHING)  # ends a log, but not its document's ingestion: another log follows
 _STOP_SECONDS = 5.0
 
 
 class Parse(Protocol):
     """Reads the text of a document, in a process of its own."""
+
+    def refuses(self) -> bool:
+        """Whether no document is read here."""
 
     async def parse(
         self, content: bytes, name: str, on_page: Callable[[int, int | None], None] | None = None
@@ -105,6 +110,8 @@ class Ingestion:
 
     def require(self) -> None:
         """Raise an error if documents cannot be ingested here."""
+        if self._parser.refuses():
+            raise StreamForgeError("documents_unconfined")
         self._embedder.require()
 
     def wake(self) -> None:
@@ -119,7 +126,7 @@ class Ingestion:
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await self._work.wait()
                 self._work.clear()
-                if self._storage.opened:
+                if self._storage.opened and not self._parser.refuses():
                     await self._begin()
         finally:
             await self._stop()
@@ -244,7 +251,7 @@ class Ingestion:
         if ERRORS[code].retryable and job.attempt < self._limits.attempts:
             return await self._lost(document)
         try:
-            if code == "index_mismatch":  # it waits for a server with the settings of that index
+            if code in _FOR_ANOTHER_SERVER:
                 await self._documents.release(document.id, self._name)
                 return _GOES_ON
             reached = await self._documents.get(document.owner, document.id)

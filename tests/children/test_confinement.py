@@ -28,9 +28,9 @@ async def written(tmp_path: Path, body: str) -> dict[str, object]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is less")
 async def test_it_says_by_which_means_it_is_confined(tmp_path: Path) -> None:
-    body = "had = confinement.confine(memory=1 << 30, cpu_seconds=9)\nlines.write(sys.stdout.buffer, had=had)"
+    body = "had = confinement.confine([], memory=1 << 30, cpu_seconds=9)\nlines.write(sys.stdout.buffer, had=had)"
     assert (await written(tmp_path, body))["had"] == [
-        *("memory", "cpu", "files", "cores", "children", "processes", "network")
+        *("cores", "files", "memory", "cpu", "children", "landlock", "system calls")
     ]
 
 
@@ -57,3 +57,25 @@ except PermissionError as error:
 async def test_others_go_first(tmp_path: Path) -> None:
     body = "before = os.nice(0)\nconfinement.lower_priority(3)\n"
     assert await written(tmp_path, body + "lines.write(sys.stdout.buffer, by=os.nice(0) - before)") == {"by": 3}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all files can be read")
+async def test_packages_that_are_links_can_be_imported(tmp_path: Path) -> None:
+    """As uv installs with `link-mode = symlink`, and Nix and Bazel always."""
+    for name in ("whole", "by_file"):
+        (tmp_path / "store" / name).mkdir(parents=True)
+        (tmp_path / "store" / name / "__init__.py").write_text("")
+    site = tmp_path / "site-packages"
+    (site / "by_file").mkdir(parents=True)
+    (site / "whole").symlink_to(tmp_path / "store" / "whole")
+    (site / "by_file" / "__init__.py").symlink_to(tmp_path / "store" / "by_file" / "__init__.py")
+    body = f"""
+sys.path.append({str(site)!r})
+confinement.confine(confinement.python_files())
+import whole, by_file
+try:
+    open({str(tmp_path / "program.py")!r})
+except PermissionError:
+    lines.write(sys.stdout.buffer, imported=True)
+"""
+    assert await written(tmp_path, body) == {"imported": True}

@@ -33,12 +33,12 @@ Stub = Callable[..., Parser]
 def stub(tmp_path: Path) -> Stub:
     """A parser whose child has this reader in the place of ours, in the same confinement."""
 
-    def make(body: str, **limits: Any) -> Parser:
+    def make(body: str, before: str = "", **limits: Any) -> Parser:
         program = tmp_path / "stub.py"
         reader = dedent(body).replace("\n", "\n    ")
         program.write_text(
             f"import os, socket, subprocess, sys, time\nsys.path.insert(0, {str(ROOT)!r})\n"
-            "from domain.documents import Parsed, Section\nfrom parsing.child import main\n\n"
+            f"from domain.documents import Parsed, Section\nfrom parsing.child import main\n\n{before}\n"
             f"def read(content, name, limits, told):\n    {reader}\n\nmain(read)\n"
         )
         return Parser(ParseLimits(**limits), program=program)
@@ -53,7 +53,7 @@ def raw(tmp_path: Path) -> Stub:
     def make(body: str, **limits: Any) -> Parser:
         program = tmp_path / "raw.py"
         program.write_text("import json, os, subprocess, sys, time\n" + dedent(body))
-        return Parser(ParseLimits(**limits), program=program)
+        return Parser(ParseLimits(**limits), program=program, fully=False)
 
     return make
 
@@ -228,7 +228,7 @@ async def test_a_reader_writes_no_file_and_knows_nothing_of_our_environment(
     said = (await stub(body).parse(b"x", "")).sections[0].text
     assert said.startswith("refused")
     assert "STREAMFORGE" not in said
-    assert written.stat().st_size == 0
+    assert not written.exists()
 
 
 async def test_what_a_child_has_started_goes_with_it(raw: Stub, fifo: Path) -> None:
@@ -280,6 +280,23 @@ async def test_a_childs_sentence_is_bounded_and_believed_only_with_a_documents_c
     assert (told.code, told.detail) == ("document_crashed", ERRORS["document_crashed"].message)
 
 
+@pytest.mark.parametrize("said", ["{'confined': ['memory', 'cpu']}", "{'confined': 5}", "{'page': 1, 'of': 1}"])
+async def test_a_child_that_was_not_confined_ends_the_reading_of_documents(tmp_path: Path, said: str) -> None:
+    program = tmp_path / "unconfined.py"
+    program.write_text(f"import json\nprint(json.dumps({said}), flush=True)\ninput()")
+    parser = Parser(program=program)
+    assert not parser.refuses()
+    assert (await fails(parser)).code == "documents_unconfined"
+    assert parser.refuses()
+
+
+async def test_a_document_cannot_say_that_its_child_was_not_confined(raw: Stub) -> None:
+    for said in ('{"confined": []}', '{"error": "documents_unconfined", "detail": "x"}'):
+        parser = raw(f"print('{{\"confined\": []}}')\nprint({said!r}, flush=True)\ninput()")
+        assert (await fails(parser)).code == "document_crashed"
+        assert not parser.refuses()
+
+
 async def test_a_child_that_reads_nothing_fails_its_document(raw: Stub) -> None:
     assert (await fails(raw("sys.exit(1)"), b"x" * 20_000_000)).code == "document_crashed"
 
@@ -305,11 +322,8 @@ async def test_a_package_that_is_missing_is_said_with_what_to_do(stub: Stub) -> 
 
 
 async def test_who_stops_waiting_takes_the_child_along(stub: Stub, fifo: Path) -> None:
-    body = f"""
-    held = os.open({str(fifo)!r}, os.O_WRONLY)
-    time.sleep(60)
-    """
-    task = asyncio.create_task(stub(body).parse(b"x", ""))
+    before = f"held = os.open({str(fifo)!r}, os.O_WRONLY)"  # which a reader may not
+    task = asyncio.create_task(stub("time.sleep(60)", before).parse(b"x", ""))
     reader = await asyncio.to_thread(fifo.open, "rb")  # opens when the child has
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

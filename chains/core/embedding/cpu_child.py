@@ -13,7 +13,12 @@ if __name__ == "__main__":  # run with -I, which leaves the program's own folder
     sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from children import frames
-from children.confinement import lower_priority, refuse_network
+from children.confinement import confine, lower_priority, python_files, refuse_network
+
+_ROOT = Path(__file__).parents[3]
+_OWN = tuple(str(_ROOT / package) for package in ("chains", "children", "domain"))
+_ABOUT_PROCESSORS = ("/proc/cpuinfo", "/sys/devices/system/cpu")
+"""Where libraries that compute look for what the machine can do."""
 
 _models: dict[str, Any] = {}
 
@@ -65,6 +70,7 @@ def main() -> None:
     """Serve standard input."""
     refuse_network()
     lower_priority(5)  # words of live streams go first
+    confine([*python_files(*_OWN), *_ABOUT_PROCESSORS], threads=True)
     serve(sys.stdin.buffer, frames.reserve_output())
 
 

@@ -4,8 +4,19 @@ import os
 import sys
 from pathlib import Path
 
+if __name__ == "__main__":  # run with -I, which leaves the program's own folder out
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from children.confinement import confine, python_files
+
 # The model file's own template has no tools: it would drop them silently.
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
+
+
+_ABOUT_PROCESSORS = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system")
+"""Where llama.cpp looks for what the machine can do."""
+_GRAPHICS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dri")
+"""With one of these the work may need devices and calls that a confined process does not have."""
 
 
 def main(path: str, name: str) -> None:
@@ -27,6 +38,8 @@ def main(path: str, name: str) -> None:
     params.chat_template = TEMPLATE.read_text()
     params.ui = False
     params.cors_origins = "http://127.0.0.1"
+    if not any(os.path.exists(device) for device in _GRAPHICS):
+        confine([*python_files(), path, *_ABOUT_PROCESSORS], threads=True, listens=True)
     server = xllamacpp.Server(params)
     print(f"READY {server.listening_address}", flush=True)
     sys.stdin.buffer.read()  # until the parent closes it or dies
