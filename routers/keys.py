@@ -9,7 +9,7 @@ from domain.callers import DEFAULT_SCOPES, valid_scopes
 from routers.deps import CallerDep, KeysDep, services_of
 from routers.http.guard import guarded
 from routers.openapi.codes import GUARDED, MAY_HAVE_A_BODY, READS_A_BODY, USES_THE_DATABASE, responses
-from routers.schemas.base import IsWritable, Moment, RequestModel, ResponseModel
+from routers.schemas.base import IsWritable, ListOf, Moment, RequestModel, ResponseModel
 
 router = APIRouter(prefix="/keys", tags=["API keys"], route_class=guarded("keys"))
 
@@ -22,7 +22,9 @@ class NewKey(RequestModel):
     """A key to create; it is always the caller's own."""
 
     name: Annotated[KeyName, IsWritable] = Field("", description="For your own use")
-    scopes: list[Scope] = Field(sorted(DEFAULT_SCOPES), max_length=50, description="At most those of the key that asks")
+    scopes: ListOf[Scope] = Field(
+        sorted(DEFAULT_SCOPES), max_length=50, description="At most those of the key that asks"
+    )
     expires_in: int | None = Field(
         None,
         ge=1,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import FailFast, Field
+from pydantic import Field
 
 from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, ClientMessage
@@ -28,7 +28,7 @@ from routers.openapi.codes import (
 )
 from routers.openapi.parameters import IDEMPOTENCY_KEY_PARAMETER
 from routers.openapi.plain_text import text_stream
-from routers.schemas.base import ClientId, LenientModel
+from routers.schemas.base import ClientId, LenientModel, ListOf
 from routers.schemas.dialogue import ask_under
 from routers.streams.responses import StreamResponse
 from services.chats.alignment import ClientTurn
@@ -54,7 +54,7 @@ class UiMessage(LenientModel):
 
     id: str = Field("", max_length=MAX_CLIENT_ID)
     role: Literal["system", "user", "assistant"]
-    parts: Annotated[list[UiPart], FailFast(), Field(max_length=MAX_PARTS)]
+    parts: ListOf[UiPart] = Field(max_length=MAX_PARTS)
 
     def text(self) -> str:
         """The text of all its parts."""
@@ -65,7 +65,7 @@ class UiChat(LenientModel):
     """What the transport posts: a whole chat, or only its newest `message`."""
 
     id: ClientId = Field(description="The client's own id for the chat")
-    messages: Annotated[list[UiMessage], FailFast()] = Field([], max_length=MAX_MESSAGES)
+    messages: ListOf[UiMessage] = Field([], max_length=MAX_MESSAGES)
     message: UiMessage | None = None
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     messageId: str | None = Field(None, max_length=MAX_CLIENT_ID)  # noqa: N815 - the client's own word

@@ -155,9 +155,9 @@ def _sent(path: Sequence[str | int], body: Any, *, missing: bool) -> list[str | 
     """The path as it is in the body: Pydantic's also names alternatives that it tried, such as a class."""
     sent: list[str | int] = []
     for number, part in enumerate(path, 1):
-        inside = dict(enumerate(body)) if isinstance(body, list) else body if isinstance(body, dict) else {}
-        if part in inside:
-            body = inside[part]
+        in_list = isinstance(body, list) and isinstance(part, int) and 0 <= part < len(body)
+        if in_list or (isinstance(body, dict) and part in body):
+            body = body[part]
         elif not (missing and number == len(path)):
             continue
         sent.append(part)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from domain.events import writable
 from domain.models import Effort, Parameters, ResponseFormat, ToolChoice
 from domain.streams import Ask
-from routers.schemas.base import LenientModel, StopText
+from routers.schemas.base import LenientModel, ListOf, StopText
 from routers.schemas.dialogue import (
     MAX_CALLS,
     MAX_PARTS,
@@ -61,9 +61,9 @@ def _as_parts(content: Any) -> Any:
 
 
 Parts = Annotated[
-    list[PartIn],
+    ListOf[PartIn],
     Field(max_length=MAX_PARTS),
-    BeforeValidator(_as_parts, json_schema_input_type=Text | Annotated[list[PartIn], Field(max_length=MAX_PARTS)]),
+    BeforeValidator(_as_parts, json_schema_input_type=Text | Annotated[ListOf[PartIn], Field(max_length=MAX_PARTS)]),
 ]
 
 
@@ -72,7 +72,7 @@ class MessageIn(LenientModel):
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
     content: Parts | None = None
-    tool_calls: list[CallIn] | None = Field(None, max_length=MAX_CALLS, description="Only the assistant's")
+    tool_calls: ListOf[CallIn] | None = Field(None, max_length=MAX_CALLS, description="Only the assistant's")
     tool_call_id: CallId | None = Field(None, description="The call whose result a tool's message is")
 
     def placed(self, number: int) -> Placed:
@@ -162,8 +162,10 @@ def _as_list(stop: Any) -> Any:
 
 
 StopTexts = Annotated[
-    list[StopText] | None,
-    BeforeValidator(_as_list, json_schema_input_type=StopText | Annotated[list[StopText], Field(max_length=4)] | None),
+    ListOf[StopText] | None,
+    BeforeValidator(
+        _as_list, json_schema_input_type=StopText | Annotated[ListOf[StopText], Field(max_length=4)] | None
+    ),
 ]
 
 
@@ -176,7 +178,7 @@ class CompletionRequest(LenientModel):
         },
     )
 
-    messages: list[MessageIn] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: ListOf[MessageIn] = Field(min_length=1, max_length=MAX_MESSAGES)
     model: str | None = Field(None, min_length=1, max_length=200, description="An id of `GET /v1/models`")
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None
@@ -187,7 +189,7 @@ class CompletionRequest(LenientModel):
     max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The older name of the same")
     stop: StopTexts = Field(None, max_length=4)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
-    tools: list[ToolIn] | None = Field(None, max_length=MAX_TOOLS)
+    tools: ListOf[ToolIn] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: Annotated[
         ChoiceIn | None,
         BeforeValidator(_as_choice, json_schema_input_type=Literal["none", "auto", "required"] | ChoiceIn | None),

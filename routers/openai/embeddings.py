@@ -18,7 +18,7 @@ from routers.deps import EmbeddingDep
 from routers.http.guard import guarded
 from routers.openai.errors import OPENAI_ERROR
 from routers.openapi.codes import ASKS_A_MODEL, GUARDED, READS_A_BODY, responses
-from routers.schemas.base import Count, LenientModel, ResponseModel
+from routers.schemas.base import Count, LenientModel, ListOf, ResponseModel
 
 MAX_TEXTS = 2_048
 _AT_ONCE = 64
@@ -31,7 +31,7 @@ InputText = Annotated[str, Field(min_length=1, max_length=100_000)]
 class EmbeddingsIn(LenientModel):
     """Texts, and the model to embed them. Lists of tokens are refused: they belong to another model."""
 
-    input: InputText | Annotated[list[InputText], Field(min_length=1, max_length=MAX_TEXTS)]
+    input: InputText | Annotated[ListOf[InputText], Field(min_length=1, max_length=MAX_TEXTS)]
     model: str = Field(min_length=1, max_length=250, description="The server's embedding model, like `local:wordllama`")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(

@@ -13,7 +13,7 @@ from pydantic import Field
 from domain.documents import MAX_NAME, Collection, Document, Passage
 from domain.errors import StreamForgeError, error_kind
 from routers.openai.objects import Bytes, UnixSeconds
-from routers.schemas.base import Count, Id, LenientModel, ResponseModel, fault_of_name
+from routers.schemas.base import Count, Id, LenientModel, ListOf, ResponseModel, fault_of_name
 from routers.schemas.documents import MAX_COLLECTION_NAME, CollectionName
 
 MAX_FOUND = 50
@@ -94,8 +94,8 @@ class StoreIn(LenientModel):
     """A vector store to create. Only its name is stored, with the files in it."""
 
     name: CollectionName | None = None
-    file_ids: list[Id] = Field([], max_length=500)
-    expires_after: dict[str, str | int] | None = Field(None, max_length=10, description="Refused: nothing expires here")
+    file_ids: ListOf[Id] = Field([], max_length=500)
+    expires_after: dict[str, object] | None = Field(None, max_length=10, description="Refused: nothing expires here")
 
 
 class StoreFileIn(LenientModel):
@@ -158,7 +158,7 @@ QueryText = Annotated[str, Field(min_length=1, max_length=10_000)]
 class SearchIn(LenientModel):
     """What to search for."""
 
-    query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=MAX_QUERIES)]
+    query: QueryText | Annotated[ListOf[QueryText], Field(min_length=1, max_length=MAX_QUERIES)]
     max_num_results: int = Field(10, ge=1, le=MAX_FOUND)
     ranking_options: Ranking | None = None
     filters: dict[str, object] | None = Field(

@@ -9,7 +9,7 @@ from domain.errors import StreamForgeError
 from domain.events import writable
 from domain.models import Parameters
 from domain.streams import Ask, OnBusy, OnDisconnect, Place
-from routers.schemas.base import ClientId, Id, RequestModel, StopText
+from routers.schemas.base import ClientId, Id, ListOf, RequestModel, StopText
 
 _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy", "documents"}
 
@@ -17,10 +17,10 @@ _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_sessio
 class RetrievalIn(RequestModel):
     """Where to look for the answer."""
 
-    collections: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
+    collections: ListOf[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
         None, max_length=MAX_COLLECTIONS, description="In these collections of yours; by default in all documents"
     )
-    ids: list[Id] | None = Field(None, max_length=100, description="In these documents")
+    ids: ListOf[Id] | None = Field(None, max_length=100, description="In these documents")
     top_k: int | None = Field(None, ge=1, le=50, description="The most passages; the server has a default")
     min_score: float | None = Field(
         None, ge=-1, le=1, allow_inf_nan=False, description="The least cosine of a passage; the server has a default"
@@ -48,7 +48,7 @@ class ChatRequest(RequestModel):
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="How random the answer is")
     max_tokens: int | None = Field(None, ge=1, le=100_000_000, description="The most tokens of the answer")
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, description="Nucleus sampling")
-    stop: list[StopText] | None = Field(None, min_length=1, max_length=4, description="The answer ends before these")
+    stop: ListOf[StopText] | None = Field(None, min_length=1, max_length=4, description="The answer ends before these")
     seed: int | None = Field(None, ge=0, le=2**31 - 1, description="The same seed mostly gives the same answer")
     system: str | None = Field(
         None, min_length=1, max_length=10_000_000, description="Instructions to the model; at most as long as a message"

@@ -17,7 +17,7 @@ from domain.errors import StreamForgeError
 from domain.events import ToolCall, writable
 from domain.models import NOTHING_ASKED, Parameters, Tool
 from domain.streams import Ask, Image, Turn
-from routers.schemas.base import LenientModel, writable_text
+from routers.schemas.base import LenientModel, ListOf, writable_text
 
 MAX_PARTS = 1_000
 MAX_CALLS = 128
@@ -103,8 +103,8 @@ class FunctionIn(LenientModel):
         return Tool(self.name, description, self.parameters, self.strict)
 
 
-Calls = Annotated[list[CallIn], Field(max_length=MAX_CALLS)]
-Functions = Annotated[list[FunctionIn], Field(max_length=MAX_TOOLS)]
+Calls = Annotated[ListOf[CallIn], Field(max_length=MAX_CALLS)]
+Functions = Annotated[ListOf[FunctionIn], Field(max_length=MAX_TOOLS)]
 
 
 class Placed(NamedTuple):

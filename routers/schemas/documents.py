@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from domain.documents import MAX_COLLECTIONS, MAX_NAME, DocumentState
-from routers.schemas.base import Count, Id, IsName, Moment, NextCursor, RequestModel, ResponseModel
+from routers.schemas.base import Count, Id, IsName, ListOf, Moment, NextCursor, RequestModel, ResponseModel
 from services.documents.document_service import Received
 
 MAX_COLLECTION_NAME = 100
@@ -19,7 +19,7 @@ class TextIn(RequestModel):
 
     text: str = Field(min_length=1, max_length=10_000_000)
     name: str = Field("text.txt", min_length=1, max_length=MAX_NAME)
-    collections: list[CollectionName] = Field([], max_length=MAX_COLLECTIONS)
+    collections: ListOf[CollectionName] = Field([], max_length=MAX_COLLECTIONS)
 
 
 class DocumentOut(ResponseModel):
