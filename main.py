@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_body_bytes=settings.MAX_BODY_BYTES,
         uploads={path: settings.MAX_UPLOAD_BYTES for dialect in served for path in dialect.uploads},
         loopback_only=settings.AUTH_MODE == "none" and not settings.ALLOW_UNAUTHENTICATED,
+        authenticated=settings.AUTH_MODE != "none",
         hosts=settings.ALLOWED_HOSTS,
         proxies=settings.FORWARDED_ALLOW_IPS,
     )

@@ -29,6 +29,9 @@ ERRORS: dict[str, ErrorKind] = {
         False,
         "This server answers on this machine's loopback address only. Call it as http://127.0.0.1 or http://localhost.",
     ),
+    "foreign_origin": ErrorKind(
+        403, False, "Pages of this origin may change nothing here. The operator can list it in CORS_ORIGINS."
+    ),
     "unauthenticated": ErrorKind(401, False, "Send an API key or a token as `Authorization: Bearer ...`."),
     "insufficient_scope": ErrorKind(403, False, "The key does not have the scope that this needs."),
     "not_found": ErrorKind(404, False, "There is nothing at this path. GET / lists the endpoints."),

@@ -1,4 +1,4 @@
-"""The layers that every request passes, outermost first: id and log line, host, CORS, last resort, body.
+"""The layers that every request passes, outermost first: id and log line, host, CORS, last resort, origin, body.
 
 Pure ASGI: none of them is touched again once an answer streams.
 """
@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from routers.http.body_limit import BodyLimit
 from routers.http.errors import problem
 from routers.http.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_machine
+from routers.http.origins import OriginRule
 from routers.http.request_headers import header_of
 
 log = structlog.get_logger("requests")
@@ -102,6 +103,7 @@ def add_middleware(
     max_body_bytes: int,
     uploads: Mapping[str, int],
     loopback_only: bool,
+    authenticated: bool,
     hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
 ) -> None:
@@ -110,6 +112,7 @@ def add_middleware(
     `hosts` are the names in Host headers to accept if requests may come over a network; without any, every name is.
     """
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes, uploads=uploads)
+    app.add_middleware(OriginRule, listed=origins, spares_credentials=authenticated)
     app.add_middleware(LastResort)
     app.add_middleware(
         CORSMiddleware,

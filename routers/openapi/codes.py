@@ -7,7 +7,7 @@ from typing import Any
 from domain.errors import ERRORS
 from routers.http.error_shapes import PROBLEM, ErrorShape, Refusal
 
-PUBLIC = ("foreign_host",)
+PUBLIC = ("foreign_host", "foreign_origin")
 """What every route may refuse with."""
 
 GUARDED = (

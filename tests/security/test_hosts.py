@@ -133,7 +133,7 @@ def test_a_page_of_a_listed_origin_may_use_the_api(shared_server: LiveServer, sh
 def test_a_body_that_any_page_could_send_is_not_read(
     serve: Serve, shared_server: LiveServer, shared_ring: KeyRing, kind: str
 ) -> None:
-    headers = {"content-type": kind, "origin": "http://evil.example"}
+    headers = {"content-type": kind, "origin": ORIGIN}  # a listed one: test_origins.py has the others
     for server, more in ((serve(), {}), (shared_server, bearer(shared_ring.make("ann")))):
         answer = httpx.post(f"{server.url}/chat", content=b'{"message": "x"}', headers={**headers, **more})
         assert code_of(answer) == (415, "unsupported_media_type")
