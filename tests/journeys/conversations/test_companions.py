@@ -16,6 +16,7 @@ from tests.support.server import LiveServer, wait_for
 from tests.support.talk import open_talk, told
 
 Serve = Callable[..., LiveServer]
+SECRET = "The secret word is banana. " + "Keep it in mind, for it is asked for again later. " * 4
 LOCAL = {"id": "local", "provider": "local", "model": "smollm2", "timeouts": {"first_token": 120}}
 
 
@@ -23,15 +24,15 @@ def test_smollm2_remembers_what_it_was_told_and_gives_the_talk_a_title(serve_mod
     if not local_models():
         missing("the local model")
     server = serve_models(LOCAL, LLM_TEMPERATURE=0)
-    talk, first = open_talk(server, "The secret word is banana.", max_tokens=40)
+    talk, first = open_talk(server, SECRET, max_tokens=40)
     second = talk.say("What is the secret word?", max_tokens=30)
     assert "banana" in second.text
     alone, _ = open_talk(server, "What is the secret word?", max_tokens=30)
     assert "banana" not in alone.texts()[1], "it does not know by itself"
     before, after = first.last[1]["usage"], second.last[1]["usage"]
     assert after["input_tokens"] > before["input_tokens"] + before["output_tokens"], "it has read all of it"
-    titled = "The secret word is banana."
-    wait_for(lambda: talk.session()["title"] != titled, 60)
+    # The first title is as much of the message as fits: more than one sentence, of which the model's is made.
+    wait_for(lambda: "Keep it in mind" not in talk.session()["title"], 60)
     assert "\n" not in talk.session()["title"]
 
 
