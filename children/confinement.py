@@ -18,7 +18,7 @@ _NEEDED = {
     "with",
     CALLS: "a filter on system calls, which StreamForge has for Linux on x86_64 and aarch64",
 }
-_SET_DEATH_SIGNAL, _SET_DUMPABLE = 1, 4
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_NO_NEW_PRIVILEGES = 1, 4, 38
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _NETWORK = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
 
@@ -64,6 +64,7 @@ def confine(
         return had
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_SET_DEATH_SIGNAL, 9, 0, 0, 0)
+    libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)  # without which the kernel takes neither of what follows from a user
     close_memory()
     version = min(abi or landlock.LATEST, landlock.abi())
     if version and landlock.restrict(readable, version=version, listens=listens):

@@ -19,7 +19,6 @@ _ASK_VERSION = 1
 _PATH_BENEATH, _PORT = 1, 2
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
 _BIND = 1 << 0
-_SET_NO_NEW_PRIVILEGES = 38
 # From this ABI on, the kernel governs so many kinds of access to files: moving between folders, truncating, ioctl.
 _FILES = {1: 13, 2: 14, 3: 15, 5: 16}
 _SINCE_PORTS, _SINCE_SCOPES = 4, 6
@@ -37,8 +36,8 @@ def abi() -> int:
 def restrict(readable: Sequence[str], *, version: int, listens: bool = False) -> bool:
     """Open nothing but what is in `readable`, for reading; bind and connect to no TCP port, signal no other process.
 
-    `version` is the ABI to use, at most `abi()`. With `listens` any free port may be bound. Returns whether the kernel
-    did it.
+    `version` is the ABI to use, at most `abi()`. With `listens` any free port may be bound. The process must have given
+    up new privileges before. Returns whether the kernel did it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     files = (1 << max(bits for since, bits in _FILES.items() if since <= version)) - 1
@@ -54,8 +53,6 @@ def restrict(readable: Sequence[str], *, version: int, listens: bool = False) ->
             _allow_reading(libc, ruleset, path)
         if listens and ports:
             libc.syscall(_ADD_RULE, ruleset, _PORT, struct.pack("=QQ", _BIND, 0), 0)
-        if libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
-            return False
         return int(libc.syscall(_RESTRICT, ruleset, 0)) == 0
     finally:
         os.close(ruleset)

@@ -52,7 +52,7 @@ _CONNECTING = 0x20000000  # the flag by which sending connects
 
 _LOAD, _EQUAL, _ABOVE, _ANY_BIT, _GIVE = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _NO_SUCH_CALL = 0x7FFF0000, 0x00050001, 0x00050026
-_SET_NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
+_SET_SECCOMP, _FILTER = 22, 2
 _SECCOMP, _IS_AVAILABLE = (317, 277), 2
 
 
@@ -65,21 +65,23 @@ class _Step(NamedTuple):
     value: int
 
 
+_ALLOWED, _REFUSED = _Step(_GIVE, 0, 0, _ALLOW), _Step(_GIVE, 0, 0, _REFUSE)
+
+
 def can_filter() -> bool:
     """Whether this machine is one whose calls are known here, and its kernel filters them."""
     if sys.platform != "linux" or platform.machine() not in _MACHINES or sys.maxsize < 2**32:
         return False
-    here = list(_MACHINES).index(platform.machine())
     wanted = ctypes.c_uint32(_REFUSE & 0x7FFF0000)
-    found = ctypes.CDLL(None, use_errno=True).syscall(_SECCOMP[here], _IS_AVAILABLE, 0, ctypes.byref(wanted))
+    found = ctypes.CDLL(None, use_errno=True).syscall(_SECCOMP[_here()], _IS_AVAILABLE, 0, ctypes.byref(wanted))
     return int(found) == 0
 
 
 def allow_only(*, threads: bool = False, sockets: bool = False) -> bool:
     """Refuse all calls but those for work on memory, pipes and files that are opened for reading.
 
-    `threads` may be started if asked for, and with `sockets` connections accepted, and none made. Returns whether the
-    kernel did it.
+    `threads` may be started if asked for, and with `sockets` connections accepted, and none made. The process must
+    have given up new privileges before. Returns whether the kernel did it.
     """
     if not can_filter():
         return False
@@ -87,21 +89,24 @@ def allow_only(*, threads: bool = False, sockets: bool = False) -> bool:
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     whole = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
-        return False
     return int(libc.prctl(_SET_SECCOMP, _FILTER, whole, 0, 0)) == 0
 
 
+def _here() -> int:
+    """Which of a call's two numbers is this machine's."""
+    return list(_MACHINES).index(platform.machine())
+
+
 def _program(*, threads: bool, sockets: bool) -> Iterator[_Step]:
-    here = list(_MACHINES).index(platform.machine())
+    here = _here()
     yield _Step(_LOAD, 0, 0, 4)
     yield _Step(_EQUAL, 1, 0, _MACHINES[platform.machine()])
-    yield _Step(_GIVE, 0, 0, _REFUSE)
+    yield _REFUSED
     yield _Step(_LOAD, 0, 0, 0)
     yield _Step(_ABOVE, 0, 1, 0x40000000)  # the calls of x32, which have other numbers
-    yield _Step(_GIVE, 0, 0, _REFUSE)
+    yield _REFUSED
     rules: list[tuple[tuple[int | None, int | None], list[_Step]]] = [
-        *((numbers, [_Step(_GIVE, 0, 0, _ALLOW)]) for numbers in _ALWAYS.values()),
+        *((numbers, [_ALLOWED]) for numbers in _ALWAYS.values()),
         (_OPEN, _without(1, _WRITING)),
         (_OPENAT, _without(2, _WRITING)),
         (_IOCTL, _one_of(1, _IOCTLS)),
@@ -112,14 +117,14 @@ def _program(*, threads: bool, sockets: bool) -> Iterator[_Step]:
     if threads:
         rules.append((_CLONE, _with(0, _THREAD)))
     if sockets:
-        rules += ((numbers, [_Step(_GIVE, 0, 0, _ALLOW)]) for numbers in _SOCKETS.values())
+        rules += ((numbers, [_ALLOWED]) for numbers in _SOCKETS.values())
         rules.append((_SOCKET, _one_of(1, _STREAMS)))
         rules += [(_SENDTO, _without(3, _CONNECTING)), (_SENDMSG, _without(2, _CONNECTING))]
     for numbers, steps in rules:
         if (number := numbers[here]) is not None:
             yield _Step(_EQUAL, 0, len(steps), number)
             yield from steps
-    yield _Step(_GIVE, 0, 0, _REFUSE)
+    yield _REFUSED
 
 
 def _argument(number: int) -> _Step:
@@ -128,28 +133,25 @@ def _argument(number: int) -> _Step:
 
 
 def _without(argument: int, flags: int) -> list[_Step]:
-    refuse, allow = _Step(_GIVE, 0, 0, _REFUSE), _Step(_GIVE, 0, 0, _ALLOW)
-    return [_argument(argument), _Step(_ANY_BIT, 0, 1, flags), refuse, allow]
+    return [_argument(argument), _Step(_ANY_BIT, 0, 1, flags), _REFUSED, _ALLOWED]
 
 
 def _with(argument: int, flag: int) -> list[_Step]:
-    refuse, allow = _Step(_GIVE, 0, 0, _REFUSE), _Step(_GIVE, 0, 0, _ALLOW)
-    return [_argument(argument), _Step(_ANY_BIT, 1, 0, flag), refuse, allow]
+    return [_argument(argument), _Step(_ANY_BIT, 1, 0, flag), _REFUSED, _ALLOWED]
 
 
 def _reading_limits() -> list[_Step]:
     """Its own limits alone, and only to learn them: whoever may raise limits could raise those it was given."""
-    refuse, allow = _Step(_GIVE, 0, 0, _REFUSE), _Step(_GIVE, 0, 0, _ALLOW)
     upper = _Step(_LOAD, 0, 0, 16 + 8 * 2 + 4)
     return [
         *(_argument(0), _Step(_EQUAL, 0, 4, 0)),  # the process: this one
         *(_argument(2), _Step(_EQUAL, 0, 2, 0)),  # the new limits: none
         *(upper, _Step(_EQUAL, 1, 0, 0)),
-        refuse,
-        allow,
+        _REFUSED,
+        _ALLOWED,
     ]
 
 
 def _one_of(argument: int, values: tuple[int, ...]) -> list[_Step]:
     steps = [_Step(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
-    return [_argument(argument), *steps, _Step(_GIVE, 0, 0, _REFUSE), _Step(_GIVE, 0, 0, _ALLOW)]
+    return [_argument(argument), *steps, _REFUSED, _ALLOWED]
