@@ -12,6 +12,7 @@ from domain.usage import Spent, Usage
 from stores.streams.base import StreamLog
 from stores.streams.memory import MemoryStreamLog
 from stores.streams.shared.log import RedisStreamLog, open_redis_log
+from stores.streams.tail import Tail
 from tests.support.valkey import RedisServer
 
 SPENT = Spent(Usage(1, 1, exact=False), None)
@@ -48,6 +49,15 @@ class Woken:
     def cut(self) -> None:
         self.cuts += 1
         self.seen.set()
+
+
+async def followed(log: StreamLog, stream_id: str) -> tuple[Tail, Woken]:
+    """The stream as this log finds it, with a follower."""
+    tail = await log.find(stream_id)
+    assert tail is not None
+    follower = Woken()
+    tail.followers.append(follower)
+    return tail, follower
 
 
 @dataclass

@@ -11,7 +11,7 @@ from stores.streams.base import Appended, Binding
 from stores.streams.codec import Unreadable, decode, decode_info, decode_outcome, encode, encode_info
 from stores.streams.shared.log import RedisStreamLog
 from stores.streams.tail import Tail
-from tests.stores.streams.logs import DONE, SPENT, Woken, info, shared_log, until, until_it
+from tests.stores.streams.logs import DONE, SPENT, followed, info, shared_log, until, until_it
 from tests.support.valkey import RedisServer
 
 ENTRIES: dict[str, tuple[str, ...]] = {
@@ -68,10 +68,7 @@ async def test_a_planted_entry_ends_the_reading_of_that_stream_alone(
     here: RedisStreamLog, there: RedisStreamLog, valkey: RedisServer, prefix: str, what: str
 ) -> None:
     tail = await here.open(info())
-    copy = await there.find(tail.info.id)
-    assert copy is not None
-    follower = Woken()
-    copy.followers.append(follower)
+    copy, follower = await followed(there, tail.info.id)
     assert valkey.say("XADD", key(prefix, tail, "log"), *ENTRIES[what]).startswith(b"$")
     await until(lambda: follower.cuts == 1)
     assert copy.events == tail.events
@@ -83,10 +80,7 @@ async def test_something_else_in_the_place_of_a_log_ends_its_reading_alone(
     here: RedisStreamLog, there: RedisStreamLog, valkey: RedisServer, prefix: str
 ) -> None:
     tail = await here.open(info())
-    copy = await there.find(tail.info.id)
-    assert copy is not None
-    follower = Woken()
-    copy.followers.append(follower)
+    _, follower = await followed(there, tail.info.id)
     valkey.say("SET", key(prefix, tail, "log"), "x")
     await until(lambda: follower.cuts == 1)
     await still_well(here, there)

@@ -10,7 +10,7 @@ from domain.streams import StreamInfo, digest, new_stream_id
 from stores.streams.base import Appended
 from stores.streams.shared.log import RedisStreamLog
 from stores.streams.tail import Tail
-from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Woken, info, shared_log, until, until_it
+from tests.stores.streams.logs import CANCELLED, DONE, SPENT, followed, info, shared_log, until, until_it
 from tests.support.valkey import RedisServer
 
 LEASE = 0.4
@@ -80,10 +80,7 @@ async def test_readers_go_on_after_what_they_do_not_know(
     newer: RedisStreamLog, older: RedisStreamLog, valkey: RedisServer, prefix: str, what: str
 ) -> None:
     tail = await newer.open(info())
-    copy = await older.find(tail.info.id)
-    assert copy is not None
-    follower = Woken()
-    copy.followers.append(follower)
+    copy, follower = await followed(older, tail.info.id)
     Planted(valkey, prefix, tail.info.id).entry(2, *NEWER[what])
     tail.events.append(Unknown("tool_result", FIELDS))  # its writer, of course, has it
     assert await newer.append(tail, 3, Delta("a")) is Appended.OK
@@ -184,10 +181,7 @@ async def test_a_stream_whose_end_is_of_an_unknown_kind_can_be_read_elsewhere_on
     newer: RedisStreamLog, older: RedisStreamLog, valkey: RedisServer, prefix: str
 ) -> None:
     tail = await newer.open(info())
-    copy = await older.find(tail.info.id)
-    assert copy is not None
-    follower = Woken()
-    copy.followers.append(follower)
+    copy, follower = await followed(older, tail.info.id)
     there = Planted(valkey, prefix, tail.info.id)
     there.entry(2, "parked", "{}")
     there.outcome("parked {}", "ended")

@@ -14,7 +14,7 @@ from domain.streams import digest, new_stream_id
 from stores.streams.base import Appended, Binding, StreamLog
 from stores.streams.shared.log import RedisStreamLog
 from stores.streams.tail import Tail
-from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Told, Woken, info, shared_log, until, until_it
+from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Told, Woken, followed, info, shared_log, until, until_it
 from tests.stores.streams.shared.conftest import Replicas
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.valkey import RedisServer, redis_server
@@ -280,10 +280,7 @@ async def test_a_flushed_redis_turns_streams_local_and_new_ones_are_shared(own: 
     ):
         tail, silent = await here.open(info()), await here.open(info())
         await here.append(tail, 2, Delta("a"))
-        copy = await there.find(tail.info.id)
-        assert copy is not None
-        follower = Woken()
-        copy.followers.append(follower)
+        _, follower = await followed(there, tail.info.id)
         own.say("FLUSHALL")
         assert await here.append(tail, 3, Delta("b")) is Appended.OK
         assert not tail.shared
@@ -302,10 +299,7 @@ async def test_a_redis_that_is_restarted_costs_no_event(own: RedisServer, end: s
     prefix = f"test-{secrets.token_hex(8)}"
     async with shared_log(own.url, prefix=prefix) as here, shared_log(own.url, prefix=prefix) as there:
         tail = await here.open(info())
-        copy = await there.find(tail.info.id)
-        assert copy is not None
-        follower = Woken()
-        copy.followers.append(follower)
+        _, follower = await followed(there, tail.info.id)
         await asyncio.to_thread(getattr(own, end))
         assert await here.append(tail, 2, Delta("a")) is Appended.OK
         assert not tail.shared
