@@ -43,8 +43,13 @@ def dialects(*, api_keys: bool) -> Sequence[Dialect]:
 
 
 def add_routes(app: FastAPI, dialects: Sequence[Dialect]) -> None:
-    """Route requests to the dialects, the busiest router of each first; the ids of operations are functions' names."""
-    busiest = [dialect.routers[0] for dialect in dialects]
-    others = [router for dialect in dialects for router in dialect.routers[1:]]
-    for router in busiest + others:
+    """Route requests to the dialects, the busiest router of each first; the ids of operations are functions' names.
+
+    FastAPI builds the routes of a router when it first looks for a request in it. So `/health`, which is asked as soon
+    as the server starts, does not come last: its answer would wait until all are built.
+    """
+    routers = [router for dialect in dialects for router in dialect.routers]
+    first = [dialect.routers[0] for dialect in dialects]
+    first.insert(1, system.public)
+    for router in first + [router for router in routers if router not in first]:
         app.include_router(router, generate_unique_id_function=lambda route: route.name)
