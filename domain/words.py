@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
-_NO_SPACES = "\u0e00-\u109f\u1780-\u17ff\u2e80-\U0003ffff"
 _RUN = re.compile(r"[^\W_]+")
-_PART = re.compile(f"[{_NO_SPACES}]+|[^{_NO_SPACES}]+")
-UNSPACED = re.compile(f"[{_NO_SPACES}]")
-"""A character of a script without spaces between words."""
+_UNSPACED = (("\u0e00", "\u109f"), ("\u1780", "\u17ff"), ("\u2e80", "\U0003ffff"))
 
 COMMON = {
     "a", "about", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
@@ -19,11 +17,23 @@ COMMON = {
 """Words too frequent to search for. PostgreSQL has its own list, so leaving these out changes nothing there."""
 
 
+def is_unspaced(word: str) -> bool:
+    """Whether the word begins with a character of a script without spaces between words."""
+    return any(first <= word[:1] <= last for first, last in _UNSPACED)
+
+
 def words_of(text: str) -> Iterator[str]:
     """Lower-case words, in order; for scripts without spaces, each pair of adjacent characters."""
     for run in _RUN.findall(text.lower()):
-        for part in _PART.findall(run):
-            if UNSPACED.match(part):
+        for part in [run] if run.isascii() else _parts().findall(run):
+            if is_unspaced(part):
                 yield from (part[at : at + 2] for at in range(max(len(part) - 1, 1)))
             else:
                 yield part
+
+
+@cache
+def _parts() -> re.Pattern[str]:
+    """Compiled on first use: sets of so many characters take longer than all other patterns of the program."""
+    unspaced = "".join(f"{first}-{last}" for first, last in _UNSPACED)
+    return re.compile(f"[{unspaced}]+|[^{unspaced}]+")

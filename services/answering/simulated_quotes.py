@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from domain.citations import MARK
 from domain.documents import Passage
-from domain.words import UNSPACED, words_of
+from domain.words import is_unspaced, words_of
 
 NOTHING_FOUND = "I found nothing about this in the documents."
 
@@ -39,7 +39,7 @@ def _best(question: str, text: str) -> str:
 
 def _telling(text: str) -> set[str]:
     """The words of the text, without the short ones that every text has."""
-    return {word for word in words_of(text) if len(word) > 2 or UNSPACED.match(word)}
+    return {word for word in words_of(text) if len(word) > 2 or is_unspaced(word)}
 
 
 def _unmarked(text: str) -> str:

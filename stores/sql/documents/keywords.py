@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
 from domain.documents import PieceKey
-from domain.words import COMMON, UNSPACED, words_of
+from domain.words import COMMON, is_unspaced, words_of
 from stores.sql.documents.tables import chunks
 from stores.sql.rows import among
 
@@ -76,7 +76,7 @@ def terms(query: str) -> tuple[list[str], list[str]]:
     words: dict[str, None] = {}
     pairs: dict[str, None] = {}
     for word in words_of(query[:MAX_QUERY]):
-        (pairs if UNSPACED.match(word) else words)[word] = None
+        (pairs if is_unspaced(word) else words)[word] = None
     said = [word for word in words if word not in COMMON]
     return (said or ([] if pairs else list(words)))[:MAX_WORDS], list(pairs)[:MAX_WORDS]
 
@@ -154,7 +154,7 @@ def _scanned(
 ) -> list[PieceKey]:
     said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
     place = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    held = [place(said, part) > 0 if UNSPACED.match(part) else said.icontains(part, autoescape=True) for part in parts]
+    held = [place(said, part) > 0 if is_unspaced(part) else said.icontains(part, autoescape=True) for part in parts]
     count = sum((case((one, 1), else_=0) for one in held[1:]), case((held[0], 1), else_=0))
     query = (
         select(chunks.c.document_id, chunks.c.number)
