@@ -73,11 +73,13 @@ def list_keys(settings: Settings, owner: str | None) -> None:
 @click.argument("key_id")
 @click.pass_obj
 def revoke(settings: Settings, key_id: str) -> None:
-    """Revoke a key for good. Streams started with it end within ten seconds."""
+    """Revoke a key for good, with all keys made with it. Streams started with them end within ten seconds."""
     name = key_id.removeprefix("sf_")[:16]  # the whole key may be pasted
-    if not _with_store(settings, lambda store: store.revoke(name, time.time())):
+    gone = _with_store(settings, lambda store: store.revoke(name, time.time()))
+    if not gone:
         raise click.ClickException("There is no such key. See: python main.py keys list")
-    click.echo(f"Revoked {name}.")
+    made = len(gone) - 1
+    click.echo(f"Revoked {name}{f' and {made} made with it' if made else ''}.")
 
 
 def _with_store(settings: Settings, work: Callable[[KeyRepository], Awaitable[T]]) -> T:
@@ -106,7 +108,8 @@ def _seconds(text: str) -> int:
 def _line(key: ApiKey, now: float) -> str:
     """One line for the key. Its owner and name are quoted, so that they can neither move the cursor nor fake a line."""
     state = "revoked" if key.revoked is not None else "usable" if key.usable(now) else "expired"
-    moments = f"made {_day(key.created)}, used {_day(key.last_used)}, ends {_day(key.expires)}"
+    maker = f" with {key.parent}" if key.parent else ""
+    moments = f"made {_day(key.created)}{maker}, used {_day(key.last_used)}, ends {_day(key.expires)}"
     return f"{key.id}  {state}  {key.owner!a}  {key.name!a}  {','.join(sorted(key.scopes))}  {moments}"
 
 

@@ -10,7 +10,8 @@ SCOPES = ("read", "chat", "documents", "keys", "admin")
 """The scopes that the program itself checks; a catalogue may name others for its models.
 
 `read`: see one's own data. `chat`: create and change it. `documents`: create and change one's own documents. `keys`:
-create and revoke one's own keys. `admin`: see everyone's usage.
+create keys, and revoke the key itself and those made with it. `admin`: see everyone's usage, and revoke all of one's
+own keys.
 """
 DEFAULT_SCOPES = frozenset({"read", "chat", "documents"})
 
@@ -42,7 +43,8 @@ class Caller:
 
 
 LOCAL = Caller("local", frozenset(SCOPES), unlimited=True)
-"""The caller of every request when authentication is off."""
+"""The caller of every request when authentication is off. Its name is reserved: no key or token may have this owner, or
+it would get everything that was stored while anybody on the machine could store it."""
 
 
 def valid_scopes(names: Iterable[str]) -> frozenset[str]:
@@ -58,7 +60,10 @@ def valid_scopes(names: Iterable[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is stored about an API key; the key itself is not. Times are in seconds since the Unix epoch."""
+    """What is stored about an API key; the key itself is not. Times are in seconds since the Unix epoch.
+
+    `parent` is the key that it was made with; `None` if the operator made it.
+    """
 
     id: str
     owner: str
@@ -70,6 +75,7 @@ class ApiKey:
     expires: float | None = None
     revoked: float | None = None
     last_used: float | None = None
+    parent: str | None = None
 
     def usable(self, now: float) -> bool:
         """Whether it is neither revoked nor expired at `now`."""

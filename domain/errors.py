@@ -38,7 +38,9 @@ ERRORS: dict[str, ErrorKind] = {
     "stream_not_found": ErrorKind(404, False, "No such stream: its id is unknown, or it has expired."),
     "session_not_found": ErrorKind(404, False, "No such session. GET /sessions lists yours."),
     "message_not_found": ErrorKind(404, False, "No such message in this session. GET /chat/history lists them."),
-    "key_not_found": ErrorKind(404, False, "No such key. GET /keys lists yours."),
+    "key_not_found": ErrorKind(
+        404, False, "There is no such key that this one may revoke: itself, or one made with it. GET /keys lists yours."
+    ),
     "probe_not_found": ErrorKind(404, True, "No such probe: it has expired, or another server has it. Try again."),
     "document_not_found": ErrorKind(404, False, "No such document. GET /documents lists yours."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),

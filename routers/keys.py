@@ -49,6 +49,7 @@ class KeyOut(ResponseModel):
     expires: Moment | None
     revoked: Moment | None
     last_used: Moment | None = Field(description="To the minute")
+    parent: str | None = Field(max_length=50, description="The key that it was made with; `null` for the operator's")
 
 
 class MadeKeyOut(KeyOut):
@@ -90,8 +91,10 @@ async def create_api_key(new: NewKey, caller: CallerDep, keys: KeysDep, response
     responses=responses(*GUARDED, "key_not_found", *MAY_HAVE_A_BODY, *USES_THE_DATABASE),
 )
 async def revoke_api_key(key_id: KeyId, caller: CallerDep, keys: KeysDep, request: Request) -> None:
-    """The key stops working at once; streams that it started end within ten seconds. It may be the key that asks."""
-    await keys.revoke(caller, key_id)
+    """The key stops working at once, and so do all keys that were made with it, or with one of those. Streams that
+    they started end within ten seconds. It may be the key that asks, or one made with it; another one of yours only
+    with the scope `admin`."""
+    gone = await keys.revoke(caller, key_id)
     auth = services_of(request).auth
     if auth is not None:
-        auth.forget(key_id)
+        auth.forget(gone)

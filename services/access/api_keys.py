@@ -18,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from domain.callers import ApiKey, Caller
+from domain.callers import LOCAL, ApiKey, Caller
 from domain.errors import StreamForgeError
 from services.access.auth_service import Known
 
@@ -36,8 +36,8 @@ _NOBODY = bytes(32)
 class KeyRepository(Protocol):
     """Stores API keys. Every method raises `storage_unavailable` if they cannot be reached."""
 
-    async def create(self, key: ApiKey) -> None:
-        """Store a new key."""
+    async def create(self, key: ApiKey) -> bool:
+        """Store a new key; false if the one that it was made with is no longer usable."""
 
     async def get(self, key_id: str) -> ApiKey | None:
         """The key, also if it is revoked or expired."""
@@ -45,8 +45,17 @@ class KeyRepository(Protocol):
     async def list(self, owner: str | None) -> Sequence[ApiKey]:
         """The keys of an owner, or of all owners if it is `None`, newest first."""
 
-    async def revoke(self, key_id: str, when: float, *, owner: str | None = None) -> bool:
-        """Revoke the owner's key; false if there is no such key. A key that is already revoked stays as it is."""
+    async def count(self, owner: str, now: float) -> int:
+        """How many usable keys the owner has."""
+
+    async def revoke(
+        self, key_id: str, when: float, *, owner: str | None = None, by: str | None = None
+    ) -> Collection[str]:
+        """Revoke the owner's key and all keys made with it, at any depth; returns their ids, none if there is no such
+        key. `by` can revoke only itself and what was made with it."""
+
+    async def prune(self, dead_before: float) -> int:
+        """Delete some keys that were revoked or had expired by then, those made with others first; returns how many."""
 
     async def used(self, key_id: str, when: float) -> None:
         """Set when the key was last used."""
@@ -64,14 +73,24 @@ class MadeKey:
 
 
 def make_key(
-    secret: bytes, owner: str, *, name: str, scopes: frozenset[str], now: float, expires: float | None
+    secret: bytes,
+    owner: str,
+    *,
+    name: str,
+    scopes: frozenset[str],
+    now: float,
+    expires: float | None,
+    parent: str | None = None,
 ) -> MadeKey:
-    """A fresh key of this owner; times are in seconds since the Unix epoch."""
+    """A fresh key of this owner; times are in seconds since the Unix epoch. `parent` is the key that asked for it."""
+    if owner == LOCAL.id:
+        raise ValueError(f"no key may belong to {owner!r}, which owns what is stored without authentication")
     key_id = secrets.token_hex(8)
     prefix = f"sf_{key_id}"
     body = f"{prefix}_{secrets.token_hex(32)}"
     text = f"{body}_{_checksum(body)}"
-    return MadeKey(ApiKey(key_id, owner, name, prefix, digest_of(secret, text), scopes, now, expires), text)
+    key = ApiKey(key_id, owner, name, prefix, digest_of(secret, text), scopes, now, expires, parent=parent)
+    return MadeKey(key, text)
 
 
 def digest_of(secret: bytes, text: str) -> bytes:
@@ -101,7 +120,7 @@ class ApiKeys:
             return None
         key = await self._store.get(key_id)
         matches = hmac.compare_digest(key.digest if key else _NOBODY, digest_of(self._secret, text))
-        if key is None or not matches or not key.usable(self._now()):
+        if key is None or not matches or not key.usable(self._now()) or key.owner == LOCAL.id:
             return None
         self._note(key)
         return Known(Caller(key.owner, key.scopes, key.id), key.expires)
@@ -116,21 +135,31 @@ class ApiKeys:
         parent = await self._store.get(maker.key_id or "")  # read again: it may have been revoked a moment ago
         if parent is None or not parent.usable(now):
             raise StreamForgeError("unauthenticated")
-        if sum(key.usable(now) for key in await self._store.list(maker.id)) >= MAX_KEYS:
+        if await self._store.count(maker.id, now) >= MAX_KEYS:
             raise StreamForgeError("invalid_request", f"You already have {MAX_KEYS} keys. Revoke one first.")
         ends = [moment for moment in (parent.expires, now + seconds if seconds else None) if moment is not None]
-        made = make_key(self._secret, maker.id, name=name, scopes=scopes, now=now, expires=min(ends, default=None))
-        await self._store.create(made.key)
+        end = min(ends, default=None)
+        made = make_key(self._secret, maker.id, name=name, scopes=scopes, now=now, expires=end, parent=parent.id)
+        if not await self._store.create(made.key):  # revoked in this very moment
+            raise StreamForgeError("unauthenticated")
         return made
 
     async def list(self, caller: Caller) -> Sequence[ApiKey]:
         """The caller's keys, newest first."""
         return await self._store.list(caller.id)
 
-    async def revoke(self, caller: Caller, key_id: str) -> None:
-        """Revoke one of the caller's keys; raises `key_not_found` for any other."""
-        if not _KEY_ID.fullmatch(key_id) or not await self._store.revoke(key_id, self._now(), owner=caller.id):
+    async def revoke(self, caller: Caller, key_id: str) -> Collection[str]:
+        """Revoke the key that the caller uses, or one made with it; with the scope `admin` any key of the owner.
+
+        What was made with the key is revoked as well. Returns the ids of all; raises `key_not_found` for other keys.
+        """
+        by = None if caller.may("admin") else caller.key_id
+        gone: Collection[str] = ()
+        if _KEY_ID.fullmatch(key_id):
+            gone = await self._store.revoke(key_id, self._now(), owner=caller.id, by=by)
+        if not gone:
             raise StreamForgeError("key_not_found")
+        return gone
 
     async def close(self) -> None:
         """Wait up to a second for pending notes of last use to be stored."""

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from domain.callers import Caller
@@ -63,9 +63,9 @@ class AuthService:
             self._remember(name, known)
         return known.caller
 
-    def forget(self, key_id: str) -> None:
-        """Remove the credential with this id from the cache: it is no longer valid."""
-        for name in [name for name, (_, known) in self._known.items() if known.caller.key_id == key_id]:
+    def forget(self, key_ids: Collection[str]) -> None:
+        """Remove the credentials with these ids from the cache: they are no longer valid."""
+        for name in [name for name, (_, known) in self._known.items() if known.caller.key_id in key_ids]:
             del self._known[name]
 
     def _remembered(self, name: bytes) -> Known | None:

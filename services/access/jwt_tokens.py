@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from domain.callers import Caller, valid_scopes
+from domain.callers import LOCAL, Caller, valid_scopes
 from domain.events import UNWRITABLE
 from services.access.auth_service import Known
 from stores.issuer_keys import IssuerKeys
@@ -72,6 +72,8 @@ class JwtTokens:
     def _known(self, claims: dict[str, Any]) -> Known | None:
         owner = claims.get(self._rules.owner_claim)
         if not isinstance(owner, str) or not 0 < len(owner) <= MAX_OWNER or UNWRITABLE.search(owner):
+            return None
+        if owner == LOCAL.id:
             return None
         return Known(Caller(owner, _scopes(claims.get(self._rules.scope_claim))), int(claims["exp"]) + LEEWAY)
 

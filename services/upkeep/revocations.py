@@ -51,8 +51,7 @@ class Revocations:
         """
         used = self._supervisor.key_ids() | self._readers.key_ids()
         invalid = set(await self._store.unusable(list(used), self._now())) if used else set()
-        for key_id in invalid - self._seen:
-            self._auth.forget(key_id)
+        self._auth.forget(invalid - self._seen)
         await self._supervisor.revoke(invalid)
         self._readers.cut(invalid, late=invalid & self._seen)
         self._seen = invalid

@@ -53,7 +53,9 @@ api_keys = Table(
     Column("expires", Double),
     Column("revoked", Double),
     Column("last_used", Double),
+    Column("parent", String(32)),  # the key that it was made with
     Index("api_keys_owner", "owner", "created", "id"),
+    Index("api_keys_parent", "parent"),
 )
 
 sessions = Table(

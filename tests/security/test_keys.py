@@ -1,8 +1,10 @@
 """T02, T03, T27: a key gives no more than its maker has, a body sets nothing but what it may, ids are the server's."""
 
 import asyncio
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from dataclasses import fields
 from itertools import combinations
 from typing import Any
@@ -114,6 +116,61 @@ def test_a_key_is_shown_once_works_and_is_listed_until_it_is_revoked(serve_keys:
     assert {item["id"] for item in again if item["revoked"] is not None} == {newest["id"]}
 
 
+def revoke(server: LiveServer, key: Any, other: Any) -> httpx.Response:
+    key_id = other if isinstance(other, str) else other.key.id
+    return httpx.delete(f"{server.url}/keys/{key_id}", headers=bearer(key))
+
+
+def test_what_a_key_has_made_ends_with_it(serve_keys: ServeKeys, ring: KeyRing) -> None:
+    """A thief of a key cannot outlive it by making more, and cannot lock its owner out."""
+    server, first, stolen = serve_keys(), ring.make("ann"), ring.make("ann", frozenset({"read", "chat", "keys"}))
+    headers, made = bearer(stolen), []
+    for _ in range(3):
+        answer = httpx.post(f"{server.url}/keys", json={"scopes": ["read", "chat", "keys"]}, headers=headers)
+        headers = {"authorization": f"Bearer {answer.json()['key']}"}
+        made.append((answer.json()["id"], headers))
+        assert httpx.get(f"{server.url}/models", headers=headers).status_code == 200
+    listed = {item["id"]: item["parent"] for item in httpx.get(f"{server.url}/keys", headers=headers).json()["items"]}
+    assert [listed[key_id] for key_id, _ in made] == [stolen.key.id, made[0][0], made[1][0]]
+    assert listed[first.key.id] is None
+    for elder in (first.key.id, stolen.key.id, made[1][0]):
+        assert code_of(httpx.delete(f"{server.url}/keys/{elder}", headers=headers)) == (404, "key_not_found")
+    assert revoke(server, first, stolen).status_code == 204
+    for gone in (bearer(stolen), *(of_made for _, of_made in made)):
+        assert code_of(httpx.get(f"{server.url}/models", headers=gone)) == (401, "unauthenticated"), "at once"
+    assert httpx.get(f"{server.url}/models", headers=bearer(first)).status_code == 200
+
+
+def test_without_admin_a_key_revokes_itself_and_what_it_made(shared_server: LiveServer, shared_ring: KeyRing) -> None:
+    own = frozenset({"read", "keys"})
+    elder = shared_ring.make("zoe", own)
+    key, sibling = (shared_ring.make("zoe", own, parent=elder.key.id) for _ in range(2))
+    child = shared_ring.make("zoe", own, parent=key.key.id)
+    grandchild = shared_ring.make("zoe", own, parent=child.key.id)
+    unknown = revoke(shared_server, key, "0" * 16)
+    for other in (elder, sibling, shared_ring.make("zoe", own), shared_ring.make("bob")):
+        answer = revoke(shared_server, key, other)
+        assert (answer.status_code, answer.content) == (404, unknown.content)
+        assert httpx.get(f"{shared_server.url}/models", headers=bearer(other)).status_code == 200
+    assert revoke(shared_server, key, grandchild).status_code == 204
+    assert revoke(shared_server, key, key).status_code == 204
+    assert {
+        httpx.get(f"{shared_server.url}/models", headers=bearer(gone)).status_code for gone in (key, child, grandchild)
+    } == {401}
+    assert revoke(shared_server, shared_ring.make("zoe", own | {"admin"}), sibling).status_code == 204
+    assert httpx.get(f"{shared_server.url}/models", headers=bearer(elder)).status_code == 200
+
+
+def test_an_owner_of_a_key_is_not_the_one_of_mode_none(tmp_path: Any, serve_keys: ServeKeys, ring: KeyRing) -> None:
+    refused = run_main("keys", "create", "--owner", " local ", env={"DATA_DIR": str(tmp_path), "LOG_LEVEL": "ERROR"})
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "without authentication" in refused.stderr
+    made = ring.make("ann")
+    with closing(sqlite3.connect(ring.folder / "streamforge.db")) as database, database:  # as an older version could
+        database.execute("UPDATE api_keys SET owner = 'local'")
+    assert code_of(httpx.get(f"{serve_keys().url}/models", headers=bearer(made))) == (401, "unauthenticated")
+
+
 def test_a_path_of_several_routes_tells_the_methods_of_all(shared_server: LiveServer) -> None:
     answer = httpx.put(f"{shared_server.url}/keys")
     assert code_of(answer) == (405, "method_not_allowed")
@@ -179,7 +236,12 @@ def test_keys_are_made_listed_and_revoked_by_commands(tmp_path: Any) -> None:
         assert "\x1b" not in listed
         assert item["id"] in listed
         assert text not in listed
-        assert keys("revoke", item["id"]).returncode == 0
+        ring, owner = KeyRing(folder), "ann \x1b[2J"
+        made_with_it = ring.make(owner, parent=ring.make(owner, parent=item["id"]).key.id)
+        assert f"with {item['id']}" in keys("list").stdout
+        revoked = keys("revoke", item["id"])
+        assert (revoked.returncode, revoked.stdout) == (0, f"Revoked {item['id']} and 2 made with it.\n")
+        assert httpx.get(f"{server.url}/models", headers=bearer(made_with_it)).status_code == 401
         assert "revoked" in keys("list", "--owner", "ann \x1b[2J").stdout
     assert keys("revoke", item["id"][::-1]).returncode == 1
     for wrong in (

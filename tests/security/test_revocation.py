@@ -38,12 +38,18 @@ def state_of(server: LiveServer, key: MadeKey, stream_id: str) -> dict[str, Any]
 def test_a_revoked_key_ends_its_streams_within_ten_seconds_and_no_others(serve_keys: ServeKeys, ring: KeyRing) -> None:
     server = serve_keys(**SLOW)
     bad, good = ring.make("ann"), ring.make("ann")
-    with stream(server, bad) as (stream_id, response), stream(server, good) as (other_id, _):
+    grandchild = ring.make("ann", parent=ring.make("ann", parent=bad.key.id).key.id)
+    with (
+        stream(server, bad) as (stream_id, response),
+        stream(server, grandchild) as (_, response_to_grandchild),
+        stream(server, good) as (other_id, _),
+    ):
         begun = time.monotonic()
         ring.revoke(bad.key.id)
-        messages = parse(response.read())
-        assert time.monotonic() - begun < 10
-        assert (messages[-1].event, json.loads(messages[-1].data)["reason"]) == ("cancelled", "revoked")
+        for ended in (response, response_to_grandchild):
+            messages = parse(ended.read())
+            assert time.monotonic() - begun < 10
+            assert (messages[-1].event, json.loads(messages[-1].data)["reason"]) == ("cancelled", "revoked")
         state = state_of(server, good, stream_id)
         assert (state["state"], state["reason"]) == ("cancelled", "revoked")
         other = state_of(server, good, other_id)

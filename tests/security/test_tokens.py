@@ -107,6 +107,7 @@ def test_a_good_token_opens_what_its_scopes_allow(server: LiveServer) -> None:
     [
         pytest.param(token(exp=time.time() - 60), id="too old"),
         pytest.param(token(exp=None), id="for ever"),
+        pytest.param(token(sub="local"), id="the owner of what is stored without authentication"),
         pytest.param(token(exp="soon"), id="no moment"),
         pytest.param(token(nbf=time.time() + 86_400), id="not yet"),
         pytest.param(token(iss="https://evil.example"), id="another issuer"),

@@ -22,11 +22,20 @@ class KeyRing:
     database: str | None = None
     """The database's URL, if it is not a file in the folder."""
 
-    def make(self, owner: str, scopes: frozenset[str] = EVERYTHING, seconds: float | None = None) -> MadeKey:
-        """A new key of this owner."""
+    def make(
+        self,
+        owner: str,
+        scopes: frozenset[str] = EVERYTHING,
+        seconds: float | None = None,
+        parent: str | None = None,
+    ) -> MadeKey:
+        """A new key of this owner, as if the key `parent` had made it."""
         now = time.time()
         expires = now + seconds if seconds is not None else None
-        made = make_key(read_secret(None, self.folder), owner, name="", scopes=scopes, now=now, expires=expires)
+        made = make_key(
+            read_secret(None, self.folder), owner, name="", scopes=scopes, now=now, expires=expires,
+            parent=parent,
+        )  # fmt: skip
         asyncio.run(self._create(made))
         return made
 

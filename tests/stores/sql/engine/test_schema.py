@@ -62,6 +62,10 @@ DATA = {
     "0003": (),
     "0004": ("UPDATE documents SET detail = 'It swims.' WHERE id = 'd'",),
     "0005": (),
+    "0006": (
+        "INSERT INTO api_keys (id, owner, name, prefix, digest, scopes, created, parent) "
+        "VALUES ('l', 'ann', '', '', '', '', 2, 'k')",
+    ),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""
 
