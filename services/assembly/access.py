@@ -15,6 +15,7 @@ from services.background import run_until_closed
 from services.storage import Storage
 from services.streams.readers import Readers
 from services.streams.supervisor import Supervisor
+from services.upkeep.dead_keys import DeadKeys
 from services.upkeep.revocations import Revocations
 from stores.issuer_keys import IssuerKeys
 
@@ -51,6 +52,7 @@ async def open_auth(
     stack.push_async_callback(keys.close)
     auth = AuthService(keys)
     run_until_closed(stack, Revocations(storage.keys, auth, supervisor, readers).run(), "revocations")
+    run_until_closed(stack, DeadKeys(storage.keys).run(), "dead keys")
     return auth, keys
 
 
