@@ -24,8 +24,8 @@ async def chat(ready: Ready, entry: ModelEntry, ask: Ask) -> AsyncGenerator[Said
     try:
         asked = _asked(ask.parameters, entry, tempered=ready.made.tempered)
         arguments: dict[str, Any] = ready.made.arguments(asked)
-        if ready.callbacks:
-            arguments["config"] = {"callbacks": ready.callbacks}
+        if callbacks := ready.callbacks():
+            arguments["config"] = {"callbacks": callbacks}
         messages = messages_of(ask, asked.system, one_system=ready.made.one_system)
         async with aclosing(ready.made.model.astream(messages, **arguments)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:

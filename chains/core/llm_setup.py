@@ -6,7 +6,7 @@ thread, so that the server starts quickly and keeps serving meanwhile.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,10 +31,10 @@ _NEED_KEYS = ("openai", "anthropic", "cohere")
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A model that can be asked right away, and the callbacks to pass to each run."""
+    """A model that can be asked right away, and what makes the callbacks of each run."""
 
     made: "MadeModel"
-    callbacks: "list[BaseCallbackHandler]"
+    callbacks: "Callable[[], list[BaseCallbackHandler]]"
 
 
 class LLMSetup:
@@ -132,7 +132,8 @@ class LLMSetup:
         base_url, api_key = (endpoint.base_url, endpoint.api_key) if endpoint else (None, None)
         try:
             made = self.create_llm(entry, base_url=base_url, api_key=api_key)
-            return Ready(made, self._tracing.callbacks())
+            self._tracing.open()
+            return Ready(made, self._tracing.callbacks)
         except StreamForgeError as error:
             log.warning("the model cannot be used", model=entry.id, why=error.detail)
             raise

@@ -1,68 +1,17 @@
 """LangSmith tracing: off whatever the environment says, on where our own settings ask for it."""
 
+import gc
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
+import httpx
 import pytest
 
 from tests.journeys.conftest import Play, ServeModels
 from tests.support.answers import ask
 from tests.support.catalogue import row
+from tests.support.collector import collector
 from tests.support.server import wait_for
-
-
-class Collector(ThreadingHTTPServer):
-    """Takes whatever a tracing client sends."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.bodies: list[bytes] = []
-        self.keys: list[str] = []
-        self.silent = False
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_GET(self) -> None:
-        self._answer(b"{}")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        self.server.bodies.append(body)
-        self.server.keys.append(self.headers.get("x-api-key", ""))
-        self._answer(b"{}")
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_PATCH = do_POST  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_it_is_off_whatever_the_environment_says(
@@ -121,3 +70,35 @@ def test_a_collector_that_never_answers_holds_nothing_up(play: Play, serve_model
             answers = list(pool.map(lambda _: ask(server, timeout=10), range(50)))
     assert {answer.text for answer in answers} == {"fine"}
     assert json.dumps(answers[0].last[1])
+
+
+def test_nothing_of_a_run_is_kept(play: Play, serve_models: ServeModels) -> None:
+    """A tracer that outlives its run remembers something of each, and all of those that were cancelled."""
+    model = play(lambda answer: answer.say("fine"))
+    endless = play(lambda answer: answer.endless(every=0.01))
+    with collector() as traces:
+        server = serve_models(
+            row("openai", model.url, id="quick"),
+            row("openai", endless.url, id="endless"),
+            LANGSMITH_TRACING=True,
+            LANGSMITH_ENDPOINT=traces.url,
+            LANGSMITH_API_KEY="key",
+        )
+        for _ in range(10):
+            assert ask(server).text == "fine"
+        for _ in range(5):
+            asked = {"message": "x", "model": "endless"}
+            with httpx.stream("POST", f"{server.url}/chat", json=asked, timeout=30) as response:
+                next(response.iter_raw())
+                httpx.post(f"{server.url}/chat/streams/{response.headers['x-stream-id']}/cancel")
+        wait_for(lambda: endless.seen.closures == 5)
+        wait_for(lambda: not _tracers())
+        server.call(server.services.models._chains._llms.close)
+        wait_for(lambda: traces.bodies)
+
+
+def _tracers() -> int:
+    from langchain_core.tracers.langchain import LangChainTracer
+
+    gc.collect()
+    return sum(isinstance(kept, LangChainTracer) for kept in gc.get_objects())
