@@ -46,6 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ),
         docs_url=None,
         redoc_url=None,
+        # Nothing is sent anywhere that our own settings do not name, whatever the environment holds.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     served = dialects(api_keys=settings.AUTH_MODE == "api_key")
     add_middleware(

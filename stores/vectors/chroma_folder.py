@@ -72,9 +72,9 @@ class FolderCollections:
         from chromadb.config import Settings as Options
 
         self._missing: type[Exception] = chromadb.errors.NotFoundError
-        self._client: Any = chromadb.PersistentClient(
-            str(folder), settings=Options(anonymized_telemetry=False, is_persistent=True)
-        )
+        # Given here, a variable of the environment does not count.
+        quiet = Options(anonymized_telemetry=False, chroma_otel_collection_endpoint="", is_persistent=True)
+        self._client: Any = chromadb.PersistentClient(str(folder), settings=quiet)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="chroma")
 
     async def names(self) -> list[str]:

@@ -6,7 +6,17 @@ another program could otherwise send prompts to another address, add its key to 
 
 import os
 
-_PREFIXES = ("OPENAI_", "ANTHROPIC_", "COHERE_", "CO_API_", "OLLAMA_", "LANGSMITH_", "LANGCHAIN_", "LC_OUTPUT_")
+_PREFIXES = (
+    "OPENAI_",
+    "ANTHROPIC_",
+    "COHERE_",
+    "CO_API_",
+    "OLLAMA_",
+    "LANGSMITH_",
+    "LANGCHAIN_",
+    "LC_OUTPUT_",
+    "OTEL_",
+)
 
 
 def forget_environment() -> None:
