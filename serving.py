@@ -54,6 +54,7 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     if problem := _too_many(settings.WORKERS, settings):
         print(problem, file=sys.stderr)
         return 2
+    _end_by_signals()
     app = _create_or_exit(create_app, settings, exit_code=2)
     import structlog
     import uvicorn
@@ -90,6 +91,15 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     except KeyboardInterrupt:  # uvicorn raises the signal again after its shutdown
         return 128 + signal.SIGINT
     return 0
+
+
+def _end_by_signals() -> None:
+    """Makes TERM end the first process of a container: during the start, and when uvicorn raises it after its shutdown.
+
+    To that process a signal without a handler does nothing. Others it ends by itself, as service managers expect.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _load_settings(exit_code: int) -> Settings:

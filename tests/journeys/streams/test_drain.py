@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.client import open_stream, small_socket
@@ -93,6 +94,18 @@ def test_term_after_an_interrupt_changes_nothing() -> None:
         process.popen.send_signal(signal.SIGTERM)
         assert reading.messages()[-1].event == "done"
         process.popen.wait(timeout=20)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.skipif(sys.platform != "linux", reason="containers are Linux's")
+def test_the_first_process_of_a_container_says_which_signal_ended_it(number: signal.Signals, code: int) -> None:
+    """To it alone, a signal without a handler does nothing."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    with process_server([*inside, sys.executable, "main.py"]) as (process, _):
+        [first] = psutil.Process(process.popen.pid).children()
+        first.send_signal(number)
+        assert process.popen.wait(timeout=20) == code
+        assert "Traceback" not in "".join(process.log)
 
 
 def test_a_frozen_reader_does_not_hold_up_the_exit() -> None:
