@@ -12,8 +12,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 MAX_COUNTERS = 100_000
-"""The most counters in memory; the least recently used are dropped first. A client with more addresses than this
-therefore escapes its limit."""
+"""The most counters of one table in memory; the least recently used are dropped first. A client with more addresses
+than this therefore escapes its limit."""
 REDIS_SECONDS = 0.25
 
 
@@ -25,8 +25,9 @@ class LocalCounters(MemoryStorage):
 
     STORAGE_SCHEME = ["async+local"]  # noqa: RUF012 - as the library declares it
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_COUNTERS) -> None:
         super().__init__()
+        self._most = most
         self._windows: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # number, requests, requests before
 
     async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
@@ -35,7 +36,7 @@ class LocalCounters(MemoryStorage):
             return False
         self._windows[key] = (number, current + amount, previous)
         self._windows.move_to_end(key)
-        if len(self._windows) > MAX_COUNTERS:
+        if len(self._windows) > self._most:
             self._windows.popitem(last=False)
         return True
 

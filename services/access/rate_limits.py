@@ -38,7 +38,8 @@ class Quota(NamedTuple):
 class RateLimits:
     """Counts requests. `caller` and `address` are rates like `60/minute;1000/day`; an empty one means no limit.
 
-    Importing the library takes a while, so construct this in a thread. `clock` returns monotonic seconds.
+    Callers and addresses have a table of `counters` each, so that a client with very many addresses pushes out no
+    caller. Importing the library takes a while, so construct this in a thread. `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -48,15 +49,17 @@ class RateLimits:
         address: str,
         redis_url: str | None = None,
         prefix: str = "",
+        counters: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limits = import_module("limits")
         strategy = import_module("limits.aio.strategies").SlidingWindowCounterRateLimiter
-        counters = import_module("stores.counters")
+        tables = import_module("stores.counters")
+        most = tables.MAX_COUNTERS if counters is None else counters
         self._of_caller: list[Any] = limits.parse_many(caller) if caller else []
         self._of_address: list[Any] = limits.parse_many(address) if address else []
-        self._local = strategy(counters.LocalCounters())
-        self._shared = strategy(counters.shared_counters(redis_url, prefix)) if redis_url else None
+        self._local = {kind: strategy(tables.LocalCounters(most)) for kind in ("caller", "address")}
+        self._shared = strategy(tables.shared_counters(redis_url, prefix)) if redis_url else None
         self._clock = clock
         self._shared_again = -math.inf
 
@@ -84,7 +87,7 @@ class RateLimits:
             except Exception as error:  # whatever it is, the request goes on
                 self._shared_again = self._clock() + PAUSE
                 log.error("requests are counted by each process alone: Redis fails", exc_info=error)
-        return await _hit(self._local, rates, kind, name)
+        return await _hit(self._local[kind], rates, kind, name)
 
 
 async def _hit(limiter: Any, rates: list[Any], kind: str, name: str) -> Quota:

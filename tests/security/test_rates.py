@@ -171,3 +171,14 @@ async def left(limits: RateLimits) -> int:
     quota = await limits.of_caller("ann")
     assert quota is not None
     return quota.remaining
+
+
+async def test_who_has_very_many_addresses_pushes_out_no_caller() -> None:
+    limits = await asyncio.to_thread(RateLimits, caller="1/hour", address="1000/hour", counters=10)
+    first = await limits.of_caller("ann")
+    for number in range(100):
+        await limits.of_address(f"2001:db8:0:{number:x}::1")
+    again = await limits.of_caller("ann")
+    assert first is not None
+    assert again is not None
+    assert (first.passes, again.passes) == (True, False)
