@@ -11,6 +11,7 @@ import pytest
 
 from domain.callers import LOCAL
 from services.storage import Storage, StorageError
+from stores.sql.engine.glance import VERSIONS
 
 
 @pytest.fixture
@@ -56,5 +57,5 @@ async def test_what_could_not_be_opened_is_tried_again(storage: Storage, file: P
         with pytest.raises(StorageError, match="newer than this program"):
             await sessions(storage)
         assert not storage.opened
-    become_newer(file, "0005")
+    become_newer(file, VERSIONS[-1])
     assert await sessions(storage) == 0
