@@ -63,7 +63,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_error_handlers(app, served)
     add_routes(app, served)
     describe_api(app, served, authenticated=settings.AUTH_MODE != "none")
-    add_docs_page(app)
+    if settings.shows_docs():
+        add_docs_page(app)
     return app
 
 

@@ -80,7 +80,8 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     )
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    structlog.get_logger("main").info("serving", url=url, docs=f"{url}/docs", version=settings.APP_VERSION)
+    docs = {"docs": f"{url}/docs"} if settings.shows_docs() else {}
+    structlog.get_logger("main").info("serving", url=url, **docs, version=settings.APP_VERSION)
     try:
         server = uvicorn.Server(config)
         if several:

@@ -49,6 +49,10 @@ class Settings(
         check_vectors(self.VECTOR_STORE_TYPE, self.CHROMA_URL, self.DATABASE_URL, several=several)
         return self
 
+    def shows_docs(self) -> bool:
+        """Whether /docs is served. Where callers are authenticated, it is only if the settings say so."""
+        return self.AUTH_MODE == "none" if self.DOCS is None else self.DOCS
+
     def confines_fully(self) -> bool:
         """Whether documents are read only if what reads them can be confined to them."""
         if self.DOCUMENT_CONFINEMENT is None:

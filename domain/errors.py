@@ -43,7 +43,7 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "probe_not_found": ErrorKind(404, True, "No such probe: it has expired, or another server has it. Try again."),
     "document_not_found": ErrorKind(404, False, "No such document. GET /documents lists yours."),
-    "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /docs."),
+    "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /openapi.json."),
     "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
     "cursor_ahead": ErrorKind(409, False, "The cursor lies beyond the stream's newest event."),
     "session_busy": ErrorKind(

@@ -19,7 +19,7 @@ class Endpoints(ResponseModel):
 
     chat: ShortText = "/chat"
     health: ShortText = "/chat/health"
-    docs: ShortText = "/docs"
+    docs: ShortText | None = Field("/docs", description="`null` if the server does not show them")
     openapi: ShortText = "/openapi.json"
 
 
@@ -49,7 +49,8 @@ class Readiness(ResponseModel):
 @public.get("/", summary="Get API information")
 async def get_api_information(request: Request) -> ApiInfo:
     """Name, version and the first endpoints."""
-    return ApiInfo(name=request.app.title, version=request.app.version)
+    app = request.app
+    return ApiInfo(name=app.title, version=app.version, endpoints=Endpoints(docs=app.docs_url))
 
 
 @public.get("/health", summary="Check health")

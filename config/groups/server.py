@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from config.groups.values import Group, split_list
+from config.groups.values import Group, Unset, split_list
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
 
@@ -54,6 +54,7 @@ class ServerSettings(Group):
     APP_VERSION: str = Field("0.1.0", min_length=1, max_length=50)
     HOST: str = Field("127.0.0.1", min_length=1, max_length=255)
     PORT: int = Field(8001, ge=0, le=65_535)
+    DOCS: Annotated[bool | None, Unset] = None
     ALLOW_PROFILING: bool = False
     WORKERS: int = Field(1, ge=1, le=1_000)
     CORS_ORIGINS: Annotated[_Names, AfterValidator(exact_origins)] = (

@@ -55,7 +55,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] += [(b"x-request-id", id_bytes), (b"x-content-type-options", b"nosniff")]
+                headers = message["headers"]
+                headers += [(b"x-request-id", id_bytes), (b"x-content-type-options", b"nosniff")]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))  # most answers are somebody's
             await send(message)
 
         await self._app(scope, receive, send_with_id)

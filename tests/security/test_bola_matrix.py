@@ -35,8 +35,6 @@ PUBLIC = {
     ("GET", "/chat/health"),
     ("GET", "/chat/doctor"),
     ("GET", "/chat/doctor/{probe}"),
-    ("GET", "/docs"),
-    ("MOUNT", "/docs/assets"),
     ("GET", "/openapi.json"),
     ("HEAD", "/openapi.json"),
 }

@@ -1,6 +1,7 @@
 """What /openapi.json promises, and whether the server keeps it: schemathesis asks every route it names."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,11 @@ def document(server: LiveServer) -> dict[str, Any]:
 @pytest.fixture
 def ended_stream(server: LiveServer) -> str:
     return httpx.post(f"{server.url}/chat", json={"message": "Hi"}).headers["x-stream-id"]
+
+
+def test_nothing_refers_to_what_is_not_there(document: dict[str, Any]) -> None:
+    referred = set(re.findall(r'"\$ref": ?"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert referred <= set(document["components"]["schemas"])
 
 
 def check(case: "Case[Any]", server: LiveServer) -> None:
