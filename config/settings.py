@@ -17,8 +17,10 @@ from config.groups.conversations import ConversationSettings
 from config.groups.documents import DocumentSettings, check_vectors
 from config.groups.models import ModelSettings
 from config.groups.server import ServerSettings, check_listening
+from config.groups.shares import ShareSettings
 from config.groups.storage import StorageSettings
 from config.groups.streams import StreamSettings
+from domain.callers import UNLIMITED, OwnerLimits
 
 
 class Settings(
@@ -27,6 +29,7 @@ class Settings(
     StorageSettings,
     ModelSettings,
     StreamSettings,
+    ShareSettings,
     AccessSettings,
     ServerSettings,
     BaseSettings,
@@ -58,6 +61,10 @@ class Settings(
         if self.DOCUMENT_CONFINEMENT is None:
             return sys.platform == "linux" or self.AUTH_MODE != "none"
         return self.DOCUMENT_CONFINEMENT == "full"
+
+    def owner_limits(self) -> OwnerLimits:
+        """The most that each owner may have; nothing is limited for the one there is without authentication."""
+        return UNLIMITED if self.AUTH_MODE == "none" else self.limits_of_owners()
 
     def chroma_folder(self) -> Path:
         """Where Chroma keeps vectors, if CHROMA_URL is None."""

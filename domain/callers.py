@@ -1,8 +1,13 @@
-"""Callers and API keys. A caller owns sessions, streams and usage; what another caller owns does not exist for it."""
+"""Callers, their API keys, and their shares.
+
+A caller owns sessions, streams and usage; what another caller owns does not exist for it. A share is the most that one
+owner may have of what all owners use.
+"""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 from domain.errors import StreamForgeError
 
@@ -15,6 +20,19 @@ own keys.
 """
 DEFAULT_SCOPES = frozenset({"read", "chat", "documents"})
 
+ShareName = Literal["streams", "searches", "stored_bytes", "documents", "sessions", "tokens"]
+
+_SENTENCES: Mapping[ShareName, str] = {
+    "streams": "You have {used:,} answers running and may have {limit:,}. Wait until one has ended, or stop one.",
+    "searches": "You have {used:,} searches running or waiting, may have {limit:,}, and this one got no turn. Try "
+    "again when others have ended.",
+    "stored_bytes": "Your documents take {used:,} bytes and may take {limit:,}, and there is no room for this one. "
+    "Delete some of them first.",
+    "documents": "You have {used:,} documents and may have {limit:,}. Delete one before you add another.",
+    "sessions": "You have {used:,} sessions and may have {limit:,}. Delete one before you open another.",
+    "tokens": "Of your {limit:,} tokens a day, {used:,} are used or set aside for answers that run, and this answer "
+    "may take more than the rest. Ask for a shorter one, or try again later.",
+}
 _SCOPE = re.compile(r"[a-z][a-z0-9:._-]{0,49}", re.ASCII)
 
 
@@ -80,3 +98,41 @@ class ApiKey:
     def usable(self, now: float) -> bool:
         """Whether it is neither revoked nor expired at `now`."""
         return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLimits:
+    """The most that one owner may have; `None` means no limit.
+
+    `searches` run at once, four times as many may wait. `tokens` are those of a day in UTC.
+    """
+
+    streams: int | None = None
+    searches: int | None = None
+    stored_bytes: int | None = None
+    documents: int | None = None
+    sessions: int | None = None
+    tokens: int | None = None
+
+
+UNLIMITED = OwnerLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of a limit is used. `resets` is the ISO time at which all of it is free again, if that is known."""
+
+    name: ShareName
+    limit: int
+    used: int
+    resets: str | None = None
+
+    def shown(self) -> dict[str, object]:
+        """As clients see it."""
+        return asdict(self)
+
+
+def exceeded(share: Share, retry_after: int | None = None) -> StreamForgeError:
+    """The refusal of a request that needs more than is left; `retry_after` only if waiting helps."""
+    detail = _SENTENCES[share.name].format(used=share.used, limit=share.limit)
+    return StreamForgeError("quota_exceeded", detail, retry_after=retry_after, share=share)

@@ -6,7 +6,10 @@ The same code is used before the first byte (an RFC 9457 body with that status) 
 a key, a prompt, an address or a provider's own words.
 """
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from domain.callers import Share
 
 
 class ErrorKind(NamedTuple):
@@ -65,6 +68,9 @@ ERRORS: dict[str, ErrorKind] = {
     "rate_limited": ErrorKind(429, True, "Too many requests. Wait as long as Retry-After says."),
     "too_many_documents": ErrorKind(
         429, True, "Too many of your documents are waiting to be read. Send more when some of them are done."
+    ),
+    "quota_exceeded": ErrorKind(
+        429, False, "This needs more than is left of your share. `quota` says of what; GET /usage lists all of them."
     ),
     # The server
     "internal_error": ErrorKind(500, True, "The server failed. Quote the X-Request-Id when you report it."),
@@ -171,7 +177,7 @@ class StreamForgeError(Exception):
 
     `detail` replaces the table's sentence with a more specific one for the client. `retry_after` is in whole
     seconds; `pointer` is a JSON pointer to the field of the body that caused it; `stream_id` names the stream that
-    ended with it, and `spent` says whether a model has already used tokens for that stream.
+    ended with it, and `spent` says whether a model has already used tokens for that stream. `share` is what is used up.
     """
 
     def __init__(
@@ -183,6 +189,7 @@ class StreamForgeError(Exception):
         pointer: str | None = None,
         stream_id: str | None = None,
         spent: bool = False,
+        share: "Share | None" = None,
     ) -> None:
         kind = error_kind(code)
         super().__init__(detail or kind.message)
@@ -193,3 +200,4 @@ class StreamForgeError(Exception):
         self.pointer = pointer
         self.stream_id = stream_id
         self.spent = spent
+        self.share = share

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import orjson
 
+from domain.callers import Share
 from domain.errors import error_kind
 
 _MAX_TEXT = 500
@@ -21,7 +22,7 @@ class Refusal:
     """What is wrong. `code` is a key of `domain.errors.ERRORS`, `retry_after` in whole seconds.
 
     Each of `errors` has a `detail`, and the `pointer` into the body or the `parameter` that it is about. `spent` is
-    whether a model has already worked on the request.
+    whether a model has already worked on the request. `share` is what of the caller's is used up.
     """
 
     code: str
@@ -30,6 +31,14 @@ class Refusal:
     errors: Sequence[Mapping[str, str]] = ()
     retry_after: int | None = None
     spent: bool = False
+    share: Share | None = None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the same request would be refused again however long its client waits, or would cost more tokens."""
+        if self.share is not None:
+            return self.retry_after is None
+        return self.spent or not error_kind(self.code).retryable
 
     @classmethod
     def of(cls, code: str) -> Self:
@@ -69,6 +78,8 @@ def _problem_details(refusal: Refusal) -> Shaped:
     }
     if refusal.errors:
         body["errors"] = list(refusal.errors)
+    if refusal.share is not None:
+        body["quota"] = refusal.share.shown()
     return Shaped(refusal.status, body, {})
 
 
@@ -77,11 +88,12 @@ def _plain_text(refusal: Refusal) -> Shaped:
     if refusal.errors and (first := refusal.errors[0])["detail"] != text:
         place = first.get("pointer", "").removeprefix("#").removeprefix("/") or first.get("parameter", "")
         text = f"{place}: {first['detail']}" if place else first["detail"]
-    return Shaped(refusal.status, text[:_MAX_TEXT], {})
+    headers = {} if refusal.share is None else {"x-quota": orjson.dumps(refusal.share.shown()).decode()}
+    return Shaped(refusal.status, text[:_MAX_TEXT], headers)
 
 
 PROBLEM = ErrorShape("application/problem+json", {"$ref": "#/components/schemas/Problem"}, _problem_details)
 """RFC 9457, for our own API."""
 
 PLAIN_TEXT = ErrorShape("text/plain", {"type": "string", "maxLength": 1_000}, _plain_text)
-"""One sentence, for clients that show the body to people as it is."""
+"""One sentence, for clients that show the body to people as it is; what a program may want is in a header."""

@@ -11,10 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from domain.callers import Share
 from domain.errors import StreamForgeError, error_kind
 from routers.http.dialects import Dialect, error_shape
 from routers.http.error_shapes import Refusal
 from routers.schemas.base import ResponseModel
+from routers.schemas.quota import QuotaOut
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}
 
@@ -40,6 +42,7 @@ class Problem(ResponseModel):
     detail: str = Field(max_length=1_000)
     code: str = Field(max_length=100, description="Stable: made for programs")
     errors: list[FieldProblem] | None = Field(None, max_length=1_000)
+    quota: QuotaOut | None = Field(None, description="Only with `quota_exceeded`")
 
 
 class ProblemResponse(Response):
@@ -53,8 +56,11 @@ class ProblemResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         shape = error_shape(_path(scope), scope["app"].state.dialects if "app" in scope else ())
         shaped = shape.render(self._refusal)
-        wait = self._refusal.retry_after
-        headers = {**self._extra, **shaped.headers, **({"retry-after": str(wait)} if wait is not None else {})}
+        headers = {**self._extra, **shaped.headers}
+        if (wait := self._refusal.retry_after) is not None:
+            headers["retry-after"] = str(wait)
+        elif self._refusal.share is not None:
+            headers["x-should-retry"] = "false"
         await Response(shaped.bytes(), shaped.status, headers, shape.media_type)(scope, receive, send)
 
 
@@ -71,11 +77,12 @@ def problem(
     headers: Mapping[str, str] | None = None,
     retry_after: int | None = None,
     spent: bool = False,
+    share: Share | None = None,
 ) -> ProblemResponse:
     """The refusal with a code of `domain.errors.ERRORS`, which has the defaults for status and detail."""
     kind = error_kind(code)
     return ProblemResponse(
-        Refusal(code, status or kind.status, detail or kind.message, errors, retry_after, spent), headers or {}
+        Refusal(code, status or kind.status, detail or kind.message, errors, retry_after, spent, share), headers or {}
     )
 
 
@@ -100,6 +107,7 @@ async def _on_streamforge_error(_: Request, error: Exception) -> ProblemResponse
         headers=headers,
         retry_after=error.retry_after,
         spent=error.spent,
+        share=error.share,
     )
 
 

@@ -129,6 +129,7 @@ def add_middleware(
         expose_headers=[
             "X-Stream-Id", "X-Session-Id", "X-Request-Id", "Idempotent-Replayed", "Retry-After", "WWW-Authenticate",
             "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After-Ms", "X-Should-Retry",
+            "X-Quota",
         ],
     )  # fmt: skip
     app.add_middleware(HostRule, admits=stays_on_this_machine if loopback_only else names_one_of(hosts))

@@ -4,9 +4,9 @@ import re
 
 from pydantic import ConfigDict, Field
 
-from domain.errors import error_kind
 from routers.http.error_shapes import ErrorShape, Refusal, Shaped
 from routers.schemas.base import ResponseModel
+from routers.schemas.quota import QuotaOut
 from wires.openai import failure
 
 _INDEX = re.compile(r"/([0-9]+)(?=/|\Z)")
@@ -19,6 +19,7 @@ class ErrorDetails(ResponseModel):
     type: str = Field(max_length=100)
     param: str | None = Field(max_length=1_000, examples=["messages[0].content"])
     code: str = Field(max_length=100, description="Stable: made for programs")
+    quota: QuotaOut | None = Field(None, description="Only with `quota_exceeded`")
 
 
 class OpenAIError(ResponseModel):
@@ -44,9 +45,12 @@ def _openai_error(refusal: Refusal) -> Shaped:
     headers: dict[str, str] = {}
     if refusal.retry_after is not None:
         headers["retry-after-ms"] = str(refusal.retry_after * 1000)
-    if refusal.spent or not error_kind(refusal.code).retryable:
+    if refusal.hopeless:
         headers["x-should-retry"] = "false"
-    return Shaped(status, {"error": failure(refusal.code, message, status=status, param=param)}, headers)
+    error: dict[str, object] = {**failure(refusal.code, message, status=status, param=param)}
+    if refusal.share is not None:
+        error["quota"] = refusal.share.shown()
+    return Shaped(status, {"error": error}, headers)
 
 
 def _param(pointer: str) -> str:

@@ -165,8 +165,8 @@ async def remove_vector_store_file(
     "/{vector_store_id}/search",
     summary="Search a vector store",
     responses=responses(
-        *GUARDED, *READS_A_BODY, *_FINDS_A_STORE, *ASKS_A_MODEL, "unsupported_parameter", "index_mismatch",
-        "documents_not_installed", shape=OPENAI_ERROR,
+        *GUARDED, *READS_A_BODY, *_FINDS_A_STORE, "quota_exceeded", *ASKS_A_MODEL, "unsupported_parameter",
+        "index_mismatch", "documents_not_installed", shape=OPENAI_ERROR,
     ),
 )  # fmt: skip
 async def search_vector_store(

@@ -1,9 +1,11 @@
 """The errors that /openapi.json documents: sets of codes, named by what a route does, and the responses they make."""
 
+from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from domain.callers import Share
 from domain.errors import ERRORS
 from routers.http.error_shapes import PROBLEM, ErrorShape, Refusal
 
@@ -29,8 +31,9 @@ ASKS_A_MODEL = tuple(code for code in ERRORS if code.startswith("provider_"))
 
 STARTS_A_STREAM = (
     *READS_A_BODY, "unsupported_parameter", "message_too_long", "context_overflow", "model_not_found",
-    "idempotency_mismatch", "too_many_streams", "too_many_readers", "server_draining", "internal_error", "log_limit",
-    "log_unavailable", "stream_timeout", "producer_lost", "index_mismatch", "documents_not_installed", *ASKS_A_MODEL,
+    "idempotency_mismatch", "quota_exceeded", "too_many_streams", "too_many_readers", "server_draining",
+    "internal_error", "log_limit", "log_unavailable", "stream_timeout", "producer_lost", "index_mismatch",
+    "documents_not_installed", *ASKS_A_MODEL,
 )  # fmt: skip
 
 ANSWERS_IN_A_SESSION = ("session_not_found", "message_not_found", "session_busy", *USES_THE_DATABASE)
@@ -44,9 +47,13 @@ FINDS_A_SESSION = ("session_not_found", *USES_THE_DATABASE)
 FINDS_A_DOCUMENT = ("document_not_found", *USES_THE_DATABASE)
 
 TAKES_DOCUMENTS = (
-    *READS_A_BODY, "too_many_documents", "documents_not_installed", "documents_unconfined", "provider_not_configured",
-    *USES_THE_DATABASE,
+    *READS_A_BODY, "too_many_documents", "quota_exceeded", "documents_not_installed", "documents_unconfined",
+    "provider_not_configured", *USES_THE_DATABASE,
 )  # fmt: skip
+
+
+_SHARE = Share("documents", 5_000, 5_000)
+"""What is used up in the example of `quota_exceeded`."""
 
 
 def responses(*codes: str, shape: ErrorShape = PROBLEM) -> dict[int | str, dict[str, Any]]:
@@ -69,5 +76,6 @@ def _response(status: int, codes: tuple[str, ...], shape: ErrorShape) -> dict[st
 @cache
 def _example(code: str, shape: ErrorShape) -> tuple[int, dict[str, Any]]:
     """The status with which the code is refused, and the body."""
-    shaped = shape.render(Refusal.of(code))
+    refusal = Refusal.of(code)
+    shaped = shape.render(replace(refusal, share=_SHARE) if code == "quota_exceeded" else refusal)
     return shaped.status, {"value": shaped.body}
