@@ -153,7 +153,7 @@ class Beginning:
     """An answer to begin in a session. `question` is `None` only with a `Regenerate`.
 
     `title` is for a session that has none yet. With an `opening` the session is made, and the question is the first
-    one in it.
+    one in it, unless the owner has `most_sessions` already.
     """
 
     owner: str
@@ -167,6 +167,7 @@ class Beginning:
     idempotency_key: str | None = None
     title: str | None = None
     opening: Opening | None = None
+    most_sessions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 
 from domain.usage import By, Cost, UsageRecord, UsageSum
 from stores.sql.engine.database import Database
@@ -20,6 +20,9 @@ MAX_SUMS = 1_000
 
 _UNIT = Decimal("1e-10")
 _MOST = 2**62
+_USED = select(func.coalesce(func.sum(usage.c.input_tokens + usage.c.output_tokens), 0)).where(
+    usage.c.owner == bindparam("owner"), usage.c.day == bindparam("day")
+)
 _COLUMNS = {"day": usage.c.day, "model": usage.c.model, "session": usage.c.session_id, "owner": usage.c.owner}
 
 
@@ -34,6 +37,11 @@ class UsageStore:
         """Store the records. If a stream already has one, that one is kept."""
         rows = [_row(record) for record in records]
         await self._database.write(lambda connection: connection.execute(self._insert, rows))
+
+    async def tokens(self, owner: str, day: str) -> int:
+        """The tokens of all of the owner's streams that ended on this ISO day (UTC)."""
+        values = {"owner": owner, "day": day}
+        return await self._database.read(lambda connection: int(connection.execute(_USED, values).scalar_one()))
 
     async def total(
         self, owner: str | None, *, since: str | None, until: str | None, by: Collection[By]

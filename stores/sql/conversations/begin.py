@@ -6,10 +6,12 @@ rows are inserted: a check beforehand could be out of date. The session's row is
 
 from sqlalchemy import Connection, String, bindparam, case, func, insert, select, update
 
+from domain.callers import exceeded
 from domain.errors import StreamForgeError
 from domain.messages import Append, Beginning, Begun, Busy, KeyInUse, Message, Opening, Question, Session
 from stores.sql.conversations import branches, import_history
 from stores.sql.conversations.branches import Change
+from stores.sql.conversations.full import full
 from stores.sql.rows import SESSION, AnyRow, message, new_row, row_of, session
 from stores.sql.tables import messages, sessions
 
@@ -51,6 +53,9 @@ _CLIENT_ID = select(messages.c.id).where(
 
 def begin(connection: Connection, asked: Beginning) -> Begun:
     """Insert the question and the answer as the active branch; raises `IntegrityError` if a unique index forbids it."""
+    if asked.opening is not None and (used_up := full(connection, asked.owner, asked.most_sessions)):
+        explain(connection, asked)  # a request that has come before is not refused for what its first one has taken
+        raise exceeded(used_up)
     if asked.opening is not None and asked.question is not None:
         opened, question = _opened(connection, asked, asked.question, asked.opening)
         return _put(connection, asked, opened, question, None)

@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, delete, select, update
 
+from domain.callers import exceeded
 from domain.messages import Page, Session, new_id
+from stores.sql.conversations.full import count, full
 from stores.sql.engine.database import Database
 from stores.sql.rows import SESSION, insert_unless_there, moment_cursor, moment_of, page, session
 from stores.sql.tables import messages, sessions, summaries, usage
@@ -50,9 +52,19 @@ class SessionStore:
         self._insert = insert_unless_there(database, sessions)
 
     async def create(
-        self, owner: str, *, client_id: str | None, title: str | None, now: float, id: str | None = None
+        self,
+        owner: str,
+        *,
+        client_id: str | None,
+        title: str | None,
+        now: float,
+        id: str | None = None,
+        most: int | None = None,
     ) -> Session:
-        """A new session; if the owner already has one with this `client_id`, that one, unchanged."""
+        """A new session; if the owner already has one with this `client_id`, that one, unchanged.
+
+        Raises `quota_exceeded` for a new one if the owner has `most` of them.
+        """
         new = Session(id or new_id(), owner, now, now, title, client_id)
         values = {
             "id": new.id, "owner": owner, "created": now, "updated": now, "title": title, "client_id": client_id,
@@ -60,12 +72,20 @@ class SessionStore:
         }  # fmt: skip
 
         def create(connection: Connection) -> Session:
-            if connection.execute(self._insert, values).rowcount > 0 or client_id is None:
+            used_up = full(connection, owner, most)
+            if used_up is None and (connection.execute(self._insert, values).rowcount > 0 or client_id is None):
                 return new
-            there = connection.execute(_BY_CLIENT_ID, {"owner_": owner, "their_id": client_id})
-            return session(there.one())
+            there = connection.execute(_BY_CLIENT_ID, {"owner_": owner, "their_id": client_id}).one_or_none()
+            if there is None:
+                assert used_up is not None
+                raise exceeded(used_up)
+            return session(there)
 
         return await self._database.write(create)
+
+    async def count(self, owner: str) -> int:
+        """How many sessions the owner has."""
+        return await self._database.read(lambda connection: count(connection, owner))
 
     async def get(self, owner: str, session_id: str) -> Session | None:
         row = await self._database.read(

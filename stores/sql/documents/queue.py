@@ -33,7 +33,7 @@ _HOPELESS = select(*DOCUMENT).where(_UNFINISHED, _OVERDUE, documents.c.attempts 
 _CRASHED = (
     update(documents)
     .where(documents.c.id.in_(_HOPELESS.with_only_columns(documents.c.id).with_for_update(skip_locked=True)))
-    .values(state="failed", code="document_crashed", updated=bindparam("moment"), **_FREE)
+    .values(state="failed", code="document_crashed", text_size=None, updated=bindparam("moment"), **_FREE)
 )
 _busy = (
     select(documents.c.owner, func.count().label("count"))
@@ -68,7 +68,14 @@ _RELEASE = update(documents).where(*_HELD).values(state="queued", attempts=docum
 _FAIL = (
     update(documents)
     .where(*_HELD)
-    .values(state="failed", code=bindparam("reason"), detail=bindparam("more"), updated=bindparam("moment"), **_FREE)
+    .values(
+        state="failed",
+        code=bindparam("reason"),
+        detail=bindparam("more"),
+        text_size=None,
+        updated=bindparam("moment"),
+        **_FREE,
+    )
 )
 _READY = (
     update(documents)

@@ -5,9 +5,11 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from domain.callers import OwnerLimits
 from domain.documents import MAX_COLLECTIONS, Document
 from domain.errors import StreamForgeError
 from domain.messages import Page
+from stores.sql.documents import room
 from stores.sql.documents.tables import collections, contents, documents
 from stores.sql.rows import AnyRow, among, moment_cursor, moment_of
 
@@ -15,8 +17,6 @@ DOCUMENT = tuple(documents.c[field.name] for field in fields(Document) if field.
 MINE = (documents.c.id == bindparam("document"), documents.c.owner == bindparam("owner_"))
 
 _REMOVED_AT_ONCE = 10
-_LOCK_CLASS = 0x444F4353  # any number that no other program uses: "DOCS"
-_LOCK = select(func.pg_advisory_xact_lock(_LOCK_CLASS, func.hashtext(bindparam("owner_"))))
 _SAME = (
     select(*DOCUMENT)
     .where(documents.c.owner == bindparam("owner_"), documents.c.digest == bindparam("digest"))
@@ -26,7 +26,7 @@ _AGAIN = (
     update(documents)
     .where(documents.c.id == bindparam("document"))
     .values(
-        dict.fromkeys(("code", "detail", "media_type", "title", "pages", "chunks", "stream_id"))
+        dict.fromkeys(("code", "detail", "media_type", "title", "pages", "chunks", "stream_id", "text_size"))
         | {"state": "queued", "attempts": 0, "updated": bindparam("moment")}
     )
     .returning(*DOCUMENT)
@@ -62,14 +62,12 @@ def with_collections(connection: Connection, rows: Sequence[AnyRow]) -> list[Doc
     return [Document(**known, collections=tuple(names[known["id"]])) for known in fields_of]
 
 
-def add(connection: Connection, new: Document, content: bytes, limit: int) -> tuple[Document, bool]:
+def add(connection: Connection, new: Document, content: bytes, limit: int, most: OwnerLimits) -> tuple[Document, bool]:
     """Add a document, or add the collections to the existing one with the same bytes; says whether it is new.
 
     An existing one that has failed goes back into the queue, as if it had never been tried.
     """
-    if connection.dialect.name == "postgresql":
-        # Otherwise two concurrent uploads could both find room, or not see each other.
-        connection.execute(_LOCK, {"owner_": new.owner})
+    room.lock(connection, new.owner)  # or two uploads at once would not see each other
     row = connection.execute(_SAME, {"owner_": new.owner, "digest": new.digest}).one_or_none()
     if row is not None:
         there = with_collections(connection, [row])[0]
@@ -79,6 +77,7 @@ def add(connection: Connection, new: Document, content: bytes, limit: int) -> tu
             row = connection.execute(_AGAIN, {"document": there.id, "moment": new.updated}).one()
         return with_collections(connection, [row])[0], False
     _admit(connection, new.owner, limit)
+    room.check(connection, new.owner, new.size, most)
     values = {column.name: getattr(new, column.name) for column in DOCUMENT}
     connection.execute(insert(documents), values | {"attempts": 0})
     connection.execute(insert(contents), {"document_id": new.id, "content": content})

@@ -5,10 +5,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from domain.callers import UNLIMITED, OwnerLimits
 from domain.documents import MAX_NAME, Chunk, Document, Index, IngestionJob, Passage, PieceKey, Work
 from domain.events import UNWRITABLE
 from domain.messages import Page
-from stores.sql.documents import indexes, keywords, passages, queue, records
+from stores.sql.documents import indexes, keywords, passages, queue, records, room
 from stores.sql.documents.tables import vector_index
 from stores.sql.engine.database import Database
 from stores.sql.rows import insert_unless_there
@@ -36,17 +37,23 @@ class DocumentStore:
         now: float,
         *,
         limit: int,
+        most: OwnerLimits = UNLIMITED,
     ) -> tuple[Document, bool]:
         """Queue a new document; if the owner already has these bytes, add the collections to that document.
 
         An existing document stays as it is, unless it has failed: then it is queued again without its error. Returns
-        the document, and whether it is new. Raises `too_many_documents` if the owner already has `limit` queued, and
-        `invalid_request` if it would be in more than `MAX_COLLECTIONS`.
+        the document, and whether it is new. Raises `too_many_documents` if the owner already has `limit` queued,
+        `quota_exceeded` if a new one would be more than `most`, and `invalid_request` if it would be in more than
+        `MAX_COLLECTIONS`.
         """
         new = Document(
             document_id, owner, name, digest, len(content), "queued", now, now, tuple(sorted(set(collections)))
         )
-        return await self._database.write(partial(records.add, new=new, content=content, limit=limit))
+        return await self._database.write(partial(records.add, new=new, content=content, limit=limit, most=most))
+
+    async def stored(self, owner: str) -> tuple[int, int]:
+        """How many documents the owner has, and the bytes that they take: as uploaded, and as text."""
+        return await self._database.read(partial(room.stored, owner=owner))
 
     async def get(self, owner: str, document_id: str) -> Document | None:
         return await self._database.read(partial(records.get, owner=owner, document_id=document_id))
@@ -126,6 +133,14 @@ class DocumentStore:
         return await self._database.write(
             partial(queue.advance, document_id=document_id, worker=worker, changes=changes)
         )
+
+    async def count_text(self, document_id: str, worker: str, size: int, *, most: int | None = None) -> bool:
+        """Count so many bytes of the document's text; false if the worker no longer has it.
+
+        Raises `quota_exceeded` if its owner's documents would take more than `most` bytes.
+        """
+        work = partial(room.count_text, document_id=document_id, worker=worker, size=size, most=most)
+        return await self._database.write(work)
 
     async def complete(
         self, document_id: str, worker: str, chunks: Sequence[Chunk], now: float, *, index: Index | None = None

@@ -52,6 +52,7 @@ documents = Table(
     Column("worker", String(200)),  # which worker has it, and until when
     Column("lease", Double),
     Column("attempts", Integer, nullable=False),
+    Column("text_size", Integer),  # bytes of its pieces, from the moment that they are known
     Index("documents_created", "owner", "created", "id"),
     Index("documents_digest", "owner", "digest", unique=True),
     Index("documents_unfinished", "owner", "state", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),

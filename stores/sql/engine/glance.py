@@ -12,7 +12,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     import sqlite3
 
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The schema versions that this program knows, oldest first; the last one is its own."""
 
 

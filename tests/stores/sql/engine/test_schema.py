@@ -66,6 +66,7 @@ DATA = {
         "INSERT INTO api_keys (id, owner, name, prefix, digest, scopes, created, parent) "
         "VALUES ('l', 'ann', '', '', '', '', 2, 'k')",
     ),
+    "0007": (),
 }
 """What each version can hold, in plain SQL: a new version adds what is new in it."""
 
@@ -135,6 +136,8 @@ def test_data_of_each_version_is_there_at_the_newest(empty: str, version: str) -
             assert [document.id for document in page.items] == (["d"] if version >= "0002" else [])
             keys = await documents.keywords("ann", "swimming", document_ids=None, limit=10)
             assert keys == ([PieceKey("d", 0)] if version >= "0002" else [])
+            counted = len("fish") + len("fish swims") if "0002" <= version < "0007" else len("fish")
+            assert await documents.stored("ann") == ((1, counted) if version >= "0002" else (0, 0))
 
     asyncio.run(read())
 
