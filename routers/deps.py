@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from domain.callers import Caller
 from services.access.api_keys import ApiKeys
+from services.access.shares import Shares
 from services.accounts.usage_service import UsageService
 from services.chats.client_chats import ClientChats
 from services.container import Services
@@ -61,6 +62,7 @@ EmbeddingDep = Annotated[Embedding, part("embedding")]
 KeysDep = Annotated[ApiKeys, part("keys")]  # absent unless AUTH_MODE is api_key, and so are the routes that ask for it
 ModelsDep = Annotated[ModelService, part("models")]
 ProbesDep = Annotated[Probes, part("probes")]
+SharesDep = Annotated[Shares, part("shares")]
 SessionsDep = Annotated[SessionService, part("sessions")]
 CollectionsDep = Annotated[CollectionService, part("collections")]
 StreamingDep = Annotated[StreamingService, part("streaming")]

@@ -36,7 +36,7 @@ SessionId = Annotated[
     "/sessions",
     summary="Create a session",
     status_code=201,
-    responses=responses(*GUARDED, *READS_A_BODY, *USES_THE_DATABASE),
+    responses=responses(*GUARDED, *READS_A_BODY, "quota_exceeded", *USES_THE_DATABASE),
 )
 async def create_session(sessions: SessionsDep, caller: CallerDep, new: SessionIn) -> SessionOut:
     """Creates an empty session. If you have one with this `client_id`, returns that, unchanged."""
@@ -76,7 +76,7 @@ async def delete_all_sessions(
 @router.get(
     "/search",
     summary="Search messages",
-    responses=responses(*GUARDED, *LISTS_PAGES),
+    responses=responses(*GUARDED, "quota_exceeded", *LISTS_PAGES),
 )
 async def search_messages(
     sessions: SessionsDep,
@@ -142,7 +142,7 @@ async def switch_branch(
                 "text/markdown": {"schema": {"type": "string"}},
             },
         },
-        **responses(*GUARDED, *FINDS_A_SESSION, "invalid_request"),
+        **responses(*GUARDED, "quota_exceeded", *FINDS_A_SESSION, "invalid_request"),
     },
 )
 async def export_session(
@@ -159,7 +159,7 @@ async def export_session(
         else (f"{session.id}.md", "text/markdown; charset=utf-8", as_markdown)
     )
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-    pages = sessions.whole(caller, session.id)
+    pages = await sessions.whole(caller, session.id)
     return StreamingResponse(write(session, pages), headers=headers, media_type=media_type)
 
 

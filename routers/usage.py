@@ -6,10 +6,11 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from domain.usage import By
-from routers.deps import CallerDep, UsageDep
+from routers.deps import CallerDep, SharesDep, UsageDep
 from routers.http.guard import guarded
 from routers.openapi.codes import GUARDED, USES_THE_DATABASE, responses
 from routers.schemas.base import Count, Id, ResponseModel
+from routers.schemas.quota import QuotaOut
 
 router = APIRouter(tags=["Usage"], route_class=guarded("chat"))
 
@@ -38,6 +39,7 @@ class UsagePage(ResponseModel):
 
     items: list[UsageRow] = Field(max_length=1_000)
     next: None = None
+    limits: list[QuotaOut] = Field(max_length=20, description="Your own shares; what is not limited is not there")
 
 
 @router.get(
@@ -48,12 +50,17 @@ class UsagePage(ResponseModel):
 )
 async def get_usage(
     usage: UsageDep,
+    shares: SharesDep,
     caller: CallerDep,
     since: Day = None,
     until: Day = None,
     by: Annotated[list[By], Query(max_length=4, description="Sums for each of these")] = ["day"],  # noqa: B006 - FastAPI copies it
     everybody: Annotated[bool, Query(description="All callers' usage; needs the scope `admin`")] = False,
 ) -> UsagePage:
-    """Tokens and cost, summed by day, model, session or owner, the newest day first; at most a thousand sums."""
+    """Tokens and cost, summed by day, model, session or owner, the newest day first; at most a thousand sums.
+
+    `limits` are what you may have at most, and how much of it you have now.
+    """
     rows = await usage.total(caller, since=since, until=until, by=frozenset(by), everybody=everybody)
-    return UsagePage(items=[UsageRow.model_validate(row) for row in rows])
+    limits = [QuotaOut.model_validate(share) for share in await shares.of(caller)]
+    return UsagePage(items=[UsageRow.model_validate(row) for row in rows], limits=limits)

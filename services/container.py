@@ -9,11 +9,14 @@ from domain.catalogue import Catalogue
 from services.access.api_keys import ApiKeys
 from services.access.auth_service import AuthService
 from services.access.rate_limits import RateLimits
+from services.access.running import RunningStreams
+from services.access.searches import Searches
+from services.access.shares import Shares
 from services.accounts.metering import Estimator
 from services.accounts.prices import Prices
 from services.accounts.usage_service import UsageService
 from services.assembly.access import open_auth, open_limits
-from services.assembly.accounts import open_usage
+from services.assembly.accounts import open_budget, open_usage
 from services.assembly.answering import open_answering
 from services.assembly.conversations import check_summary_model, open_conversations
 from services.assembly.documents import open_library
@@ -57,6 +60,7 @@ class Services:
     documents: DocumentService
     collections: CollectionService
     embedding: Embedding
+    shares: Shares
     auth: AuthService | None = None
     limits: RateLimits | None = None
     keys: ApiKeys | None = None
@@ -99,9 +103,14 @@ async def open_services(
             storage = open_storage(settings, stack)
         chains, prices = open_chains(settings, stack), Prices()
         models = ModelService(catalogue, chains)
-        usage = open_usage(settings, storage, stack)
+        limits = settings.owner_limits()
+        running, searches = RunningStreams(limits.streams), Searches(limits.searches)
+        budget = open_budget(limits, storage, stack, several=settings.REDIS_URL is not None)
+        usage = open_usage(settings, storage, budget, stack)
         observers = Observers((usage, LogLines()))
-        conversations = open_conversations(settings, catalogue, storage, chains, prices, observers, stack)
+        conversations = open_conversations(
+            settings, catalogue, storage, chains, prices, observers, budget, stack, most_sessions=limits.sessions
+        )
         if log is None:
             log = await open_log(stack, streams=settings, storage=settings)
         estimate = Estimator(catalogue, prices).spent
@@ -112,18 +121,18 @@ async def open_services(
         drain = open_drain(settings, supervisor, readers, stack)
         chroma = settings.chroma_folder()
         library = open_library(
-            storage, log, stack, documents=settings, models=settings, chroma_folder=chroma,
+            storage, log, searches, limits, stack, documents=settings, models=settings, chroma_folder=chroma,
             fully_confined=settings.confines_fully(),
         )  # fmt: skip
         retriever = library.retriever
         answering = open_answering(chains, prices, retriever, streams=settings, models=settings, documents=settings)
         streaming = open_streaming(
             settings, log, supervisor, readers, drain, models=models, answering=answering,
-            conversations=conversations, prices=prices, observer=observers,
+            conversations=conversations, prices=prices, observer=observers, running=running, budget=budget,
         )  # fmt: skip
         yield Services(
             streaming=streaming,
-            sessions=SessionService(storage, streaming.stop),
+            sessions=SessionService(storage, streaming.stop, searches, most=limits.sessions),
             usage=usage,
             models=models,
             readers=readers,
@@ -133,6 +142,7 @@ async def open_services(
             documents=library.documents,
             collections=library.collections,
             embedding=library.embedding,
+            shares=Shares(storage, limits, (running, searches, budget)),
             auth=auth,
             limits=await open_limits(stack, access=settings, storage=settings),
             keys=keys,

@@ -4,10 +4,14 @@ from collections.abc import Callable, Sequence
 
 from domain.catalogue import Catalogue, ModelEntry
 from domain.events import Delta, Event, Reasoning, ToolCall
+from domain.models import ASSUMED_WINDOW
 from domain.streams import Ask, Turn, said
 from domain.usage import NOTHING_USED, Attempt, Spent, Usage, pieces, streamed
 from services.accounts.prices import Prices
 from stores.streams.tail import Tail
+
+_LONG_ANSWER = 8_192
+"""Tokens that an answer is expected to stay below if neither the request nor the catalogue limits it."""
 
 # If an attempt fails with one of these, the model has not read the prompt: nothing was used.
 _UNREAD = frozenset(
@@ -28,6 +32,16 @@ def prompt_tokens(ask: Ask) -> int:
         return offered + sum(pieces(_turn(turn)) for turn in ask.dialogue)
     said = sum(pieces(turn.text) for turn in ask.before)
     return offered + pieces(asked.system or "") + said + pieces(ask.message)
+
+
+def most_tokens(ask: Ask, candidates: Sequence[ModelEntry]) -> int:
+    """The most that an answer may take besides its prompt, whichever candidate gives it."""
+    return ask.reserve + max(_longest_answer(entry, ask.parameters.max_tokens) for entry in candidates)
+
+
+def _longest_answer(entry: ModelEntry, asked: int | None) -> int:
+    window = entry.context_window or ASSUMED_WINDOW
+    return asked or entry.defaults.max_tokens or entry.max_output_tokens or min(window, _LONG_ANSWER)
 
 
 def _turn(turn: Turn) -> str:

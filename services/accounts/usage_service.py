@@ -9,6 +9,7 @@ from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.streams import model_of, state_of
 from domain.usage import By, UsageRecord, UsageSum
+from services.accounts.budget import TokenBudget
 from services.observing.observer import Ended, Observer
 from services.storage import Storage, StorageError
 
@@ -24,12 +25,13 @@ class UsageService(Observer):
 
     Streams in sessions are always stored, the others only with `every_stream`: without authentication they belong to
     no account. Records are written in the background. If the database is away for too long, records are lost, and
-    the log says so.
+    the log says so. The `budget` is told what waits to be stored, and what does not any more.
     """
 
-    def __init__(self, storage: Storage, *, every_stream: bool) -> None:
+    def __init__(self, storage: Storage, *, every_stream: bool, budget: TokenBudget | None = None) -> None:
         self._usage = storage.usage
         self._every_stream = every_stream
+        self._budget = budget
         self._records: asyncio.Queue[UsageRecord] = asyncio.Queue(_MAX_WAITING)
 
     def ended(self, end: Ended) -> None:
@@ -55,6 +57,9 @@ class UsageService(Observer):
             self._records.put_nowait(record)
         except asyncio.QueueFull:
             log.error("a usage record is lost: too many are waiting", stream_id=record.stream_id)
+            return
+        if self._budget is not None:
+            self._budget.queued(record)
 
     async def run(self) -> None:
         """Store queued records for ever, as many at once as have come."""
@@ -63,6 +68,8 @@ class UsageService(Observer):
             while len(records) < _AT_ONCE and not self._records.empty():
                 records.append(self._records.get_nowait())
             await self._store(records)
+            if self._budget is not None:
+                self._budget.stored(records)
             for _ in records:
                 self._records.task_done()
 

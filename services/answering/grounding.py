@@ -85,7 +85,7 @@ class Grounding:
         """Yields `Retrieving`, a `Quoted` for each passage, and the answer."""
         question = await self._question(ask, run)
         yield Retrieving(question if question != ask.message else None)
-        passages = await self._retriever.find(run.owner, question, retrieval, ask.reserve)
+        passages = await self._retriever.find(run.owner, question, retrieval, ask.reserve, part=True)
         for number, passage in enumerate(passages, 1):
             yield _quoted(number, passage)
         if passages:

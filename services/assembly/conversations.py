@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from config.groups.conversations import ConversationSettings
 from domain.catalogue import Catalogue, ModelEntry
 from domain.models import SIMULATED
+from services.accounts.budget import TokenBudget
 from services.accounts.prices import Prices
 from services.background import run_until_closed
 from services.chain_service import ChainService
@@ -28,12 +29,15 @@ def open_conversations(
     chains: ChainService,
     prices: Prices,
     observer: Observer,
+    budget: TokenBudget,
     stack: AsyncExitStack,
+    *,
+    most_sessions: int | None,
 ) -> Conversations:
     """The conversations of all sessions; their scribe works until `stack` is closed."""
-    scribe = Scribe(storage, chains, _writer(settings.SUMMARY_MODEL, catalogue), prices, observer)
+    scribe = Scribe(storage, chains, _writer(settings.SUMMARY_MODEL, catalogue), prices, observer, budget)
     run_until_closed(stack, scribe.run(), "scribe")
-    return Conversations(storage, scribe, memory_tokens=settings.MEMORY_MAX_TOKENS)
+    return Conversations(storage, scribe, memory_tokens=settings.MEMORY_MAX_TOKENS, most_sessions=most_sessions)
 
 
 def _writer(summary_model: str | None, catalogue: Catalogue) -> Choose:

@@ -17,8 +17,10 @@ from chains.embeddings import EmbeddingModel, RequestLimits, make_embedder
 from config.groups.documents import DocumentSettings
 from config.groups.models import ModelSettings
 from config.groups.storage import StorageSettings
+from domain.callers import OwnerLimits
 from domain.models import Backoff
 from parsing.parser import Parser
+from services.access.searches import Searches
 from services.assembly.storage import open_storage
 from services.background import run_until_closed
 from services.documents.collection_service import CollectionService
@@ -46,6 +48,8 @@ class Library:
 def open_library(
     storage: Storage,
     streams: StreamLog,
+    searches: Searches,
+    limits: OwnerLimits,
     stack: AsyncExitStack,
     *,
     documents: DocumentSettings,
@@ -65,12 +69,16 @@ def open_library(
         embedding,
         vectors,
         piece_size=PieceSize(documents.CHUNK_SIZE, documents.CHUNK_OVERLAP),
-        limits=WorkerLimits(documents.DOCUMENTS_AT_ONCE, lease=documents.DOCUMENT_LEASE),
+        limits=WorkerLimits(
+            documents.DOCUMENTS_AT_ONCE, lease=documents.DOCUMENT_LEASE, stored_bytes=limits.stored_bytes
+        ),
     )
     run_until_closed(stack, ingestion.run(), "ingestion")
-    retriever = Retriever(storage, embedding, vectors, top_k=documents.RAG_TOP_K, min_score=documents.RAG_MIN_SCORE)
+    retriever = Retriever(
+        storage, embedding, vectors, searches, top_k=documents.RAG_TOP_K, min_score=documents.RAG_MIN_SCORE
+    )
     return Library(
-        DocumentService(storage, streams, ingestion, vectors, queued=documents.DOCUMENTS_QUEUED),
+        DocumentService(storage, streams, ingestion, vectors, queued=documents.DOCUMENTS_QUEUED, most=limits),
         CollectionService(storage, retriever),
         embedding,
         retriever,

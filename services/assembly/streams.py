@@ -6,6 +6,8 @@ from importlib import import_module
 
 from config.groups.storage import StorageSettings
 from config.groups.streams import StreamSettings
+from services.access.running import RunningStreams
+from services.accounts.budget import TokenBudget
 from services.accounts.prices import Prices
 from services.answering.grounding import Grounding
 from services.conversations.turns import Conversations
@@ -70,12 +72,15 @@ def open_streaming(
     conversations: Conversations,
     prices: Prices,
     observer: Observer,
+    running: RunningStreams,
+    budget: TokenBudget,
 ) -> StreamingService:
     """The service of streams; `door` says when no new ones are taken."""
     limits = Limits(settings.MAX_STREAMS, settings.MAX_MESSAGE_CHARS, settings.STREAM_COMMIT_DELAY)
     stopping = Stopping(log, supervisor, conversations)
+    admission = Admission(limits, supervisor, door, running, budget)
     starting = Starting(
-        log, Admission(limits, supervisor, door), models, answering, answering, conversations, supervisor, stopping,
-        prices, observer, commit_delay=limits.commit_delay,
+        log, admission, models, answering, answering, conversations, supervisor, stopping, prices, observer,
+        commit_delay=limits.commit_delay,
     )  # fmt: skip
     return StreamingService(starting, Following(log, supervisor, readers, door), stopping)

@@ -13,11 +13,13 @@ from time import time
 import structlog
 
 from domain.catalogue import ModelEntry
+from domain.errors import StreamForgeError
 from domain.events import Delta, Done
 from domain.messages import MAX_TITLE, Message, Summary, new_id
 from domain.prompts import SUMMARY, TITLE
-from domain.streams import StreamInfo, digest, new_stream_id
+from domain.streams import Ask, StreamInfo, digest, new_stream_id
 from domain.usage import room
+from services.accounts.budget import TokenBudget
 from services.accounts.metering import Meter, prompt_tokens
 from services.accounts.prices import Prices
 from services.answering.whole_answer import read_whole, short_ask, text_of
@@ -62,7 +64,13 @@ class Scribe:
     """Writes about exchanges, one after the other."""
 
     def __init__(
-        self, storage: Storage, chains: ChainService, choose: Choose, prices: Prices, observer: Observer
+        self,
+        storage: Storage,
+        chains: ChainService,
+        choose: Choose,
+        prices: Prices,
+        observer: Observer,
+        budget: TokenBudget | None = None,
     ) -> None:
         self._sessions = storage.sessions
         self._messages = storage.messages
@@ -70,6 +78,7 @@ class Scribe:
         self._choose = choose
         self._prices = prices
         self._observer = observer
+        self._budget = budget
         self._waiting: asyncio.Queue[Exchange] = asyncio.Queue(_MAX_WAITING)
 
     def consider(self, exchange: Exchange) -> None:
@@ -92,6 +101,8 @@ class Scribe:
                 async with asyncio.timeout(_EXCHANGE_SECONDS):
                     await self._write(exchange)
             except Exception as error:  # a missing title or summary does no harm
+                if isinstance(error, StreamForgeError) and error.code == "quota_exceeded":
+                    continue  # its owner learns that from the next answer
                 log.warning(
                     "a conversation got no title or summary", session_id=exchange.question.session_id, exc_info=error
                 )
@@ -135,16 +146,25 @@ class Scribe:
             await self._messages.summarise(owner, summary)
 
     async def _ask(self, exchange: Exchange, entry: ModelEntry, prompt: str, tokens: int) -> str:
-        """A model's whole answer, charged to the owner."""
+        """A model's whole answer, charged to the owner; raises `quota_exceeded` if the owner has no tokens left."""
         asked = short_ask(entry, prompt, tokens)
+        read = prompt_tokens(asked)
+        held = await self._budget.reserve(exchange.info.owner, read + tokens) if self._budget is not None else None
+        try:
+            return await self._answer(exchange, entry, asked, read)
+        finally:
+            if held is not None:
+                held.release()
+
+    async def _answer(self, exchange: Exchange, entry: ModelEntry, asked: Ask, read: int) -> str:
         await self._prices.ready(entry)
-        meter = Meter(self._prices, entry, prompt_tokens(asked))
+        meter = Meter(self._prices, entry, read)
         said: list[Delta] = []
         finished = await read_whole(await self._chains.create_chat_chain(entry, asked), meter, said)
         if finished is not None:
             info = StreamInfo(
                 id=new_stream_id(), model=entry.id, created=int(time()), on_disconnect="detach",
-                message_digest=digest(prompt), owner=exchange.info.owner, key_id=exchange.info.key_id,
+                message_digest=digest(asked.message), owner=exchange.info.owner, key_id=exchange.info.key_id,
                 session_id=exchange.question.session_id,
             )  # fmt: skip
             done = Done(finished.reason, entry.id, meter.spent(said, whole=True))

@@ -8,6 +8,7 @@ from domain.callers import Caller
 from domain.errors import StreamForgeError
 from domain.events import writable
 from domain.messages import Found, Message, Page, Session
+from services.access.searches import Searches
 from services.storage import Storage
 
 T = TypeVar("T")
@@ -23,16 +24,18 @@ class StopStreams(Protocol):
 
 
 class SessionService:
-    """Sessions, their history, and the search in their messages."""
+    """Sessions, `most` for one owner, their history, and the search in their messages, which is done in turns."""
 
-    def __init__(self, storage: Storage, stop: StopStreams) -> None:
+    def __init__(self, storage: Storage, stop: StopStreams, searches: Searches, *, most: int | None = None) -> None:
         self._sessions = storage.sessions
         self._messages = storage.messages
         self._stop = stop
+        self._searches = searches
+        self._most = most
 
     async def create(self, caller: Caller, *, title: str | None, client_id: str | None) -> Session:
-        """Create a session, or return the caller's own with this client id."""
-        return await self._sessions.create(caller.id, title=title, client_id=client_id, now=time())
+        """Create a session, or return the caller's own with this client id; raises `quota_exceeded`."""
+        return await self._sessions.create(caller.id, title=title, client_id=client_id, now=time(), most=self._most)
 
     async def page(self, caller: Caller, cursor: str | None, limit: int) -> Page[Session]:
         """A page of the caller's sessions, the last used one first."""
@@ -64,7 +67,8 @@ class SessionService:
 
     async def search(self, caller: Caller, words: str, cursor: str | None, limit: int) -> Page[Found]:
         """A page of the caller's messages that contain all the words, newest first."""
-        return await self._messages.search(caller.id, writable(words), cursor, limit)
+        async with self._searches.turn(caller.id):
+            return await self._messages.search(caller.id, writable(words), cursor, limit)
 
     async def history(
         self, caller: Caller, session_id: str, cursor: str | None, limit: int, *, whole: bool
@@ -73,14 +77,20 @@ class SessionService:
         return await self._messages.history(caller.id, session_id, cursor, limit, whole=whole)
 
     async def whole(self, caller: Caller, session_id: str) -> AsyncIterator[list[Message]]:
-        """The active branch, page by page."""
-        cursor: str | None = None
-        while True:
-            page = await self.history(caller, session_id, cursor, _EXPORT_PAGE, whole=False)
+        """The active branch, page by page, for each of which the caller's turn is waited for.
+
+        Raises what the first page is refused with.
+        """
+        async with self._searches.turn(caller.id):
+            first = await self.history(caller, session_id, None, _EXPORT_PAGE, whole=False)
+        return self._from(caller, session_id, first)
+
+    async def _from(self, caller: Caller, session_id: str, page: Page[Message]) -> AsyncIterator[list[Message]]:
+        yield page.items
+        while page.next is not None:
+            async with self._searches.turn(caller.id, part=True):
+                page = await self.history(caller, session_id, page.next, _EXPORT_PAGE, whole=False)
             yield page.items
-            cursor = page.next
-            if cursor is None:
-                return
 
 
 def _found(thing: T | None) -> T:

@@ -54,12 +54,19 @@ class Conversations:
     """Places streams in sessions, and stores what they said."""
 
     def __init__(
-        self, storage: Storage, scribe: Scribe, *, memory_tokens: int, save_seconds: float = _SAVE_SECONDS
+        self,
+        storage: Storage,
+        scribe: Scribe,
+        *,
+        memory_tokens: int,
+        most_sessions: int | None = None,
+        save_seconds: float = _SAVE_SECONDS,
     ) -> None:
         self._storage = storage
         self._messages = storage.messages
         self._scribe = scribe
         self._memory_tokens = memory_tokens
+        self._most_sessions = most_sessions
         self._save_seconds = save_seconds
         # For the scribe, once the answer is complete. Weak keys, because not every stream that ends is saved here.
         self._asked: WeakKeyDictionary[StreamInfo, _Asked] = WeakKeyDictionary()
@@ -67,12 +74,12 @@ class Conversations:
     async def begin(self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> Ask:
         """Take the stream's place in its session; returns what to ask the model, with the earlier messages.
 
-        Raises `session_not_found`, `message_not_found` or `client_id_taken`; `Busy` if another stream answers in the
-        session, and `KeyInUse` if an answer is running for the same idempotency key.
+        Raises `session_not_found`, `message_not_found`, `client_id_taken` or `quota_exceeded`; `Busy` if another stream
+        answers in the session, and `KeyInUse` if an answer is running for the same idempotency key.
         """
         new = None if place.regenerate else Question(new_id(), ask.message, room(ask.message), place.client_id)
         try:
-            question = (await self._messages.begin(_beginning(info, place, new))).question
+            question = (await self._messages.begin(_beginning(info, place, new, self._most_sessions))).question
         except StreamForgeError as error:
             if error.code == "storage_unavailable":  # perhaps only the reply was lost, and the place is taken
                 await self.withdraw(info, opened=place.new)
@@ -83,6 +90,12 @@ class Conversations:
         except BaseException:
             await self.withdraw(info, opened=place.new)
             raise
+
+    def remembers(self, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> int:
+        """The most tokens of earlier messages that the model may be shown."""
+        if (place.new and not place.earlier) or all(entry.simulated for entry in candidates):
+            return 0
+        return memory.budget(candidates, ask.parameters, ask.message, self._memory_tokens, reserve=ask.reserve)
 
     async def _recall(
         self, info: StreamInfo, question: Message, ask: Ask, candidates: Sequence[ModelEntry], *, first: bool
@@ -167,7 +180,7 @@ def _ending(tail: Tail, sealed: Terminal, first_word_ms: int | None, total_ms: i
     )
 
 
-def _beginning(info: StreamInfo, place: Place, question: Question | None) -> Beginning:
+def _beginning(info: StreamInfo, place: Place, question: Question | None, most_sessions: int | None) -> Beginning:
     session_id, answer_id = _in_session(info)
     return Beginning(
         owner=info.owner,
@@ -181,6 +194,7 @@ def _beginning(info: StreamInfo, place: Place, question: Question | None) -> Beg
         idempotency_key=info.idempotency_key,
         title=_title(place, question),
         opening=Opening(place.name, place.earlier) if place.new else None,
+        most_sessions=most_sessions,
     )
 
 

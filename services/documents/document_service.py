@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import time
 
-from domain.callers import Caller
+from domain.callers import UNLIMITED, Caller, OwnerLimits
 from domain.documents import Document
 from domain.errors import StreamForgeError
 from domain.events import Done, Failed
@@ -31,20 +31,28 @@ class DocumentService:
     """Adds, lists, reads and deletes documents."""
 
     def __init__(
-        self, storage: Storage, streams: StreamLog, ingestion: Ingestion, vectors: VectorStore, *, queued: int
+        self,
+        storage: Storage,
+        streams: StreamLog,
+        ingestion: Ingestion,
+        vectors: VectorStore,
+        *,
+        queued: int,
+        most: OwnerLimits = UNLIMITED,
     ) -> None:
         self._documents = storage.documents
         self._log = streams
         self._ingestion = ingestion
         self._vectors = vectors
         self._queued = queued
+        self._most = most
 
     def require(self) -> None:
         """Raise an error if what documents need is not installed."""
         self._ingestion.require()
 
     async def add(self, caller: Caller, name: str, content: bytes, collections: Sequence[str]) -> Received:
-        """Put a document into the queue; raises `too_many_documents` if the caller's queue is full.
+        """Put a document into the queue; raises `too_many_documents` if it is full, and `quota_exceeded`.
 
         If the caller already has the same bytes, that document is returned; it is queued again if it had failed.
         """
@@ -53,8 +61,9 @@ class DocumentService:
         self.require()
         digest = await asyncio.to_thread(_digest, content)
         document, new = await self._documents.add(
-            caller.id, new_id(), tidy_name(name), content, digest, tuple(collections), time(), limit=self._queued
-        )
+            caller.id, new_id(), tidy_name(name), content, digest, tuple(collections), time(), limit=self._queued,
+            most=self._most,
+        )  # fmt: skip
         if document.state == "queued":
             self._ingestion.wake()
         return Received(document, known=not new)

@@ -17,7 +17,7 @@ import structlog
 from domain.documents import Chunk, Document, Index, IngestionJob, Parsed, Work
 from domain.errors import ERRORS, StreamForgeError
 from domain.events import Cancelled, Done, Failed, Progress, Terminal
-from domain.streams import new_stream_id
+from domain.streams import new_stream_id, text_size
 from domain.usage import NOTHING_USED, Spent
 from services.documents.embedding import Embedding
 from services.documents.indexing import put_into_index
@@ -68,11 +68,15 @@ class PieceSize:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """How many documents at once in this process, how often each is tried, and a worker's lease in seconds."""
+    """How many documents at once in this process, how often each is tried, and a worker's lease in seconds.
+
+    The documents of one owner may take `stored_bytes`.
+    """
 
     at_once: int = 2
     attempts: int = 3
     lease: float = 30.0
+    stored_bytes: int | None = None
 
 
 class _Gone(Exception):  # noqa: N818 - what has happened, not an error
@@ -213,9 +217,16 @@ class Ingestion:
         await self._advance(document, "splitting", media_type=parsed.media_type, title=parsed.title, pages=parsed.pages)
         await progress.report(Progress("splitting"))
         chunks = await self._splitter.split(parsed, self._piece_size.size, self._piece_size.overlap)
+        await self._count_text(document, chunks)
         await self._advance(document, "embedding")
         index = await self._embed(document, chunks, progress)
         if not await self._documents.complete(document.id, self._name, chunks, time(), index=index):
+            raise _Gone
+
+    async def _count_text(self, document: Document, chunks: Sequence[Chunk]) -> None:
+        """Count what the pieces take before anything is made of them: a small file may be long when it is read."""
+        size, most = sum(text_size(chunk.text) for chunk in chunks), self._limits.stored_bytes
+        if not await self._documents.count_text(document.id, self._name, size, most=most):
             raise _Gone
 
     async def _embed(self, document: Document, chunks: Sequence[Chunk], progress: ProgressLog) -> Index:
@@ -246,7 +257,8 @@ class Ingestion:
         """Fail for good, or only this attempt: errors that may pass are tried again when the lease has ended."""
         code = failure.code
         # The detail of other errors may be for the operator only.
-        detail = failure.detail if code.startswith("document_") and failure.detail != ERRORS[code].message else None
+        told = code.startswith("document_") or code == "quota_exceeded"
+        detail = failure.detail if told and failure.detail != ERRORS[code].message else None
         document = job.document
         if ERRORS[code].retryable and job.attempt < self._limits.attempts:
             return await self._lost(document)

@@ -13,6 +13,7 @@ from domain.documents import Hit, Index, Passage, PieceKey, Retrieval, Vector
 from domain.errors import StreamForgeError
 from domain.usage import room
 from domain.words import COMMON, words_of
+from services.access.searches import Searches
 from services.documents.embedding import Embedding
 from services.storage import Storage
 from stores.vectors.base import VectorStore
@@ -26,11 +27,19 @@ class Retriever:
     """Finds passages."""
 
     def __init__(
-        self, storage: Storage, embedder: Embedding, vectors: VectorStore, *, top_k: int, min_score: float
+        self,
+        storage: Storage,
+        embedder: Embedding,
+        vectors: VectorStore,
+        searches: Searches,
+        *,
+        top_k: int,
+        min_score: float,
     ) -> None:
         self._documents = storage.documents
         self._embedder = embedder
         self._vectors = vectors
+        self._searches = searches
         self._top_k = top_k
         self._min_score = min_score
 
@@ -46,15 +55,20 @@ class Retriever:
         """Tokens to reserve for passages of `chars` characters each."""
         return (wanted.top_k or self._top_k) * room("x" * chars)
 
-    async def find(self, owner: str, question: str, wanted: Retrieval, tokens: int) -> list[Passage]:
-        """The passages nearest to the question, best first, of at most `tokens` tokens together; possibly none."""
+    async def find(
+        self, owner: str, question: str, wanted: Retrieval, tokens: int, *, part: bool = False
+    ) -> list[Passage]:
+        """The passages nearest to the question, best first, of at most `tokens` tokens together; possibly none.
+
+        It takes its turns among the owner's searches; `part` of an answer waits for them, however many there are.
+        """
         question = normalize("NFC", question)  # as documents are normalised
         index, ids = await self._documents.scope(owner, ids=wanted.ids, collections=wanted.collections)
         if index is None or ids == []:  # no index yet, or no ready document in the selection
             return []
         (vector, near), worded = await asyncio.gather(
-            self._near(index, owner, question, ids),
-            self._documents.keywords(owner, question, document_ids=ids, limit=_WORDS),
+            self._near(index, owner, question, ids, part=part),
+            self._worded(owner, question, ids, part=part),
         )
         scores, said = {hit.key: hit.score for hit in near}, set(worded)
         scores |= await self._vectors.scores(index, owner, vector, said - scores.keys())
@@ -69,7 +83,7 @@ class Retriever:
         return _within([replace(passage, score=_rounded(scores.get(passage.key))) for passage in kept], tokens)
 
     async def _near(
-        self, index: Index, owner: str, question: str, ids: Sequence[str] | None
+        self, index: Index, owner: str, question: str, ids: Sequence[str] | None, *, part: bool
     ) -> tuple[Vector, list[Hit]]:
         """The question's vector, and the pieces nearest to it; raises `index_mismatch` for another model's index."""
         if index.model != self._embedder.model:
@@ -77,7 +91,13 @@ class Retriever:
         vector = await self._embedder.embed_query(question)
         if len(vector) != 4 * index.dimension:
             raise StreamForgeError("index_mismatch")
-        return vector, await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
+        async with self._searches.turn(owner, part=part):
+            return vector, await self._vectors.search(index, owner, vector, document_ids=ids, limit=_NEAR)
+
+    async def _worded(self, owner: str, question: str, ids: Sequence[str] | None, *, part: bool) -> Sequence[PieceKey]:
+        """The pieces with words of the question."""
+        async with self._searches.turn(owner, part=part):
+            return await self._documents.keywords(owner, question, document_ids=ids, limit=_WORDS)
 
     def _least(self, wanted: Retrieval, worded: bool) -> float:
         """The least cosine that a passage needs. By default, half as much if it contains words of the question."""

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from domain.errors import StreamForgeError
 from domain.streams import RETRY_AFTER, Ask, Order, Place
+from services.access.running import RunningStreams
+from services.accounts.budget import TokenBudget
+from services.streams.production import Held
 from services.streams.supervisor import Supervisor
 
 
@@ -28,8 +31,12 @@ class Door(Protocol):
 class Admission:
     """Refuses what cannot be started now, or at all."""
 
-    def __init__(self, limits: Limits, supervisor: Supervisor, door: Door) -> None:
+    def __init__(
+        self, limits: Limits, supervisor: Supervisor, door: Door, running: RunningStreams, budget: TokenBudget
+    ) -> None:
         self._limits = limits
+        self._running = running
+        self._budget = budget
         self._supervisor = supervisor
         self._door = door
 
@@ -44,6 +51,15 @@ class Admission:
             raise StreamForgeError("server_draining", retry_after=RETRY_AFTER)
         if self._supervisor.count >= self._limits.max_streams:
             raise StreamForgeError("too_many_streams", retry_after=RETRY_AFTER)
+
+    async def hold(self, owner: str, tokens: int) -> Held:
+        """Take a place for a stream of this owner, which may take so many tokens; raises `quota_exceeded`."""
+        self._running.take(owner)
+        try:
+            return Held(self._running, owner, await self._budget.reserve(owner, tokens))
+        except BaseException:
+            self._running.give_back(owner)
+            raise
 
 
 def _written(ask: Ask, place: Place | None) -> Iterator[tuple[str, str, str]]:

@@ -9,16 +9,42 @@ from domain.events import Cancelled, CancelReason, Done, Failed, Terminal
 from domain.models import Finished
 from domain.streams import deltas
 from domain.usage import Attempt
+from services.access.running import RunningStreams
+from services.accounts.budget import Reservation
 from services.accounts.metering import Meter
 from services.observing.observer import Ended
 from stores.streams.tail import Tail
+
+
+class Held:
+    """An owner's place for a stream, and the tokens that are set aside for it, until they are released."""
+
+    __slots__ = ("_owner", "_reservation", "_running")
+
+    def __init__(self, running: RunningStreams, owner: str, reservation: Reservation | None) -> None:
+        self._running: RunningStreams | None = running
+        self._owner = owner
+        self._reservation = reservation
+
+    def may_take(self, tokens: int) -> None:
+        """Set so many tokens aside instead."""
+        if self._reservation is not None:
+            self._reservation.change(tokens)
+
+    def release(self) -> None:
+        """Give everything back; again does nothing."""
+        if self._running is not None:
+            self._running.give_back(self._owner)
+            self._running = None
+        if self._reservation is not None:
+            self._reservation.release()
 
 
 class Production:
     """A stream that this process produces: its log, the task that writes it, its account, and its clocks.
 
     `age` and `orphan` count ticks; `seconds` is the limit of the whole stream. `seq` is the number of the last event
-    that was sent to the log. `begun` and `first_word` are moments on the loop's clock.
+    that was sent to the log. `begun` and `first_word` are moments on the loop's clock. `held` is released at the end.
     """
 
     __slots__ = (
@@ -26,6 +52,7 @@ class Production:
         "begun",
         "concluding",
         "first_word",
+        "held",
         "meter",
         "orphan",
         "request_id",
@@ -35,8 +62,9 @@ class Production:
         "task",
     )
 
-    def __init__(self, tail: Tail, meter: Meter, seconds: float) -> None:
+    def __init__(self, tail: Tail, meter: Meter, seconds: float, held: Held | None = None) -> None:
         self.tail = tail
+        self.held = held
         self.meter = meter
         self.seconds = seconds
         self.seq = len(tail.events)

@@ -13,7 +13,7 @@ from domain.catalogue import ModelEntry
 from domain.errors import StreamForgeError
 from domain.messages import Busy, KeyInUse, new_id
 from domain.streams import Ask, Order, Place, StreamInfo, digest, new_stream_id, refusal
-from services.accounts.metering import Meter, prompt_tokens
+from services.accounts.metering import Meter, most_tokens, prompt_tokens
 from services.accounts.prices import Prices
 from services.answering.answerer import Answerer, Run
 from services.models.model_service import ModelService
@@ -21,6 +21,7 @@ from services.observing.observer import Observer
 from services.streams.admission import Admission
 from services.streams.first_sign import FirstSign
 from services.streams.idempotency import IdempotencyKeys
+from services.streams.production import Held
 from services.streams.stopping import Stopping
 from services.streams.supervisor import Supervisor
 from stores.streams.base import StreamLog
@@ -42,6 +43,9 @@ class Places(Protocol):
 
     async def begin(self, info: StreamInfo, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> Ask:
         """Take the stream's place; returns what to ask the model. Raises `Busy` and `KeyInUse`, among others."""
+
+    def remembers(self, place: Place, ask: Ask, candidates: Sequence[ModelEntry]) -> int:
+        """The most tokens of earlier messages that the model may be shown."""
 
     async def withdraw(self, info: StreamInfo, *, opened: bool) -> None:
         """Give the place back; with the session, if that was `opened` for this stream."""
@@ -97,21 +101,42 @@ class Starting:
             self._admission.check(order)
             candidates = self._models.choose(order.model, order.ask, caller)
             prepared = await self._preparation.prepare(caller.id, order, candidates)
-            tail = await self._log.open(_info(caller, prepared, candidates[0]))
-            try:
-                if await self._keys.bind(tail.info, prepared):
-                    ask = await self._place(tail.info, prepared, candidates)
-                    break
-                await self._log.drop(tail)  # another request with the same key was faster
-            except KeyInUse as used:
+            prompt = prompt_tokens(prepared.ask)
+            held = await self._admission.hold(caller.id, self._most(prompt, prepared, candidates))
+            opened = await self._open(_info(caller, prepared, candidates[0], prompt), prepared, candidates, held)
+            if opened is not None:
+                return opened
+
+    async def _open(self, info: StreamInfo, order: Order, candidates: list[ModelEntry], held: Held) -> Opened | None:
+        """The stream, begun; `None` if another request with the same key was faster.
+
+        What is held is the stream's once it has begun, even if this request is cancelled then.
+        """
+        tail: Tail | None = None
+        try:
+            tail = await self._log.open(info)
+            first = await self._keys.bind(info, order)
+            ask = await self._place(info, order, candidates) if first else order.ask
+        except BaseException as error:  # cancellation too: the log that was opened is dropped again
+            held.release()
+            if tail is not None:
                 await self._log.drop(tail)
-                return await self.again(await self._keys.in_session(order, used.stream_id))
-            except BaseException:  # cancellation too: the log that was opened is dropped again
-                await self._log.drop(tail)
-                raise
-        bind_contextvars(stream_id=tail.info.id)
-        await self._begin(tail, prepared, candidates, ask)
+            if isinstance(error, KeyInUse):
+                return await self.again(await self._keys.in_session(order, error.stream_id))
+            raise
+        if not first:
+            held.release()
+            await self._log.drop(tail)
+            return None
+        bind_contextvars(stream_id=info.id)
+        await self._begin(tail, order, candidates, ask, held)
         return Opened(tail)
+
+    def _most(self, prompt: int, order: Order, candidates: list[ModelEntry]) -> int:
+        """The most tokens that an answer to the order may take."""
+        place = order.place
+        remembered = self._places.remembers(place, order.ask, candidates) if place is not None else 0
+        return prompt + remembered + most_tokens(order.ask, candidates)
 
     async def again(self, tail: Tail) -> Opened:
         """The stream for a request that has come a second time: refused or answered as the first one was."""
@@ -135,13 +160,15 @@ class Starting:
                 break
         raise StreamForgeError("session_busy", stream_id=holder)
 
-    async def _begin(self, tail: Tail, order: Order, candidates: list[ModelEntry], ask: Ask) -> None:
+    async def _begin(self, tail: Tail, order: Order, candidates: list[ModelEntry], ask: Ask, held: Held) -> None:
         first = candidates[0]
         info = tail.info
-        meter = Meter(self._prices, first, prompt_tokens(ask), partial(self._observer.attempt_ended, info))
+        prompt = info.prompt_tokens if order.place is None else prompt_tokens(ask)
+        held.may_take(prompt + most_tokens(ask, candidates))
+        meter = Meter(self._prices, first, prompt, partial(self._observer.attempt_ended, info))
         telling = partial(self._supervisor.tell, tail)
         run = Run(info.owner, candidates, meter, telling, order.retrieval)
-        self._supervisor.run(tail, self._answerer.answer(ask, run), meter, first.clocks.whole)
+        self._supervisor.run(tail, self._answerer.answer(ask, run), meter, first.clocks.whole, held)
         if run.certain:
             return
         try:
@@ -159,8 +186,8 @@ class Starting:
                 raise refused
 
 
-def _info(caller: Caller, order: Order, entry: ModelEntry) -> StreamInfo:
-    """A fresh stream. In a session its ids are fixed here; its place is taken later."""
+def _info(caller: Caller, order: Order, entry: ModelEntry, prompt: int) -> StreamInfo:
+    """A fresh stream, with so many tokens to read. In a session its ids are fixed here; its place is taken later."""
     place = order.place
     return StreamInfo(
         id=new_stream_id(),
@@ -170,7 +197,7 @@ def _info(caller: Caller, order: Order, entry: ModelEntry) -> StreamInfo:
         message_digest=digest(order.ask.message),
         owner=caller.id,
         key_id=caller.key_id,
-        prompt_tokens=prompt_tokens(order.ask),
+        prompt_tokens=prompt,
         session_id=(place.session_id or new_id()) if place else None,
         message_id=new_id() if place else None,
         idempotency_key=order.idempotency_key,

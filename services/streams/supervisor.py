@@ -20,7 +20,7 @@ from services.observing.observer import Ended, Observer
 from services.streams.clocks import SWEPT_AT_ONCE, Clocks
 from services.streams.elsewhere import Elsewhere, Estimate, Keeper
 from services.streams.producing import Producer
-from services.streams.production import Production
+from services.streams.production import Held, Production
 from stores.streams.base import Fenced, StreamLog
 from stores.streams.tail import Tail
 
@@ -55,9 +55,9 @@ class Supervisor:
             self._elsewhere = Elsewhere(streams, streams.peers, keeper, estimate, self._settle, self._tasks)
         self._live: dict[str, Production] = {}
 
-    def run(self, tail: Tail, source: Source, meter: Meter, seconds: float) -> None:
-        """Start writing `source` into the log behind `tail`, for at most so many seconds."""
-        production = Production(tail, meter, seconds)
+    def run(self, tail: Tail, source: Source, meter: Meter, seconds: float, held: Held | None = None) -> None:
+        """Start writing `source` into the log behind `tail`, for at most so many seconds; `held` is released then."""
+        production = Production(tail, meter, seconds, held)
         production.task = asyncio.create_task(self._produce(production, source), name="producer")
         self._live[tail.info.id] = production
         self._idle.clear()
@@ -234,6 +234,8 @@ class Supervisor:
     def _forget(self, production: Production) -> bool:
         """Let go of the stream; false if this process no longer had it."""
         ours = self._live.pop(production.tail.info.id, None) is not None
+        if production.held is not None:
+            production.held.release()
         if not self._live:
             self._idle.set()
         return ours
