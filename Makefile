@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 SETUP = $(firstword $(wildcard $(BIN)/python) $(PYTHON)) scripts/setup.py
 # Most tests wait rather than compute; tests/support/lanes.py says which run at the same time.
 TESTS ?= -n 6 --durations=25
+# Which packages `make sbom` lists; those of an extra are in requirements/.
+LOCK ?= requirements.txt
 
-.PHONY: run demo dev providers documents minilm chroma test lint check bench lock clean
+.PHONY: run demo dev providers documents minilm chroma test lint check bench lock sbom clean
 
 run:
 	@$(SETUP) program
@@ -59,6 +61,11 @@ bench:
 lock:
 	@$(SETUP) program
 	$(BIN)/python scripts/lock.py
+
+# What the program is made of, as a CycloneDX document: every package that the lock file pins, with its hashes.
+sbom:
+	@$(SETUP) program dev
+	$(BIN)/cyclonedx-py requirements --output-reproducible -o sbom.json $(LOCK)
 
 clean:
 	rm -rf .venv .venv-bench .venv-llm .venv-chroma tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
