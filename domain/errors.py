@@ -63,6 +63,12 @@ ERRORS: dict[str, ErrorKind] = {
     "idempotency_mismatch": ErrorKind(
         422, False, "The Idempotency-Key was used with another request. Use a new key for a new request."
     ),
+    "idempotency_gone": ErrorKind(
+        409,
+        False,
+        "The request with this Idempotency-Key was carried out, and its stream is no longer kept. If it had a session, "
+        "the answer is there; to have it answered again, use a new key.",
+    ),
     "model_not_found": ErrorKind(404, False, "There is no model with that name. GET /models lists the available ones."),
     "unsupported_parameter": ErrorKind(422, False, "The model does not take this parameter. `errors` names it."),
     "rate_limited": ErrorKind(429, True, "Too many requests. Wait as long as Retry-After says."),

@@ -31,9 +31,9 @@ ASKS_A_MODEL = tuple(code for code in ERRORS if code.startswith("provider_"))
 
 STARTS_A_STREAM = (
     *READS_A_BODY, "unsupported_parameter", "message_too_long", "context_overflow", "model_not_found",
-    "idempotency_mismatch", "quota_exceeded", "too_many_streams", "too_many_readers", "server_draining",
-    "internal_error", "log_limit", "log_unavailable", "stream_timeout", "producer_lost", "index_mismatch",
-    "documents_not_installed", *ASKS_A_MODEL,
+    "idempotency_mismatch", "idempotency_gone", "quota_exceeded", "too_many_streams", "too_many_readers",
+    "server_draining", "internal_error", "log_limit", "log_unavailable", "stream_timeout", "producer_lost",
+    "index_mismatch", "documents_not_installed", *ASKS_A_MODEL,
 )  # fmt: skip
 
 ANSWERS_IN_A_SESSION = ("session_not_found", "message_not_found", "session_busy", *USES_THE_DATABASE)

@@ -15,16 +15,25 @@ class IdempotencyKeys:
         self._keys = streams.keys
 
     async def find(self, caller: Caller, order: Order) -> Tail | None:
-        """The stream that the order's key is bound to, if any; raises `idempotency_mismatch` for another request."""
+        """The stream that the order's key is bound to, if any.
+
+        Raises `idempotency_mismatch` for another request, and `idempotency_gone` if the stream's log had to be deleted
+        early: the request was answered once, and is not answered a second time.
+        """
         if order.idempotency_key is None:
             return None
         bound = await self._keys.find(caller.id, order.idempotency_key)
-        tail = await self._log.find(bound.stream_id) if bound else None
-        if bound is None or tail is None:
-            return None
-        if bound.digest != order.digest:
-            raise StreamForgeError("idempotency_mismatch")
-        return tail
+        while bound is not None:
+            tail = await self._log.find(bound.stream_id)
+            if tail is None and (standing := await self._keys.find(caller.id, order.idempotency_key)) != bound:
+                bound = standing  # its stream was refused a moment ago, or its time was over
+                continue
+            if bound.digest != order.digest:
+                raise StreamForgeError("idempotency_mismatch")
+            if tail is None:
+                raise StreamForgeError("idempotency_gone")
+            return tail
+        return None
 
     async def in_session(self, order: Order, stream_id: str) -> Tail:
         """The stream that the database has for the order's key, when the log has forgotten the key.

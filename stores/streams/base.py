@@ -48,7 +48,11 @@ class Binding:
 
 
 class KeyBook(Protocol):
-    """Which streams idempotency keys are bound to. A binding is forgotten together with its stream."""
+    """Which streams idempotency keys are bound to.
+
+    A binding is forgotten with a stream that was dropped, or else when the retention of its stream is over, even if
+    the log itself had to be deleted before that.
+    """
 
     async def bind(self, owner: str, key: str, binding: Binding) -> Binding:
         """Bind the key. Every caller gets the first caller's binding."""
@@ -145,4 +149,5 @@ class StreamLog(Protocol):
         """
 
     async def expire(self) -> None:
-        """Delete finished logs that are older, or together larger, than the settings allow."""
+        """Delete finished logs that are older than the settings allow, and, if together they are larger, the oldest of
+        the owner whose logs are largest."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from domain.events import Event, Terminal
 from domain.streams import StreamInfo, started
 from stores.streams.base import Appended, Binding
-from stores.streams.local import LocalStreams
+from stores.streams.local import MAX_CLAIMS, LocalStreams
 from stores.streams.tail import Tail
 
 
 class MemoryKeyBook:
-    """The idempotency keys of streams in memory; a key is deleted with its stream."""
+    """The idempotency keys of streams in memory."""
 
     def __init__(self, streams: LocalStreams) -> None:
         self._streams = streams
@@ -31,8 +31,15 @@ class MemoryStreamLog:
 
     peers: None = None
 
-    def __init__(self, *, retention: float, retained_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._streams = LocalStreams(retention=retention, retained_bytes=retained_bytes, clock=clock)
+    def __init__(
+        self,
+        *,
+        retention: float,
+        retained_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+        claims: int = MAX_CLAIMS,
+    ) -> None:
+        self._streams = LocalStreams(retention=retention, retained_bytes=retained_bytes, clock=clock, claims=claims)
         self.keys = MemoryKeyBook(self._streams)
 
     def __len__(self) -> int:

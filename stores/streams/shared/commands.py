@@ -16,11 +16,13 @@ _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Seconds that a lease lasts and that a finished stream is kept, and the most bytes of finished streams."""
+    """Seconds that a lease lasts and that a finished stream is kept, the most bytes of finished streams, and the most
+    idempotency keys of one owner that are remembered for streams whose logs are gone."""
 
     lease: float
     retention: float
     retained_bytes: int
+    claims: int = 10_000
 
 
 class Commands:
@@ -39,9 +41,10 @@ class Commands:
         self._ttl = _ms(spans.retention + 10 * spans.lease)
         self._retention = _ms(spans.retention)
         self._most = b"%d" % spans.retained_bytes
+        self._most_claims = b"%d" % spans.claims
         self._held = (self._process, self._lease, self._ttl)
         self._live = self._prefix + b":live"
-        self._finished = [self._prefix + b":finished", self._prefix + b":retained"]
+        self._finished = [self._prefix + name for name in (b":finished", b":retained", b":owners", b":held")]
 
     def log_key(self, stream_id: str) -> bytes:
         """The key of a stream's log."""
@@ -83,11 +86,12 @@ class Commands:
         said = encode_outcome(outcome)
         return scripts.SEAL.call(self._four(stream_id)[:3], whose, *self._held, said, stream_id.encode(), self._prefix)
 
-    def announce(self, stream_id: str, epoch: int, outcome: Terminal) -> bytes:
+    def announce(self, info: StreamInfo, epoch: int, outcome: Terminal) -> bytes:
         """-> code, and the outcome if one was already announced."""
-        keys = self._four(stream_id) + self._finished
+        owner = _digest(info.owner)[:32]
+        keys = [*self._four(info.id), *self._finished, b"%b:finished:%b" % (self._prefix, owner)]
         said = (*encode(outcome), encode_outcome(outcome))
-        return scripts.ANNOUNCE.call(keys, b"%d" % epoch, *said, self._retention, stream_id.encode())
+        return scripts.ANNOUNCE.call(keys, b"%d" % epoch, *said, self._retention, info.id.encode(), owner)
 
     def claim(self, stream_id: str, *, force: bool) -> bytes:
         """-> code, epoch, the sealed outcome."""
@@ -139,8 +143,9 @@ class Commands:
         return scripts.RELEASE.call([self._key(owner, key)], stream_id.encode())
 
     def prune(self, most: int) -> bytes:
-        """Delete finished streams that have expired. -> how many were deleted, at most `most`."""
-        return scripts.PRUNE.call(self._finished, self._prefix, self._most, self._retention, b"%d" % most)
+        """Delete finished streams that have expired, and some if there are too many. -> how many, at most `most`."""
+        args = (self._prefix, self._most, self._retention, b"%d" % most, self._most_claims)
+        return scripts.PRUNE.call(self._finished, *args)
 
     def interrupt(self, number: int) -> bytes:
         """Make a blocked read of the inbox return. -> ignored."""
@@ -157,14 +162,17 @@ class Commands:
         return [stem + b"log", stem + b"meta", stem + b"lease", self._live]
 
     def _key(self, owner: str, key: str) -> bytes:
-        name = hashlib.sha256(f"{len(owner)}:{owner}{key}".encode("utf-8", "surrogatepass")).hexdigest()
-        return b"%b:key:%b" % (self._prefix, name.encode())
+        return b"%b:key:%b" % (self._prefix, _digest(f"{len(owner)}:{owner}{key}"))
 
 
 def read_binding(value: bytes) -> Binding | None:
     """An idempotency key's binding; `None` if the value is not one."""
     match = re.fullmatch(rb"([0-9a-f]{32}):((?:[0-9a-f]{2}){0,64})", value)
     return Binding(match[1].decode(), bytes.fromhex(match[2].decode())) if match else None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest().encode()
 
 
 def _ms(seconds: float) -> bytes:

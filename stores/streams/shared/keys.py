@@ -1,4 +1,7 @@
-"""The idempotency keys of a shared log: in Redis, and in memory for streams that only this process has."""
+"""The idempotency keys of a shared log: in Redis, and in memory those of the streams that this process writes.
+
+So a process knows its own keys while Redis is away, or has lost them.
+"""
 
 import contextlib
 
@@ -25,7 +28,9 @@ class RedisKeyBook:
         if tail is not None and tail.shared:
             with contextlib.suppress(Unreachable):
                 value: bytes = await self._writer.ask(self._commands.bind(owner, key, binding))
-                return read_binding(value) or binding
+                standing = read_binding(value) or binding
+                if standing.stream_id != binding.stream_id:
+                    return standing
         return self._streams.bind(owner, key, binding)
 
     async def find(self, owner: str, key: str) -> Binding | None:

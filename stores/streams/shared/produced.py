@@ -146,7 +146,7 @@ class Produced:
     async def announce(self, tail: Tail, outcome: Terminal) -> None:
         """Append the outcome once; raises `Fenced`."""
         if tail.shared and not tail.ended:
-            packed = self._commands.announce(tail.info.id, tail.epoch, outcome)
+            packed = self._commands.announce(tail.info, tail.epoch, outcome)
             try:
                 if await self._writer.ask(packed, partial(self._announced, tail, outcome)) == scripts.FENCED:
                     raise Fenced
@@ -177,7 +177,7 @@ class Produced:
         """Stop producing the stream, because another process has claimed it; from now on it is only followed."""
         if not tail.produced_here or tail.ended:
             return
-        self._streams.tails.pop(tail.info.id, None)
+        self._streams.remove(tail.info.id)
         self._heads.pop(tail.info.id, None)
         tail.produced_here = False
         tail.fenced = True

@@ -8,6 +8,12 @@ for each process that has readers, `until:<process>`, in milliseconds of the ser
 There are also `live`, a sorted set of the streams that have not ended, by the time until which their lease is known to
 last; `finished`, a sorted set of `<id>:<bytes>` by the time at which they ended; `retained`, the total bytes of those;
 and an inbox for each process, a Redis stream of messages from other processes.
+
+So that the owner whose finished logs are largest loses its oldest first, `owners` is a hash of the owner of each
+finished stream, as a digest; `held` a sorted set of owners by bytes; `finished:<owner>` the part of `finished` that is
+the owner's. Older versions know only `finished` and `retained`: streams that they have ended have no owner here, and
+what they delete is found missing later. An idempotency key is a string with the id of its stream, which expires by
+itself; `claims:<owner>` is a sorted set of those whose log is gone, by the time at which they expire.
 """
 
 import hashlib
@@ -47,11 +53,34 @@ local function hold(log, meta, lease, owner, length, ttl)
 end
 """
 
-_FORGET = """
-local function forget(log, meta, lease)
-  local key = redis.call('HGET', meta, 'key')
-  if key then redis.call('DEL', key) end
-  redis.call('DEL', log, meta, lease)
+_LET_GO = """
+local function let_go(prefix, member, owner)
+  local id, size = string.match(member, '^(%x+):(%d+)$')
+  owner = owner or (id and redis.call('HGET', prefix .. ':owners', id))
+  local there = redis.call('ZREM', prefix .. ':finished', member)
+  local held = owner and redis.call('ZREM', prefix .. ':finished:' .. owner, member)
+  if not id then return end
+  redis.call('HDEL', prefix .. ':owners', id)
+  if there == 1 then redis.call('DECRBY', prefix .. ':retained', size) end
+  if held == 1 and tonumber(redis.call('ZINCRBY', prefix .. ':held', -size, owner)) <= 0 then
+    redis.call('ZREM', prefix .. ':held', owner)
+  end
+  local stem = prefix .. ':{' .. id .. '}:'
+  local key = redis.call('HGET', stem .. 'meta', 'key')
+  redis.call('DEL', stem .. 'log', stem .. 'meta', stem .. 'lease')
+  return key
+end
+"""
+
+_CLAIM_KEY = """
+local function claim_key(prefix, owner, key, most)
+  local left = redis.call('PTTL', key)
+  if left <= 0 then return end
+  local claims = prefix .. ':claims:' .. owner
+  redis.call('ZREMRANGEBYSCORE', claims, '-inf', now())
+  redis.call('ZADD', claims, now() + left, key)
+  redis.call('PEXPIRE', claims, math.max(left, redis.call('PTTL', claims)))
+  if redis.call('ZCARD', claims) > tonumber(most) then redis.call('DEL', redis.call('ZPOPMIN', claims)[1]) end
 end
 """
 
@@ -149,11 +178,10 @@ return {{{OK}, ARGV[5]}}
 """
 )
 
-# KEYS log meta lease live finished retained; ARGV epoch kind fields outcome retention id
-# -> {code, and the outcome if one was already announced}
+# KEYS log meta lease live finished retained owners held finished:owner
+# ARGV epoch kind fields outcome retention id owner -> {code, and the outcome if one was already announced}
 ANNOUNCE = Script(
-    _NOW
-    + f"""
+    f"""
 local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state', 'last', 'bytes', 'outcome', 'key')
 if not meta[1] then return {{{MISSING}}} end
 if meta[1] ~= ARGV[1] then return {{{FENCED}}} end
@@ -168,8 +196,15 @@ if meta[6] then redis.call('PEXPIRE', meta[6], ARGV[5]) end
 redis.call('DEL', KEYS[3])
 redis.call('ZREM', KEYS[4], ARGV[6])
 local size = {LOG_BYTES} + {EVENT_BYTES} * seq + meta[4]
-redis.call('ZADD', KEYS[5], now(), string.format('%s:%d', ARGV[6], size))
+local member = string.format('%s:%d', ARGV[6], size)
+local time = redis.call('TIME')  -- more exactly than now(): several may end within a millisecond
+local moment = time[1] * 1000 + time[2] / 1000
+redis.call('ZADD', KEYS[5], moment, member)
 redis.call('INCRBY', KEYS[6], size)
+redis.call('HSET', KEYS[7], ARGV[6], ARGV[7])
+redis.call('ZINCRBY', KEYS[8], size, ARGV[7])
+redis.call('ZADD', KEYS[9], moment, member)
+redis.call('PEXPIRE', KEYS[9], ARGV[5])
 return {{{OK}}}
 """
 )
@@ -299,41 +334,45 @@ return 0
 )
 
 # KEYS log meta lease live; ARGV epoch id -> code
-DISCARD = Script(
-    _FORGET
-    + f"""
-local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state')
+DISCARD = Script(f"""
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'state', 'key')
 if not meta[1] then return {MISSING} end
 if meta[1] ~= ARGV[1] then return {FENCED} end
 if meta[2] == 'ended' then return {CLOSED} end
-forget(KEYS[1], KEYS[2], KEYS[3])
+if meta[3] then redis.call('DEL', meta[3]) end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZREM', KEYS[4], ARGV[2])
 return {OK}
-"""
-)
+""")
 
-# KEYS finished retained; ARGV prefix most retention limit -> how many finished streams were deleted
+# KEYS finished retained owners held; ARGV prefix most retention limit claims -> how many finished streams were deleted
 PRUNE = Script(
     _NOW
-    + _FORGET
+    + _LET_GO
+    + _CLAIM_KEY
     + """
 local gone = 0
 local horizon = now() - ARGV[3]
 while gone < tonumber(ARGV[4]) do
   local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
   if not oldest[1] then
-    redis.call('DEL', KEYS[2])
+    redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
     break
   end
-  local held = tonumber(redis.call('GET', KEYS[2]) or '0')
-  if tonumber(oldest[2]) > horizon and held <= tonumber(ARGV[2]) then break end
-  local id, size = string.match(oldest[1], '^(%x+):(%d+)$')
-  if id then
-    local stem = ARGV[1] .. ':{' .. id .. '}:'
-    forget(stem .. 'log', stem .. 'meta', stem .. 'lease')
-    redis.call('DECRBY', KEYS[2], size)
+  if tonumber(oldest[2]) <= horizon then
+    let_go(ARGV[1], oldest[1])
+  elseif tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[2]) then
+    local owner = redis.call('ZREVRANGE', KEYS[4], 0, 0)[1]
+    local member = owner and redis.call('ZRANGE', ARGV[1] .. ':finished:' .. owner, 0, 0)[1] or nil
+    if owner and not member then
+      redis.call('ZREM', KEYS[4], owner)
+    else
+      local key = let_go(ARGV[1], member or oldest[1], owner)
+      if owner and key then claim_key(ARGV[1], owner, key, ARGV[5]) end
+    end
+  else
+    break
   end
-  redis.call('ZREM', KEYS[1], oldest[1])
   gone = gone + 1
 end
 return gone

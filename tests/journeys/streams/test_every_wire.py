@@ -160,6 +160,21 @@ def test_a_repeat_is_ones_own(serve: Serve, tmp_path: Path, way: Way) -> None:
     assert way.said(again.content) == way.said(first.content) != ""
 
 
+@every_way
+def test_a_repeat_whose_answer_is_gone_is_refused_and_starts_nothing(serve: Serve, tmp_path: Path, way: Way) -> None:
+    ring = KeyRing(tmp_path)
+    server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, STREAM_RETAINED_BYTES=0)
+    ann = {"idempotency-key": "one try", **bearer(ring.make("ann"))}
+    first = way.ask(server, ann)
+    url = f"{server.url}/chat/streams/{first.headers['x-stream-id']}"
+    wait_for(lambda: httpx.get(url, headers=ann).status_code == 404)
+    for _ in range(2):
+        again = way.ask(server, ann)
+        assert (again.status_code, way.refused(again)) == (409, "idempotency_gone")
+        assert "x-stream-id" not in again.headers
+    assert way.ask(server, {**ann, "idempotency-key": "another"}).status_code == 200
+
+
 def test_a_shutdown_refuses_and_breaks_off_in_every_wires_own_words() -> None:
     with process_server(STREAM_DELAY=60, DRAIN_TIMEOUT=3) as (process, url), ExitStack() as stack:
         running = {}

@@ -1,6 +1,7 @@
 """The same request with the same key starts one stream, and is answered alike however often it comes."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ from tests.support.catalogue import row
 from tests.support.keys import KeyRing, bearer
 from tests.support.provider import Answer
 from tests.support.scripts import COMMIT, asked, first, ok
-from tests.support.server import LiveServer
+from tests.support.server import LiveServer, wait_for
 
 KEY = {"Idempotency-Key": "one try"}
 
@@ -90,6 +91,26 @@ def test_in_a_session_a_retry_adds_nothing(play: Play, serve_models: ServeModels
     assert len({answer.headers["x-session-id"] for answer in answers}) == 1
     history = httpx.get(f"{server.url}/chat/history/{answers[0].headers['x-session-id']}").json()["items"]
     assert [message["text"] for message in history] == ["hello", "fine answer"]
+
+
+def test_the_noise_of_one_owner_does_not_cost_another_its_answer(
+    serve: Callable[..., LiveServer], tmp_path: Path
+) -> None:
+    ring = KeyRing(tmp_path)
+    settings = {"SIMULATED_TEXT": "word " * 200, "STREAM_DELAY": 0, "STREAM_RETAINED_BYTES": 250_000}
+    server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, **settings)
+    ann, bob = bearer(ring.make("ann")), bearer(ring.make("bob"))
+    paid = post(server, headers={**bob, "Idempotency-Key": "pay once"})
+    noise = [post(server, headers={**ann, "Idempotency-Key": str(number)}) for number in range(40)]
+    first, last = (f"{server.url}/chat/streams/{noise[number].headers['x-stream-id']}" for number in (0, -1))
+    wait_for(lambda: httpx.get(first, headers=ann).status_code == 404)
+    assert httpx.get(last, headers=ann).status_code == 200
+    again = post(server, headers={**bob, "Idempotency-Key": "pay once"})
+    assert (again.headers["idempotent-replayed"], again.headers["x-stream-id"]) == ("true", paid.headers["x-stream-id"])
+    gone = post(server, headers={**ann, "Idempotency-Key": "0"})
+    assert (gone.status_code, gone.json()["code"]) == (409, "idempotency_gone")
+    other = post(server, "other", headers={**ann, "Idempotency-Key": "0"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
 def test_a_resume_beats_a_key(play: Play, serve_models: ServeModels) -> None:

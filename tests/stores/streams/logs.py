@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from domain.events import Cancelled, Done
+from domain.events import Cancelled, Delta, Done
 from domain.streams import StreamInfo, digest, new_stream_id
 from domain.usage import Spent, Usage
-from stores.streams.base import StreamLog
+from stores.streams.base import Binding, StreamLog
 from stores.streams.memory import MemoryStreamLog
 from stores.streams.shared.log import RedisStreamLog, open_redis_log
 from stores.streams.tail import Tail
@@ -22,6 +22,17 @@ CANCELLED = Cancelled("requested", SPENT)
 
 def info(owner: str = "local") -> StreamInfo:
     return StreamInfo(new_stream_id(), "simulated", 1, "detach", digest("hello"), owner)
+
+
+async def finish(log: StreamLog, owner: str, *, key: str | None = None, size: int = 0) -> Tail:
+    """A stream of this owner that has ended, with so many characters."""
+    tail = await log.open(info(owner))
+    if key is not None:
+        await log.keys.bind(owner, key, Binding(tail.info.id, digest("hello")))
+    await log.append(tail, 2, Delta("x" * size))
+    await log.seal(tail, DONE)
+    await log.announce(tail, DONE)
+    return tail
 
 
 class Clock:
@@ -108,9 +119,11 @@ class Kind:
         self._clock = Clock()
 
     @asynccontextmanager
-    async def log(self, retained_bytes: int = 1_000_000, *, short: bool = False) -> AsyncIterator[StreamLog]:
+    async def log(
+        self, retained_bytes: int = 1_000_000, *, short: bool = False, claims: int = 100
+    ) -> AsyncIterator[StreamLog]:
         if self._server is None:
-            yield MemoryStreamLog(retention=RETENTION, retained_bytes=retained_bytes, clock=self._clock)
+            yield MemoryStreamLog(retention=RETENTION, retained_bytes=retained_bytes, clock=self._clock, claims=claims)
             return
         async with shared_log(self._server.url, retention=SHORT if short else RETENTION, size=retained_bytes) as log:
             yield log

@@ -7,7 +7,7 @@ import pytest
 from domain.events import Delta, Failed, Started
 from domain.streams import digest, new_stream_id
 from stores.streams.base import Appended, Binding, StreamLog
-from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Kind, Told, Woken, info, until_it
+from tests.stores.streams.logs import CANCELLED, DONE, SPENT, Kind, Told, Woken, finish, info, until_it
 
 
 @pytest.fixture
@@ -126,6 +126,47 @@ async def test_finished_logs_over_the_byte_limit_go_oldest_first(kind: Kind) -> 
             await log.announce(tail, DONE)
         await log.expire()
         assert [await log.find(tail.info.id) for tail in tails] == [None, *tails[1:]]
+
+
+async def test_the_owner_whose_logs_are_largest_loses_its_oldest_first(kind: Kind) -> None:
+    async with kind.log(250_000) as log:
+        bobs = await finish(log, "bob", key="once", size=40_000)
+        anns = [await finish(log, "ann", size=30_000) for _ in range(40)]
+        await log.expire()
+        assert await log.find(bobs.info.id) is bobs
+        assert [tail for tail in anns if await log.find(tail.info.id)] == anns[-6:]
+        last = await finish(log, "carol", size=60_000)
+        await log.expire()
+        assert [tail for tail in (bobs, *anns, last) if await log.find(tail.info.id)] == [bobs, *anns[-4:], last]
+
+
+async def test_a_key_stays_bound_for_its_whole_time_though_its_log_had_to_go(kind: Kind) -> None:
+    async with kind.log(0, short=True) as log:
+        tail = await finish(log, "ann", key="once")
+        await log.expire()
+        assert await log.find(tail.info.id) is None
+        assert await log.keys.find("ann", "once") == Binding(tail.info.id, digest("hello"))
+        other = await log.open(info("ann"))
+        late = Binding(other.info.id, digest("hello"))
+        assert (await log.keys.bind("ann", "once", late)).stream_id == tail.info.id
+        await kind.pass_time(part=1)
+
+        async def free() -> bool:
+            await log.expire()
+            return await log.keys.find("ann", "once") is None
+
+        await until_it(free)
+        assert await log.keys.bind("ann", "once", late) == late
+
+
+async def test_of_keys_without_logs_the_owner_with_most_loses_its_oldest() -> None:
+    async with Kind().log(0, claims=5) as log:
+        await finish(log, "bob", key="first")
+        for number in range(10):
+            await finish(log, "ann", key=str(number))
+            await log.expire()
+        assert await log.keys.find("bob", "first") is not None
+        assert [number for number in range(10) if await log.keys.find("ann", str(number))] == [6, 7, 8, 9]
 
 
 async def test_a_stream_that_never_came_to_be_is_forgotten_with_its_key(log: StreamLog) -> None:
