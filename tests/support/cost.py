@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forks import loaders
+from tests.support import forks
 
 SHARE = 20.0
 """Seconds of processor time that a file may take unmarked."""
@@ -20,19 +20,19 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 1
 
 
 def spent() -> float:
-    """Seconds of processor time so far: this process, those it has waited for, and (on Linux) those that still run."""
-    return sum(os.times()[:4]) + sum(_alive(child) for child in _children(os.getpid()))
-
-
-def _alive(pid: int) -> float:
-    """Seconds that a process has used, with all its children; 0 if it has just ended.
+    """Seconds of processor time so far: this process, those it has waited for, and (on Linux) those that still run.
 
     What it took to load the program that others are forked from is on nobody's bill: it is chance who comes first.
     """
+    started = set(_children(os.getpid())) - forks.loaders()
+    return sum(os.times()[:4]) + forks.spent(_alive) + sum(map(_alive, started))
+
+
+def _alive(pid: int) -> float:
+    """Seconds that a process has used, with all its children; 0 if it has just ended."""
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        first = 13 if pid in loaders() else 11  # the seconds of the children that it has waited for
-        return sum(map(int, fields[first:15])) / _TICKS + sum(_alive(child) for child in _children(pid))
+        return sum(map(int, fields[11:15])) / _TICKS + sum(_alive(child) for child in _children(pid))
     return 0.0
 
 

@@ -1,8 +1,9 @@
 """A program that has our modules loaded and forks a process for each run, which serves within a tenth of a second.
 
-Started by `tests.support.forks`, with any Python that has the packages. Each message on the socket whose number is its
-argument says what to run, in JSON, and brings four descriptors: the three standard ones, and a socket on which the
-process id is sent at once, and the exit code when there is one. It ends with the process that asks.
+Started by `tests.support.forks`, with any Python that has the packages. Its argument is the number of a socket on which
+the process that started it asks, and with which it ends. A second one is that of a socket on which others connect.
+Each message says what to run, in JSON, and brings four descriptors: the three standard ones, and a socket on which the
+process id is sent at once, and at its end the exit code and the processor time that it took, in seconds.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -34,18 +36,27 @@ THEIRS = [
     "sqlite3", "greenlet", "redis.asyncio", "numpy", "chromadb", *MODELS,
 ]  # fmt: skip
 """Modules that most runs load sooner or later."""
+TESTS = [
+    "pytest_asyncio.plugin", "_hypothesis_pytestplugin", "hypothesis", "blockbuster", "httpx", "docx", "openai",
+    "anthropic", "langchain.agents", "ag_ui.core", "playwright.sync_api", "psutil", "jsonschema_rs",
+    "asyncpg", "jwt", "cryptography.hazmat.primitives.asymmetric.rsa", "httpx_sse", "pytest_asyncio",
+]  # fmt: skip
+"""... and most processes that run tests."""
 
 
-def load() -> None:
-    """Load all installed modules that a run may need."""
+def load(*more: str) -> None:
+    """Load all installed modules that a run may need, and these."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process that forks has no other threads
-    names = THEIRS + [
+    load_all([*THEIRS, *more])
+    ours = [
         module.name
         for package in OURS
         for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}.")
         if "migrations" not in module.name and not module.name.endswith("_child")
     ]
-    load_all(names)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="|".join(OURS))
+        load_all(ours)
 
 
 def load_all(names: Iterable[str]) -> None:
@@ -55,44 +66,66 @@ def load_all(names: Iterable[str]) -> None:
             importlib.import_module(name)
 
 
-def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. Returns the request in the new process, and `None` at the end in this one."""
-    running: dict[int, socket.socket] = {}
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    while True:
-        ready, _, _ = select.select([control.fileno(), woken], [], [])
-        if woken in ready:
-            os.read(woken, 4096)
-            _tell_who_ended(running)
-        if control.fileno() in ready:
-            message, descriptors, _, _ = socket.recv_fds(control, 1_000_000, 4)
-            if not message:
+class Forks:
+    """Forks for each request of any asker, and tells it when the process has ended."""
+
+    def __init__(self, control: socket.socket, *listeners: socket.socket) -> None:
+        self._control = control
+        self._listeners = listeners
+        self._askers = [control]
+        self._running: dict[int, socket.socket] = {}
+        self._woken, self._wake = os.pipe()
+
+    def serve(self) -> dict[str, Any] | None:
+        """Returns the request in each new process, and `None` at the end in this one."""
+        os.set_blocking(self._wake, False)
+        signal.set_wakeup_fd(self._wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while True:
+            waiting: list[int | socket.socket] = [self._woken, *self._askers, *self._listeners]
+            ready, _, _ = select.select(waiting, [], [])
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+                self._tell_who_ended()
+            self._askers += [listener.accept()[0] for listener in self._listeners if listener in ready]
+            for asker in [asker for asker in self._askers if asker in ready]:
+                message, descriptors, _, _ = socket.recv_fds(asker, 1_000_000, 4)
+                if message and (request := self._fork(message, descriptors)) is not None:
+                    return request
+                if not message:
+                    asker.close()
+                    self._askers.remove(asker)
+            if self._control not in self._askers:
                 return None
-            asker = socket.socket(fileno=descriptors.pop())
-            pid = os.fork()
-            if pid == 0:
-                for inherited in (control, asker, *running.values()):
-                    inherited.close()
-                for number in (woken, wake):
-                    os.close(number)
-                request: dict[str, Any] = json.loads(message)
-                _become(request, descriptors)
-                return request
-            for number in descriptors:
-                os.close(number)
-            asker.send(str(pid).encode())
-            running[pid] = asker
 
+    def _fork(self, message: bytes, descriptors: list[int]) -> dict[str, Any] | None:
+        told = socket.socket(fileno=descriptors.pop())
+        pid = os.fork()
+        if pid == 0:
+            self._close()
+            told.close()
+            request: dict[str, Any] = json.loads(message)
+            _become(request, descriptors)
+            return request
+        for number in descriptors:
+            os.close(number)
+        told.send(str(pid).encode())
+        self._running[pid] = told
+        return None
 
-def _tell_who_ended(running: dict[int, socket.socket]) -> None:
-    for pid in list(running):
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            with contextlib.suppress(OSError), running.pop(pid) as asker:  # it may not want to know any more
-                asker.send(str(os.waitstatus_to_exitcode(status)).encode())
+    def _close(self) -> None:
+        for inherited in (*self._askers, *self._running.values(), *self._listeners):
+            inherited.close()
+        for number in (self._woken, self._wake):
+            os.close(number)
+
+    def _tell_who_ended(self) -> None:
+        for pid in list(self._running):
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
+            if ended:
+                code, spent = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+                with contextlib.suppress(OSError), self._running.pop(pid) as told:  # it may not want to know any more
+                    told.send(f"{code} {spent}".encode())
 
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> None:
@@ -107,14 +140,17 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(ROOT)
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)  # type: ignore[union-attr]
 
 
 def run(words: list[str]) -> None:
     """Do what `python` does with these arguments."""
-    module = words[0] == "-m"
-    sys.argv = words[1:] if module else words
-    if module:
+    option = words[0] if words[0] in ("-m", "-c") else ""
+    sys.argv = words[1:] if option else words
+    if option == "-c":
+        exec(sys.argv[0], {"__name__": "__main__"})
+    elif option == "-m":
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     else:
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -122,8 +158,9 @@ def run(words: list[str]) -> None:
 
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
-    load()
+    load(*(TESTS if len(sys.argv) > 2 else []))
     gc.collect()
     gc.freeze()
-    if (wanted := serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
+    control, *listeners = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    if (wanted := Forks(control, *listeners).serve()) is not None:
         run(wanted["words"])

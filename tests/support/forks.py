@@ -1,5 +1,8 @@
 """Starts `python main.py` for tests: on Linux forked off a process that has its modules loaded, which is ten times
 as fast. On other systems, and for tests of the start itself (`subprocess`), it is started normally.
+
+Loading takes seconds. Processes that run tests at the same time share one that has done it (`share`), and are forked
+off it themselves.
 """
 
 import atexit
@@ -11,8 +14,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -24,43 +29,92 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
 
 
+_SHARED = "STREAMFORGE_TESTS_FORKS"
+"""The environment variable that says where the shared one listens."""
+
+
 class _Server:
     """The fork server of one Python, kept until this process ends."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, *listeners: socket.socket) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        numbers = [each.fileno() for each in (theirs, *listeners)]
         with theirs:
             self._process = subprocess.Popen(
-                [python, Path(__file__).with_name("fork_server.py"), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], cwd=ROOT, env=inherited(), stdin=subprocess.DEVNULL,
+                [python, Path(__file__).with_name("fork_server.py"), *map(str, numbers)],
+                pass_fds=numbers, cwd=ROOT, env=inherited(), stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
         self.pid = self._process.pid
-        atexit.register(self._close)
+        atexit.register(self.close)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self._control.close()
         self._process.wait(timeout=10)
 
     def fork(self, words: list[str], env: dict[str, str], descriptors: list[int]) -> None:
-        request = json.dumps({"words": words, "env": env}).encode()
-        socket.send_fds(self._control, [request], descriptors)
+        _ask(self._control, words, env, descriptors)
 
 
-_servers: dict[str, _Server] = {}
+class _Shared:
+    """The one of the process that deals tests out, which has the same Python."""
+
+    def __init__(self, path: str) -> None:
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.connect(path)
+
+    def fork(self, words: list[str], env: dict[str, str], descriptors: list[int]) -> None:
+        _ask(self._control, words, env, descriptors)
+
+
+def _ask(control: socket.socket, words: list[str], env: dict[str, str], descriptors: list[int]) -> None:
+    socket.send_fds(control, [json.dumps({"words": words, "env": env}).encode()], descriptors)
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[str]:
+    """Start one for this process and all that it starts; yields where it listens."""
+    with tempfile.TemporaryDirectory(prefix="streamforge-forks-") as folder:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(f"{folder}/socket")
+            listener.listen()
+            server = _Server(sys.executable, listener)
+        path = os.environ[_SHARED] = f"{folder}/socket"
+        try:
+            yield path
+        finally:
+            del os.environ[_SHARED]
+            server.close()
+
+
+_servers: dict[str, _Server | _Shared] = {}
 _starting = threading.Lock()
 
 
-def _server(python: str) -> _Server:
+def _server(python: str) -> _Server | _Shared:
     with _starting:
         if python not in _servers:
-            _servers[python] = _Server(python)
+            path = os.environ.get(_SHARED)
+            _servers[python] = _Shared(path) if path and python == sys.executable else _Server(python)
         return _servers[python]
 
 
 def loaders() -> set[int]:
     """The processes that have the program's modules loaded, and run nothing themselves."""
-    return {server.pid for server in list(_servers.values())}
+    return {server.pid for server in list(_servers.values()) if isinstance(server, _Server)}
+
+
+def spent(alive: Callable[[int], float]) -> float:
+    """Seconds of processor time of all that were forked; `alive` says those of one that is still running."""
+    for each in list(_running):
+        if each.poll() is not None:
+            _running.discard(each)
+    return sum(_ended) + sum(alive(each.pid) for each in list(_running))
+
+
+_running: set["Forked"] = set()
+_ended: list[float] = []
+"""Seconds of those that have."""
 
 
 class Forked:
@@ -82,6 +136,7 @@ class Forked:
                 self.stdout, output = _pipe(ours)
             _server(command[0]).fork(command[1:], env, [nothing, output, errors, asker.fileno()])
         self.pid = int(self._told.recv(64))
+        _running.add(self)
 
     def poll(self) -> int | None:
         """The exit code, `None` while it runs."""
@@ -134,7 +189,9 @@ class Forked:
             if self.returncode is None and select.select([self._told], [], [], timeout)[0]:
                 told = self._told.recv(64)
                 self._told.close()
-                self.returncode = int(told) if told else -signal.SIGKILL  # its parent was killed, and it with it
+                code, took = told.split() or (-signal.SIGKILL, 0)  # its parent was killed, and it with it
+                self.returncode = int(code)
+                _ended.append(float(took))
             return self.returncode
 
 

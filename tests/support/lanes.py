@@ -10,7 +10,10 @@ handed over in a file. (xdist has groups of its own. They do not work with this 
 """
 
 import json
+import shlex
+import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from tests.support import forks
 from tests.support.fork_server import MODELS, load_all
 
+WORKER = Path(__file__).with_name("forked_worker.py")
 CLOCK_LANE = 3
 """How many processes run the tests that judge real time."""
 _LANES = ("slow", "", "clock")
@@ -106,10 +111,19 @@ class Dealing:
     """In the process that deals tests out."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="streamforge-lanes-")
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="streamforge-lanes-"))
 
     def _file(self, worker: str) -> Path:
-        return Path(self._folder.name) / f"{worker}.json"
+        return Path(self._folder) / f"{worker}.json"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
+        """Fork the processes that run tests, which so need not load what all of them need."""
+        if sys.platform == "linux":
+            path = self._stack.enter_context(forks.shared())
+            for spec in specs:
+                spec.python = shlex.join([sys.executable, "-I", str(WORKER), path])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
@@ -121,7 +135,7 @@ class Dealing:
         return Lanes(config, log, self._file("gw0")) if config.getvalue("dist") == "load" else None
 
     def pytest_unconfigure(self) -> None:
-        self._folder.cleanup()
+        self._stack.close()
 
 
 def register(config: pytest.Config) -> None:
