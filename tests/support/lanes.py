@@ -2,8 +2,9 @@
 
 Most tests wait rather than compute, so there are more processes than processors. Those that judge real time (marked
 `clock`) would be late beside them: they come last, three at a time. Each test goes to the process that is free next,
-but tests that share a fixture of their module, or an `xdist_group`, stay together: it is made once. Files marked `slow`
-come first, and then those that stay together, so that nothing long is left for the end.
+but tests that share a fixture of their module, or an `xdist_group`, stay together: it is made once. So do the tests of
+a file marked `slow`, which loads or starts something that no other needs. These come first, and then the others that
+stay together, so that nothing long is left for the end.
 
 Only the processes that run tests know fixtures and marks, and only the one that deals tests out can use them: they are
 handed over in a file. (xdist has groups of its own. They do not work with this pytest: no name is changed any more.)
@@ -62,7 +63,7 @@ def _unit(item: pytest.Item) -> str:
         return str(mark.args[0])
     fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     shares = any(made[-1].scope in ("module", "class") for made in fixtures.values())
-    return item.location[0] if shares else item.nodeid
+    return item.location[0] if shares or _lane(item) == "slow" else item.nodeid
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
