@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from hypothesis import HealthCheck, settings
 
 from tests.support.effort import one_in
@@ -20,20 +22,29 @@ if TYPE_CHECKING:
 
 
 class Operations:
-    """Those of one document."""
+    """Those of one application."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """Made when it is asked for: each process collects these tests, and few run them."""
+        return self._app.openapi()
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The name of each operation, by which schemathesis finds it, and its path."""
+        return {
+            f"{method} {context.path_format}": str(context.path_format)
+            for context in iter_route_contexts(self._app.routes)
+            if isinstance(context.original_route, APIRoute) and context.original_route.include_in_schema
+            for method in sorted(context.methods or ())
+        }
 
     def each(self, belongs: Callable[[str], bool]) -> pytest.MarkDecorator:
         """Run the test once for each operation whose path belongs, and give it as `operation`."""
-        labels = [
-            f"{method.upper()} {path}"
-            for path, item in self.document["paths"].items()
-            if belongs(path)
-            for method in item
-        ]
-        return pytest.mark.parametrize("operation", labels)
+        return pytest.mark.parametrize("operation", [name for name, path in self.labels.items() if belongs(path)])
 
     def ask(self, operation: str, examples: int, test: Callable[["Case[Any]"], None]) -> None:
         """Run the test on so many requests to the operation, and on the edges of its schema: at less effort on few."""

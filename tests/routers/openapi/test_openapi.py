@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from schemathesis import Case
 
 pytestmark = pytest.mark.slow(reason="some fifty requests to every operation")
-OPERATIONS = Operations(create_app(make_settings()).openapi())
+OPERATIONS = Operations(create_app(make_settings()))
 EXAMPLES = examples(60)
 
 PROBES = "/chat/doctor"
@@ -100,6 +100,9 @@ def test_probes_answer_as_documented_whatever_they_are_asked_for(operation: str,
 
 def test_the_served_document_is_the_one_that_was_checked(document: dict[str, Any]) -> None:
     assert document == OPERATIONS.document
+    assert set(OPERATIONS.labels) == {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), STREAMING)
