@@ -1,4 +1,7 @@
-"""AUTH_MODE=jwt: only tokens of the issuer, for this audience, signed as agreed, and not too old; keys come and go."""
+"""AUTH_MODE=jwt: only tokens of the issuer, for this audience, signed as agreed, and not too old; keys come and go.
+
+F20: nor is a token good beyond its end because a clock jumps.
+"""
 
 import asyncio
 import base64
@@ -21,6 +24,7 @@ from hypothesis import strategies as st
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
+from services.access.auth_service import AuthService
 from services.access.jwt_tokens import JwtTokens, TokenRules
 from stores import issuer_keys
 from stores.issuer_keys import IssuerKeys
@@ -153,6 +157,21 @@ def test_a_bad_token_is_no_token(server: LiveServer, text: str) -> None:
 @settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_text_is_more_than_no_token(file: Path, text: str) -> None:
     assert await JwtTokens(IssuerKeys(str(file)), RULES).check(text) is None
+
+
+async def test_a_token_is_not_remembered_beyond_its_end_though_the_clock_jumps(file: Path) -> None:
+    """Between two looks at it no time has passed by the monotonic clock, and two hours by the wall clock."""
+    wrong_by = 0.0
+    asked = AuthService(
+        JwtTokens(IssuerKeys(str(file)), RULES), clock=lambda: 1_000.0, now=lambda: time.time() + wrong_by
+    )
+    authorization = [f"Bearer {token(exp=HOUR)}".encode()]
+    assert (await asked.identify(authorization)).id == "ann"
+    wrong_by = 7_200.0
+    with pytest.raises(StreamForgeError, match="Send an API key or a token"):
+        await asked.identify(authorization)
+    wrong_by = -7_200.0
+    assert (await asked.identify(authorization)).id == "ann"
 
 
 class Issuer(BaseHTTPRequestHandler):
