@@ -1,4 +1,4 @@
-"""The guard that every other test runs under really guards."""
+"""The guard that every other test runs under really guards (F22)."""
 
 import time
 from collections.abc import Callable

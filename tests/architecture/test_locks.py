@@ -1,4 +1,4 @@
-"""The lock files: complete, hashed, without addresses, and alike."""
+"""The lock files: complete, hashed, without addresses, and alike (T37)."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""A front-end of another origin reads, cuts, resumes and stops a stream, in Chromium."""
+"""A front-end of another origin reads, cuts, resumes and stops a stream, in Chromium (T07, T08)."""
 
 from typing import Any
 

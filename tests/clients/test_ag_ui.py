@@ -1,4 +1,4 @@
-"""@ag-ui/client against a real server: runs, their ends, and threads that go on."""
+"""@ag-ui/client against a real server: runs, their ends, and threads that go on (T18)."""
 
 import json
 from typing import Any

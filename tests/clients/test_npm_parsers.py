@@ -1,4 +1,4 @@
-"""npm clients read both wires, in pieces of every size."""
+"""npm clients read both wires, in pieces of every size (T20)."""
 
 import base64
 import json

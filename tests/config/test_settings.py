@@ -1,4 +1,4 @@
-"""Settings: every one documented, every bad one a sentence, every name the seed's."""
+"""Settings: every one documented, every bad one a sentence, every name the seed's (F29, T36)."""
 
 import re
 import subprocess

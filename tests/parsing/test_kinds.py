@@ -1,4 +1,4 @@
-"""What a document is, is told from its content."""
+"""What a document is, is told from its content (T16)."""
 
 import json
 import tracemalloc

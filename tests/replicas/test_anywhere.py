@@ -1,4 +1,4 @@
-"""Any replica resumes, reports and stops any stream, and knows what was said in any session."""
+"""Any replica resumes, reports and stops any stream, and knows what was said in any session (T01)."""
 
 from tests.replicas.conftest import Pair
 from tests.support.history import History

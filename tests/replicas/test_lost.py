@@ -1,4 +1,7 @@
-"""A replica dies or is stopped with streams in it: the others end them, and say so, and what it says later is void."""
+"""A replica dies or is stopped with streams in it: the others end them, and say so, and what it says later is void.
+
+Shows F17 and F23.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

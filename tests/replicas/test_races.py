@@ -1,4 +1,7 @@
-"""The same thing asked of two replicas at once: one of them does it, and everybody is told what became of it."""
+"""The same thing asked of two replicas at once: one of them does it, and everybody is told what became of it.
+
+Shows F23, F24, F25 and T28.
+"""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""One address, several worker processes: a client meets any of them, and none is missed when it goes."""
+"""One address, several worker processes: a client meets any of them, and none is missed when it goes (F17)."""
 
 import sys
 from collections.abc import Iterator

@@ -3,6 +3,8 @@ with one that lacks the scope. What is another's is as unknown as what never was
 
 A route that is not in one of the two tables fails the test. To add one: a line in `ROWS`, and where it names a thing a
 maker in `MAKERS`, which makes one of the owner's and answers its id.
+
+Shows T02 and T35 as well.
 """
 
 import base64

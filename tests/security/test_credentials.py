@@ -1,4 +1,7 @@
-"""T04, T06, T24: one way to bring a credential, asked for before anything else, and kept so that nobody can take it."""
+"""T04, T06, T24: one way to bring a credential, asked for before anything else, and kept so that nobody can take it.
+
+Shows F20 and T22 as well.
+"""
 
 import asyncio
 import sqlite3

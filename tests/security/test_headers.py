@@ -1,4 +1,4 @@
-"""T35, T43: the headers that keep answers out of caches and other pages, on every kind of answer."""
+"""T21, T35, T43: the headers that keep answers out of caches and other pages, on every kind of answer."""
 
 import base64
 import hashlib

@@ -1,4 +1,7 @@
-"""T02, T03, T27: a key gives no more than its maker has, a body sets nothing but what it may, ids are the server's."""
+"""T02, T03, T27: a key gives no more than its maker has, a body sets nothing but what it may, ids are the server's.
+
+Shows T41 as well.
+"""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""T29: whatever is written into a path, a header, a name or an owner, each line of the log is one record."""
+"""T22, T29: whatever is written into a path, a header, a name or an owner, each line of the log is one record."""
 
 import json
 import sys

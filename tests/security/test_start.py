@@ -1,4 +1,4 @@
-"""T36, T42: what would leave the server open ends its start with a sentence; what is meant so, starts."""
+"""F29, T07, T36, T42: what would leave the server open ends its start with a sentence; what is meant so, starts."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,8 @@
 """AUTH_MODE=jwt: only tokens of the issuer, for this audience, signed as agreed, and not too old; keys come and go.
 
 F20: nor is a token good beyond its end because a clock jumps.
+
+Shows T18 as well.
 """
 
 import asyncio

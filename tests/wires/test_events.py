@@ -1,4 +1,4 @@
-"""The events wire: everything, named, in JSON, with ids."""
+"""The events wire: everything, named, in JSON, with ids (F26, T20)."""
 
 import json
 import re

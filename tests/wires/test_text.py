@@ -1,4 +1,4 @@
-"""The text wire: `data:` blocks that joined are the answer."""
+"""The text wire: `data:` blocks that joined are the answer (T20)."""
 
 import json
 

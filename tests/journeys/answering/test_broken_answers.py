@@ -1,4 +1,7 @@
-"""Answers that break, lie or never end: what was said stays, and nothing is asked twice."""
+"""Answers that break, lie or never end: what was said stays, and nothing is asked twice.
+
+Shows F08, F09, F10, T18, T34 and T40.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Keys, prompts and answers appear where they belong, and nowhere else (T22)."""
+"""Keys, prompts and answers appear where they belong, and nowhere else (T22, T39)."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A failure before the first word is a status, if it comes in time."""
+"""A failure before the first word is a status, if it comes in time (F08)."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""A model's words: from a scripted endpoint, where a fault must be exact, and from a real SmolLM2."""
+"""A model's words: from a scripted endpoint, where a fault must be exact, and from a real SmolLM2 (F01)."""
 
 import json
 import re

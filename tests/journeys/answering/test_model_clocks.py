@@ -1,4 +1,4 @@
-"""A model's silence: how long each may last, what is told meanwhile, and what becomes of it then."""
+"""A model's silence: how long each may last, what is told meanwhile, and what becomes of it then (F05, F06, T34)."""
 
 import httpx
 import pytest

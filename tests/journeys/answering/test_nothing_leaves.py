@@ -1,4 +1,4 @@
-"""What the environment asks of other programs, or of the libraries, makes this one send nothing to anybody."""
+"""What the environment asks of other programs, or of the libraries, makes this one send nothing to anybody (T22)."""
 
 import json
 from pathlib import Path

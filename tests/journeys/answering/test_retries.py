@@ -1,4 +1,4 @@
-"""A model that fails before its first word is asked again: when, how often, and for how long."""
+"""A model that fails before its first word is asked again: when, how often, and for how long (F05, F07, F08)."""
 
 import pytest
 

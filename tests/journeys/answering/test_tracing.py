@@ -1,4 +1,4 @@
-"""LangSmith tracing: off whatever the environment says, on where our own settings ask for it."""
+"""LangSmith tracing: off whatever the environment says, on where our own settings ask for it (F32)."""
 
 import gc
 import json

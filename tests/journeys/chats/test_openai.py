@@ -1,4 +1,4 @@
-"""/v1 over a real socket: leaving, detaching, coming back, and every refusal in OpenAI's shape."""
+"""/v1 over a real socket: leaving, detaching, coming back, and every refusal in OpenAI's shape (T18)."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Versions of what was said: answers given anew, questions asked differently, and the one at a time."""
+"""Versions of what was said: answers given anew, questions asked differently, and the one at a time (F24)."""
 
 import threading
 from collections.abc import Callable

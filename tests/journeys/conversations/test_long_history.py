@@ -1,4 +1,4 @@
-"""Conversations that are longer than a page: each part once, in order, and no page too large to hold."""
+"""Conversations that are longer than a page: each part once, in order, and no page too large to hold (T13)."""
 
 import json
 from collections.abc import Iterator

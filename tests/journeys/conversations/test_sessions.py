@@ -1,4 +1,4 @@
-"""Conversations as their owner sees them: opened, read, searched, taken along and forgotten."""
+"""Conversations as their owner sees them: opened, read, searched, taken along and forgotten (F17)."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Answers of real models from documents: what they are told, what is told of them, and what is kept."""
+"""Answers of real models from documents: what they are told, what is told of them, and what is kept (T40)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""Documents from their upload to their end: read whatever they are, watched, listed, given back, and forgotten."""
+"""Documents from their upload to their end: read whatever they are, watched, listed, given back, and forgotten.
+
+Shows T16.
+"""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""While documents are taken in, the event loop goes round: answers that stream meanwhile are not held up by them.
+"""While documents are taken in, the event loop goes round: answers that stream meanwhile are not held up by them (F22).
 
 What waits in the loop is found by the guard that all tests run under. Computing waits for nothing; it is found here,
 by what the loop's thread has computed between two rounds. A busy machine makes that no more: it is counted by the

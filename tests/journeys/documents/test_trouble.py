@@ -1,4 +1,7 @@
-"""Documents when something goes wrong: who reads them dies, the provider or the database is away, there is no room."""
+"""Documents when something goes wrong: who reads them dies, the provider or the database is away, there is no room.
+
+Shows F16, T06 and T41.
+"""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Every provider behind LangChain, over its own wire: the same request, the same answer, the same account."""
+"""Every provider behind LangChain, over its own wire: the same request, the same answer, the same account (F31)."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Ten thousand people wait for their next word on one process."""
+"""Ten thousand people wait for their next word on one process (F21)."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Shutting down by a real signal: no stream is cut without its terminal event, and the process goes."""
+"""Shutting down by a real signal: no stream is cut without its terminal event, and the process goes (F18)."""
 
 import json
 import signal

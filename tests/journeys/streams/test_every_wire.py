@@ -1,4 +1,7 @@
-"""What holds on every wire alike, each time in the wire's own shape: keys, scopes, limits, repeats, the shutdown."""
+"""What holds on every wire alike, each time in the wire's own shape: keys, scopes, limits, repeats, the shutdown.
+
+Shows T28.
+"""
 
 import json
 import signal

@@ -1,4 +1,7 @@
-"""The same request with the same key starts one stream, and is answered alike however often it comes."""
+"""The same request with the same key starts one stream, and is answered alike however often it comes.
+
+Shows F23, T28 and T33.
+"""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Clients that leave, stall or freeze: nobody else notices, and nothing is left behind."""
+"""Clients that leave, stall or freeze: nobody else notices, and nothing is left behind (F01, F02, F04, T12)."""
 
 import asyncio
 import contextlib

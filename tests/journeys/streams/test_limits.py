@@ -1,4 +1,4 @@
-"""The limits of a stream and of the server, each with its own code."""
+"""The limits of a stream and of the server, each with its own code (T09)."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""What no conversation can hold or be called is refused as what it is, on either database: never an internal error."""
+"""What no conversation can hold or be called is refused as what it is, on either database: never an internal error.
+
+Shows T30.
+"""
 
 from collections.abc import Callable
 

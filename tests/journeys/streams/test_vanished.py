@@ -1,4 +1,4 @@
-"""F03: a client whose machine is gone: nothing comes from it any more, no end and no acknowledgement."""
+"""F03, T12: a client whose machine is gone: nothing comes from it any more, no end and no acknowledgement."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""/docs in Chromium, on a machine without the internet."""
+"""/docs in Chromium, on a machine without the internet (T21)."""
 
 from collections.abc import Callable, Iterator
 

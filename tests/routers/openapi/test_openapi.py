@@ -1,4 +1,4 @@
-"""What /openapi.json promises, and whether the server keeps it: schemathesis asks every route it names."""
+"""What /openapi.json promises, and whether the server keeps it: schemathesis asks every route it names (T10)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""S2: no body that the limits admit holds up the streams of others, or takes memory out of proportion."""
+"""S2, T09, T10: no body that the limits admit holds up the streams of others, or takes memory out of proportion."""
 
 import sys
 from collections.abc import Iterator

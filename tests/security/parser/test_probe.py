@@ -1,4 +1,7 @@
-"""S1: a document that has taken over its reader gets at nothing: no file, no process, no connection, no new right."""
+"""S1: a document that has taken over its reader gets at nothing: no file, no process, no connection, no new right.
+
+Shows T15 as well.
+"""
 
 import json
 import os

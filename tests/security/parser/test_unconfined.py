@@ -1,4 +1,4 @@
-"""Where a process cannot be confined, documents are not read at all, unless the operator has said otherwise."""
+"""Where a process cannot be confined, documents are not read at all, unless the operator has said otherwise (T15)."""
 
 import os
 import sys

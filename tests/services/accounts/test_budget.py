@@ -1,4 +1,4 @@
-"""T23: no owner's answers take more tokens in a day than its budget has, however many are asked for at once."""
+"""F20, T23: no owner's answers take more tokens in a day than its budget has, however many are asked for at once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

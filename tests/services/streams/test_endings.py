@@ -1,4 +1,7 @@
-"""Every stream ends in exactly one terminal event, whoever ends it, in whatever order, and whatever fails."""
+"""Every stream ends in exactly one terminal event, whoever ends it, in whatever order, and whatever fails.
+
+Shows F10, F25 and F30.
+"""
 
 import asyncio
 import gc

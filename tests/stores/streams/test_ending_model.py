@@ -1,4 +1,4 @@
-"""A model of how streams end, and a walk through every order in which its steps can come.
+"""A model of how streams end, and a walk through every order in which its steps can come (F25).
 
 Four act on one stream, each a step at a time: the *producer*; somebody who *cancels* on another replica and, when
 nothing happens, claims; two *sweepers* that claim what has lost its lease. Each but the last sweeper may crash before

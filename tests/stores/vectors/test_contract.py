@@ -1,4 +1,4 @@
-"""What every store of vectors does: the nearest of one's own, as they are now, and nothing of anybody else's."""
+"""What every store of vectors does: the nearest of one's own, as they are now, and nothing of anybody else's (T32)."""
 
 import asyncio
 from collections.abc import Sequence

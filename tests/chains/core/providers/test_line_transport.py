@@ -1,4 +1,4 @@
-"""Lines on their way from the network: the same bytes are the same answer, wherever they were split (F09)."""
+"""Lines on their way from the network: the same bytes are the same answer, wherever they were split (F09, T34)."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Sessions: listed newest first, named, cleared and removed, and nobody else's business."""
+"""Sessions: listed newest first, named, cleared and removed, and nobody else's business (T27)."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Words in pieces of documents: the best come first, any text will do as a query, and others' are never found."""
+"""Words in pieces of documents: the best come first, any text will do as a query, and others' are never found.
+
+Shows T30 and T32.
+"""
 
 import asyncio
 from string import punctuation

@@ -1,4 +1,7 @@
-"""What the database does when it is locked, slow, full, gone or back: an answer in time, and never half a change."""
+"""What the database does when it is locked, slow, full, gone or back: an answer in time, and never half a change.
+
+Shows F13, F14 and F16.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Who can write to Redis can end a reading there, and do nothing else."""
+"""Who can write to Redis can end a reading there, and do nothing else (T31)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,7 @@
-"""Redis away, silent, emptied, or behind a bad network: streams go on where they are produced, and nobody lies."""
+"""Redis away, silent, emptied, or behind a bad network: streams go on where they are produced, and nobody lies.
+
+Shows F12.
+"""
 
 import asyncio
 import secrets
