@@ -34,6 +34,12 @@ UNITS = {
     "chunks_per_second": "pieces per second",
     "query_p50_ms": "search p50, ms",
     "query_ms": "search p99, ms",
+    "sessions_ms": "GET /sessions p99, ms",
+    "search_ms": "GET /search p99, ms",
+    "documents_ms": "GET /documents p99, ms",
+    "keys_ms": "GET /keys p99, ms",
+    "failed": "not 200",
+    "searches_per_second": "the other's searches per second",
     "ping_ms": "another request p99, ms",
     "core_percent": "CPU, % of a core",
     "start_ms": "process start to first response, ms",
@@ -110,6 +116,17 @@ TARGETS = (
     Target("documents", "pieces per second, with 100 streams", "chunks_per_second", "beside", 500, at_least=True),
     Target("documents", "search in 10,000 pieces, p50, ms", "query_p50_ms", "alone", 10),
     Target("documents", "lateness of a word p99 meanwhile, ms", "late_ms", "beside", 100),
+    *(
+        Target("shares", f"{title} p99 beside 8 searches, ms", f"{name}_ms", "crowded", 200)
+        for name, title in (
+            ("sessions", "GET /sessions"),
+            ("search", "GET /search"),
+            ("documents", "GET /documents"),
+            ("keys", "GET /keys"),
+            ("first", "first byte in a session"),
+        )
+    ),
+    Target("shares", "requests beside 8 searches that failed", "failed", "crowded", 0),
     Target("start", "start to first response, against hello", "start_ms", "text", 1.6, "hello"),
     Target("start", "RSS after the start, above hello, MiB", "rss_mib", "text", 12, "hello", "difference"),
 )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks import conversations, documents, models, replicas
+from benchmarks import conversations, documents, models, replicas, shares
 from benchmarks.client import Plan
 from benchmarks.server import Contender, LoadProcess, Server, loading, serving
 
@@ -55,11 +55,13 @@ class Scale:
     resumed: int = 200
     asked: int = 100
     pieces: int = 10_000
+    messages: int = 40_000
+    shared_seconds: float = 60.0
 
 
 QUICK = Scale(
     paced=500, paced_words=30, fast_words=500, idle=1_000, hold=5.0, model_seconds=4.0, tokens=0.2,
-    kept=200, resumed=50, asked=20, pieces=1_000,
+    kept=200, resumed=50, asked=20, pieces=1_000, messages=4_000, shared_seconds=10.0,
 )  # fmt: skip
 
 
@@ -170,6 +172,11 @@ async def ingestion(contender: Contender, scale: Scale) -> Figures:
     return await documents.take_in(contender, scale.pieces, scale.asked)
 
 
+async def neighbours(contender: Contender, scale: Scale) -> Figures:
+    """What an owner notices of another one's searches."""
+    return await shares.beside(contender, scale.messages, scale.shared_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """A load, its contenders, and how many rounds to measure and to discard. A start is short and varies a lot."""
@@ -204,6 +211,9 @@ LOADS = {
     "elsewhere": Load("200 streams of one server, resumed on another", elsewhere, (REDIS,)),
     "conversation": Load("100 answers, one after the other, in a conversation", conversation, conversations.LENGTHS),
     "documents": Load("Documents of 10,000 pieces, ingested and searched", ingestion, documents.WAYS),
+    "shares": Load(
+        "20 requests a second of one owner, on SQLite with 40,000 messages of another", neighbours, shares.WAYS
+    ),
     "start": Load("start", start, (TEXT, HELLO), rounds=7, discarded=1),
 }
 
