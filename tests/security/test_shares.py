@@ -63,6 +63,14 @@ def running(server: LiveServer, headers: Headers) -> Iterator[str]:
         yield answer.headers["x-stream-id"]
 
 
+def refused(server: LiveServer, way: Way, headers: Headers) -> httpx.Response:
+    """A refusal; were it an answer, that would not end."""
+    with httpx.stream("POST", f"{server.url}{way.path}", json=way.body, headers=headers) as answer:
+        assert answer.status_code != 200
+        answer.read()
+        return answer
+
+
 def cancel(server: LiveServer, headers: Headers, stream_id: str) -> None:
     assert httpx.post(f"{server.url}/chat/streams/{stream_id}/cancel", headers=headers).status_code == 202
 
@@ -73,7 +81,7 @@ def test_an_owner_runs_so_many_streams_and_others_theirs(
 ) -> None:
     server = serve_keys(OWNER_STREAMS=1, STREAM_DELAY=60, DRAIN_TIMEOUT=0)
     with running(server, ann) as stream_id:
-        told = quota(way.ask(server, ann), "streams", waiting_helps=True)
+        told = quota(refused(server, way, ann), "streams", waiting_helps=True)
         assert told == {"name": "streams", "limit": 1, "used": 1, "resets": None}
         with httpx.stream("POST", f"{server.url}{way.path}", json=way.body, headers=bob) as other:
             assert other.status_code == 200
@@ -87,10 +95,10 @@ def test_an_owner_has_so_many_tokens_a_day(serve_keys: ServeKeys, ann: Headers, 
     """What runs counts with the longest answer that it may get; once it has ended, with what it got."""
     server = serve_keys(OWNER_TOKENS="10000/day", STREAM_DELAY=60, DRAIN_TIMEOUT=0)
     with running(server, ann) as stream_id:
-        told = quota(way.ask(server, ann), "tokens", waiting_helps=True)
+        told = quota(refused(server, way, ann), "tokens", waiting_helps=True)
         assert (told["limit"], told["used"]) == (10_000, 1 + 8_192)
         assert told["resets"].endswith("T00:00:00Z")
-        assert way.ask(server, ann).headers["retry-after"] == "5", "as soon as the other one has ended"
+        assert refused(server, way, ann).headers["retry-after"] == "5", "as soon as the other one has ended"
         with httpx.stream("POST", f"{server.url}{way.path}", json=way.body, headers=bob) as other:
             assert other.status_code == 200
         cancel(server, ann, stream_id)
@@ -143,8 +151,20 @@ def test_a_repeat_gets_what_the_first_one_got_whatever_is_used_up(
         assert (first.status_code, again.status_code) == (200, 200)
         assert again.headers["x-stream-id"] == first.headers["x-stream-id"]
         assert again.headers["idempotent-replayed"] == "true"
-        other = httpx.post(f"{server.url}/chat", json={"message": "another"}, headers=ann)
-        quota(other, "streams", waiting_helps=True)
+        quota(refused(server, WAYS["events"], ann), "streams", waiting_helps=True)
+
+
+def test_what_is_refused_for_something_else_holds_nothing(serve_keys: ServeKeys, ann: Headers) -> None:
+    server = serve_keys(OWNER_STREAMS=1, OWNER_TOKENS="8300/day", STREAM_DELAY=60, DRAIN_TIMEOUT=0)
+    session = {"message": "Hi", "new_session": True}
+    with httpx.stream("POST", f"{server.url}/chat", json=session, headers=ann) as answer:
+        session_id = answer.headers["x-session-id"]
+        cancel(server, ann, answer.headers["x-stream-id"])
+    for wrong in ({"session_id": "0" * 32}, {"session_id": session_id, "edit": "0" * 32}):
+        gone = httpx.post(f"{server.url}/chat", json={"message": "Hi", **wrong}, headers=ann)
+        assert gone.status_code == 404
+        assert limits(server, ann)["streams"]["used"] == 0
+        assert limits(server, ann)["tokens"]["used"] < 10
 
 
 SESSIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -293,6 +313,23 @@ def test_an_owner_searches_so_much_at_once(serve_keys: ServeKeys, ann: Headers, 
         assert [answer.status_code for answer in ask(bob)] == [200, 404, 200]
         assert httpx.get(f"{server.url}/sessions", headers=ann).status_code == 200, "what is no search goes on"
     assert [answer.status_code for answer in ask(ann)] == [200, 200, 200]
+
+
+def test_an_answer_from_documents_waits_for_its_turn(serve_keys: ServeKeys, ann: Headers) -> None:
+    """It has its limit already, that of streams: many at once must not be refused for what they look up."""
+    server = serve_keys(OWNER_SEARCHES=1, STREAM_COMMIT_DELAY=0)
+    document = upload(server, ann, b"Fish swim in the sea.").json()["items"][0]["id"]
+    wait_for(lambda: httpx.get(f"{server.url}/documents/{document}", headers=ann).json()["state"] == "ready")
+
+    def ask(_: int) -> str:
+        body = {"message": "Do fish swim in the sea?", "documents": {}}
+        return httpx.post(f"{server.url}/chat?format=events", json=body, headers=ann, timeout=30).text
+
+    with ThreadPoolExecutor(8) as threads:
+        with searching(server, "ann", 5):
+            answers = threads.map(ask, range(8))
+            wait_for(lambda: limits(server, ann)["searches"]["used"] == 5 + 2 * 8)  # by words, and by meaning
+        assert all("event: source" in answer and "event: done" in answer for answer in answers)
 
 
 def test_everything_that_is_limited_is_shown(serve_keys: ServeKeys, ann: Headers) -> None:

@@ -77,3 +77,42 @@ def test_only_ones_own_words_are_found(serve: Serve, tmp_path: Path) -> None:
     cursor = str(found(ann, q="wordy", limit="1")["next"])
     assert len(found(ann, q="wordy", cursor=cursor)["items"]) == 2  # type: ignore[arg-type]
     assert found(bob, q="wordy", cursor=cursor) == {"items": [], "next": None}, "nor with a cursor of hers"
+
+
+def test_no_title_is_asked_for_with_tokens_that_are_not_there(
+    play: Play, serve_models: ServeModels, tmp_path: Path
+) -> None:
+    """A title is paid for like an answer; but nobody is told if there is none."""
+
+    def script(answer: Answer) -> None:
+        message = answer.request["messages"][-1]["content"]
+        answer.chunk("A title" if message.startswith("Write a title") else "fine")
+        answer.finish(usage=(int(message) if message.isdigit() else 20, 5))
+
+    model, ring = play(script), KeyRing(tmp_path)
+    server = serve_models(
+        row("openai_compatible", model.url), AUTH_MODE="api_key", DATA_DIR=ring.folder, OWNER_TOKENS="250/day"
+    )
+    ann, bob = bearer(ring.make("ann")), bearer(ring.make("bob"))
+
+    def ask(headers: dict[str, str], message: str) -> httpx.Response:
+        body = {"message": message, "new_session": True, "max_tokens": 20}
+        return httpx.post(f"{server.url}/chat", json=body, headers=headers, timeout=20)
+
+    def titles() -> list[str]:
+        asked = [told(model, number)[0][1] for number in range(len(model.seen.requests))]
+        return [prompt for prompt in asked if prompt.startswith("Write a title")]
+
+    assert ask(ann, "220").text == "data: fine\n\n"
+    assert ask(bob, "100").text == "data: fine\n\n"
+    wait_for(titles)  # one is written after the other: ann's would have been the first
+    assert "user: 100" in titles()[0]
+    used = {"ann": 225, "bob": 105 + 25}
+    for name, headers in (("ann", ann), ("bob", bob)):
+        wait_for(lambda: _tokens(server, headers) == used[name])  # noqa: B023 - it is called here and now
+    assert ask(ann, "20").status_code == 200, "for that there is room"
+
+
+def _tokens(server: LiveServer, headers: dict[str, str]) -> int:
+    shown = httpx.get(f"{server.url}/usage", headers=headers).json()["limits"]
+    return next(each["used"] for each in shown if each["name"] == "tokens")  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -116,16 +117,28 @@ async def test_what_other_processes_have_stored_counts(storage: Storage, clock: 
     await budget.close()
 
 
-async def test_what_is_stored_while_the_database_is_asked_is_not_lost(budget: TokenBudget, storage: Storage) -> None:
+async def test_what_is_stored_while_the_database_looks_is_not_lost(clock: Clock) -> None:
+    """It has looked before the record was there, and answers after it was stored."""
+    looking, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        usage: Any
+
+        async def tokens(self, owner: str, day: str) -> int:
+            looking.set()
+            await answer.wait()
+            return 0
+
+    slow: Any = Slow()
+    slow.usage = slow
+    budget = TokenBudget(slow, 300, fresh_seconds=60, wall_clock=clock)
     asking = asyncio.create_task(used(budget))
-    await asyncio.sleep(0)
+    await looking.wait()
     ended = record(70)
     budget.queued(ended)
-    await asking
-    assert await used(budget) == 70
-    await storage.usage.add([ended])
     budget.stored([ended])
-    assert await used(budget) == 70
+    answer.set()
+    assert await asking == 70
 
 
 async def test_at_midnight_the_day_begins_anew_but_for_what_runs(
