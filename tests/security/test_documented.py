@@ -61,7 +61,7 @@ def test_a_caller_is_answered_as_documented(operation: str, server: LiveServer, 
         excluded = [positive_data_acceptance, ignored_auth, *[negative_data_rejection][:unsure]]
         case.validate_response(answer, headers=headers, excluded_checks=excluded)
 
-    OPERATIONS.ask(operation, examples(40), ask)
+    OPERATIONS.ask(operation, examples(40, dear=True), ask)
 
 
 @OPERATIONS.each(guarded)
@@ -76,4 +76,4 @@ def test_nobody_is_answered_as_documented(operation: str, server: LiveServer) ->
         excluded = [positive_data_acceptance, ignored_auth, *[negative_data_rejection][:unsure]]
         case.validate_response(answer, excluded_checks=excluded)
 
-    OPERATIONS.ask(operation, examples(10), ask)
+    OPERATIONS.ask(operation, examples(10, dear=True), ask)

@@ -1,4 +1,4 @@
-"""How hard hypothesis and schemathesis try: a quarter of the examples in `make test`, all of them in CI.
+"""How hard hypothesis and schemathesis try: a quarter of the examples in `make test` or less, all of them in CI.
 
 `--hypothesis-profile full` (or `CI=true`) tries as hard anywhere.
 """
@@ -20,9 +20,10 @@ def choose_profile() -> None:
         settings.load_profile("quick")
 
 
-def examples(count: int) -> int:
-    """So many examples at full effort, and in proportion fewer at less."""
-    return math.ceil(count * settings().max_examples / FULL)
+def examples(count: int, *, dear: bool = False) -> int:
+    """So many examples at full effort, and in proportion fewer at less: half of those where they are `dear`."""
+    share = settings().max_examples / FULL
+    return math.ceil(count * (share / 2 if dear and share < 1 else share))
 
 
 def one_in() -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow(reason="some fifty requests to every operation")
 OPERATIONS = Operations(create_app(make_settings()))
-EXAMPLES = examples(60)
+EXAMPLES = examples(60, dear=True)
 
 PROBES = "/chat/doctor"
 """A probe takes seconds, so it has a test of its own, in which it is short."""
