@@ -20,13 +20,19 @@ from tests.support.replicas import Replica, Replicas, replicas
 from tests.support.server import wait_for
 from tests.support.valkey import RedisServer
 
-pytestmark = [pytest.mark.clock, pytest.mark.slow(reason="two hundred clients each")]
+pytestmark = [
+    pytest.mark.clock,
+    pytest.mark.slow(reason="two hundred clients each"),
+    pytest.mark.xdist_group("rolling"),  # one after the other, or they would keep both processors from everybody else
+]
 
 CLIENTS = 200
 DELAY = 0.1
 TEXT = " ".join(f"word{number}" for number in range(30))
 # nginx asks the other one itself; Caddy notices within half a second, and meanwhile the client is told to come back.
 MOST_REFUSED = {"nginx": 10, "caddy": CLIENTS}
+MOST_MISSED = 20
+"""Words: those of two seconds."""
 SETTINGS: dict[str, Any] = {"SIMULATED_TEXT": TEXT, "STREAM_DELAY": DELAY}
 
 
@@ -135,13 +141,19 @@ async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once
             for reader in readers:
                 assert (await reader.end()).event == "done"
                 assert reader.text == text
-            back = sorted(later.seen[0].at - first.seen[-1].at for first, later in map(bodies, readers))
-            assert back[-1] < 2 + DELAY, "nobody waits for long"
+            there_all_along = {reader.stream_id: reader for reader in produced}
+            missed = [words_missed(reader, there_all_along[reader.stream_id]) for reader in readers]
+            assert max(missed) < MOST_MISSED, "nobody waits for long"
             assert {len(reader.bodies) for reader in readers} == {2}
             await told.check(there.url, made.live)
             here.process.popen.wait(timeout=20)
         made.leave()
 
 
-def bodies(reader: Reader) -> tuple[Any, Any]:
-    return reader.bodies[0], reader.bodies[-1]
+def words_missed(reader: Reader, other: Reader) -> int:
+    """How many words of the stream the other one had by the time that this one had a word again.
+
+    On a busy machine words come as late as clients do, so that this is no matter of how busy it is.
+    """
+    before, after = reader.bodies[0].seen[-1].seq, reader.bodies[-1].seen[0].at
+    return sum(seen.at <= after for seen in other.seen if seen.seq > before)

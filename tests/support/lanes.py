@@ -1,7 +1,7 @@
 """Which tests run at the same time, with `-n`: a plugin of pytest and of pytest-xdist.
 
 Most tests wait rather than compute, so there are more processes than processors. Those that judge real time (marked
-`clock`) would be late beside them: they come last, three at a time. Each test goes to the process that is free next,
+`clock`) would be late beside them: they come last, four at a time. Each test goes to the process that is free next,
 but tests that share a fixture of their module, or an `xdist_group`, stay together: it is made once. So do the tests of
 a file marked `slow`, which loads or starts something that no other needs. These come first, and then the others that
 stay together, so that nothing long is left for the end.
@@ -27,7 +27,7 @@ from tests.support import forks
 from tests.support.fork_server import MODELS, load_all
 
 WORKER = Path(__file__).with_name("forked_worker.py")
-CLOCK_LANE = 3
+CLOCK_LANE = 4
 """How many processes run the tests that judge real time."""
 _LANES = ("slow", "", "clock")
 
@@ -43,7 +43,7 @@ class Labels:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: (_LANES.index(_lane(item)), _unit(item) == item.nodeid))
+        items.sort(key=_place)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -51,6 +51,11 @@ class Labels:
             labels = {item.nodeid: f"{_lane(item)}:{_unit(item)}" for item in session.items}
             Path(self._file).write_text(json.dumps(labels))
         load_all(MODELS)
+
+
+def _place(item: pytest.Item) -> tuple[int, bool, bool]:
+    """In the order of lanes; in each, what takes longest comes first."""
+    return _LANES.index(_lane(item)), item.get_closest_marker("slow") is None, _unit(item) == item.nodeid
 
 
 def _lane(item: pytest.Item) -> str:
