@@ -13,8 +13,8 @@ from chains.core.embedding.local_embeddings import require_local
 from chains.core.embedding.remote_embeddings import RemoteEmbedder, Wanted
 from domain.documents import Index, Vector
 from domain.errors import StreamForgeError
-from domain.events import writable
 from domain.models import Backoff
+from domain.text import writable
 
 EmbeddingProvider = Literal["local", "openai", "openai_compatible", "ollama"]
 

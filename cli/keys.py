@@ -12,7 +12,7 @@ import click
 from config.settings import Settings
 from domain.callers import DEFAULT_SCOPES, ApiKey, valid_scopes
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE
+from domain.text import UNWRITABLE
 from services.access.api_keys import KeyRepository, make_key
 from services.access.secret import SecretError, read_secret
 

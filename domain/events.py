@@ -17,22 +17,12 @@ may read things that only a newer one knows: an `Unknown` event, or a reason, co
 here. It goes on reading, and leaves any action that needs them understood to other processes (see `understood`).
 """
 
-import re
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from domain.errors import ERRORS
 from domain.usage import Spent
-
-UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
-"""Characters that no text of ours may contain: NUL and lone surrogates, which databases and JSON parsers refuse."""
-
-
-def writable(text: str) -> str:
-    """The text with each forbidden character replaced by U+FFFD."""
-    return UNWRITABLE.sub("\ufffd", text)
-
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 CancelReason = Literal["requested", "orphaned", "disconnected", "replaced", "revoked"]

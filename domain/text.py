@@ -1,9 +1,14 @@
-"""Splits a text into words, in scripts with spaces between words and in scripts without."""
+"""Which characters a text may have, and its words, in scripts with spaces between words and in scripts without.
+
+Processes that read documents import this, and little else.
+"""
 
 import re
 from collections.abc import Iterator
 from functools import cache
 
+UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""Characters that no text of ours may contain: NUL and lone surrogates, which databases and JSON parsers refuse."""
 _RUN = re.compile(r"[^\W_]+")
 _UNSPACED = (("\u0e00", "\u109f"), ("\u1780", "\u17ff"), ("\u2e80", "\U0003ffff"))
 
@@ -15,6 +20,11 @@ COMMON = {
     "would", "you", "your",
 }  # fmt: skip
 """Words too frequent to search for. PostgreSQL has its own list, so leaving these out changes nothing there."""
+
+
+def writable(text: str) -> str:
+    """The text with each forbidden character replaced by U+FFFD."""
+    return UNWRITABLE.sub("\ufffd", text)
 
 
 def is_unspaced(word: str) -> bool:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from domain.documents import MAX_NAME
-from domain.events import writable
+from domain.text import writable
 
 # Path separators, and invisible characters: controls, line ends, and marks that change the direction of writing.
 _NOT_IN_NAMES = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")

@@ -4,7 +4,7 @@ from unicodedata import normalize
 
 from domain.documents import Section
 from domain.errors import StreamForgeError
-from domain.events import writable
+from domain.text import writable
 from parsing.limits import MAX_HEADING, ParseLimits
 
 

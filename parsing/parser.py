@@ -22,7 +22,7 @@ from children.confinement import is_full, lacking
 from children.spawning import Program, spawn
 from domain.documents import MAX_DETAIL, Parsed, Section
 from domain.errors import ERRORS, StreamForgeError
-from domain.events import writable
+from domain.text import writable
 from parsing.limits import MAX_HEADING, MAX_TITLE, ParseLimits
 from parsing.progress import OnPage
 

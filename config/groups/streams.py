@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from config.groups.values import Group, Seconds
-from domain.events import UNWRITABLE
+from domain.text import UNWRITABLE
 
 
 def words(text: str) -> str:

@@ -11,9 +11,9 @@ import orjson
 from pydantic import ValidationError
 
 from domain.errors import StreamForgeError
-from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, ClientMessage
 from domain.streams import Ask
+from domain.text import writable
 from routers.ag_ui.dialogue import first_of, text_of
 from routers.schemas.base import LenientModel, fault_of_name
 from routers.schemas.dialogue import ask_under, wrong_field

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from domain.events import writable
 from domain.messages import MAX_CLIENT_ID, ClientMessage
 from domain.streams import Ask, Order, digest
+from domain.text import writable
 from routers.deps import CallerDep, ChatsDep, StreamingDep, caller_of, services_of
 from routers.http.error_shapes import PLAIN_TEXT
 from routers.http.guard import guarded

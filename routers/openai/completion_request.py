@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from domain.events import writable
 from domain.models import Effort, Parameters, ResponseFormat, ToolChoice
 from domain.streams import Ask
+from domain.text import writable
 from routers.schemas.base import LenientModel, ListOf, StopText
 from routers.schemas.dialogue import (
     MAX_CALLS,

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from domain.documents import Vector
 from domain.errors import StreamForgeError
-from domain.events import writable
+from domain.text import writable
 from domain.usage import pieces
 from routers.deps import EmbeddingDep
 from routers.http.guard import guarded

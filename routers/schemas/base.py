@@ -15,8 +15,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from domain.events import UNWRITABLE
 from domain.messages import MAX_CLIENT_ID
+from domain.text import UNWRITABLE
 
 MAX_PAGE = 200
 

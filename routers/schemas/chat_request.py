@@ -6,9 +6,9 @@ from pydantic import ConfigDict, Field, field_validator
 
 from domain.documents import MAX_COLLECTIONS, Retrieval
 from domain.errors import StreamForgeError
-from domain.events import writable
 from domain.models import Parameters
 from domain.streams import Ask, OnBusy, OnDisconnect, Place
+from domain.text import writable
 from routers.schemas.base import ClientId, Id, ListOf, RequestModel, StopText
 
 _NO_PARAMETERS = {"message", "model", "on_disconnect", "session_id", "new_session", "client_id", "on_busy", "documents"}

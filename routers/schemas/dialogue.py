@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from domain.errors import StreamForgeError
-from domain.events import ToolCall, writable
+from domain.events import ToolCall
 from domain.models import NOTHING_ASKED, Parameters, Tool
 from domain.streams import Ask, Image, Turn
+from domain.text import writable
 from routers.schemas.base import LenientModel, ListOf, writable_text
 
 MAX_PARTS = 1_000

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from domain.callers import LOCAL, Caller, valid_scopes
-from domain.events import UNWRITABLE
+from domain.text import UNWRITABLE
 from services.access.auth_service import Known
 from stores.issuer_keys import IssuerKeys
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from domain.citations import MARK
 from domain.documents import Passage
-from domain.words import is_unspaced, words_of
+from domain.text import is_unspaced, words_of
 
 NOTHING_FOUND = "I found nothing about this in the documents."
 

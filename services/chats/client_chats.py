@@ -10,9 +10,10 @@ from time import time
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, Done
+from domain.events import Done
 from domain.messages import MAX_CLIENT_ID, Session
 from domain.streams import Order, Place
+from domain.text import UNWRITABLE
 from services.chats.alignment import Answerable, BranchEnd, ClientTurn, align
 from services.chats.import_history import distinct, imported
 from services.chats.replay import replayed

@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 from domain.callers import Caller
 from domain.errors import StreamForgeError
-from domain.events import writable
 from domain.messages import Found, Message, Page, Session
+from domain.text import writable
 from services.access.searches import Searches
 from services.storage import Storage
 

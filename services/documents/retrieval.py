@@ -11,8 +11,8 @@ from unicodedata import normalize
 
 from domain.documents import Hit, Index, Passage, PieceKey, Retrieval, Vector
 from domain.errors import StreamForgeError
+from domain.text import COMMON, words_of
 from domain.usage import room
-from domain.words import COMMON, words_of
 from services.access.searches import Searches
 from services.documents.embedding import Embedding
 from services.storage import Storage

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from domain.callers import valid_scopes
-from domain.events import UNWRITABLE
 from domain.models import Capability, Parameter, Provider, is_base_url
+from domain.text import UNWRITABLE
 
 MAX_BYTES = 1024 * 1024
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from domain import events as on
-from domain.events import UNWRITABLE
 from domain.streams import ANSWER, INGESTION, StreamInfo
+from domain.text import UNWRITABLE
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

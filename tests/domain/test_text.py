@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.words import is_unspaced, words_of
+from domain.text import is_unspaced, words_of
 
 
 def test_a_text_is_split_where_its_script_puts_spaces() -> None:

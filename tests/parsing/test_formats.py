@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.documents import Parsed
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE
+from domain.text import UNWRITABLE
 from parsing.limits import ParseLimits
 from parsing.reading import read_document
 from tests.support.documents import docx, pdf, with_part

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from chains.core.providers.environment import forget_environment
 from domain.documents import Index, Vector
 from domain.errors import ERRORS, StreamForgeError
-from domain.events import writable
 from domain.models import Backoff
+from domain.text import writable
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings

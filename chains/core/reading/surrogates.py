@@ -6,7 +6,7 @@ databases and JSON parsers cannot hold them. Nothing else is changed.
 
 import re
 
-from domain.events import UNWRITABLE
+from domain.text import UNWRITABLE
 
 _HIGH = re.compile(r"[\ud800-\udbff]\Z")
 

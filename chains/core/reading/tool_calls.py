@@ -10,7 +10,8 @@ from typing import Any
 
 from chains.core.reading.surrogates import Mender
 from domain.errors import StreamForgeError
-from domain.events import UNWRITABLE, ToolCall, writable
+from domain.events import ToolCall
+from domain.text import UNWRITABLE, writable
 
 _MAX_ID = 200
 _MAX_NAME = 200

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
 
 from domain.documents import PieceKey
-from domain.words import COMMON, is_unspaced, words_of
+from domain.text import COMMON, is_unspaced, words_of
 from stores.sql.documents.tables import chunks
 from stores.sql.rows import among
 

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from domain.callers import UNLIMITED, OwnerLimits
 from domain.documents import MAX_NAME, Chunk, Document, Index, IngestionJob, Passage, PieceKey, Work
-from domain.events import UNWRITABLE
 from domain.messages import Page
+from domain.text import UNWRITABLE
 from stores.sql.documents import indexes, keywords, passages, queue, records, room
 from stores.sql.documents.tables import vector_index
 from stores.sql.engine.database import Database
