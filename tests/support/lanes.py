@@ -83,6 +83,7 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 
     def schedule(self) -> None:
         self._labels = json.loads(self._file.read_text())
+        self._clocks_run = all(label.startswith("clock:") for label in self._labels.values())
         super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:
