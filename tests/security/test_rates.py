@@ -1,8 +1,12 @@
-"""T26: how often a caller and an address may ask, whatever it writes into its headers, with Redis and without."""
+"""T26: how often a caller and an address may ask, whatever it writes into its headers, with Redis and without.
+
+Shows F20 as well.
+"""
 
 import asyncio
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +21,7 @@ from tests.conftest import missing
 from tests.journeys.streams.test_reading import code_of
 from tests.security.conftest import ServeKeys
 from tests.support.keys import KeyRing, bearer
-from tests.support.server import LiveServer, wait_for
+from tests.support.server import LiveServer, process_server, wait_for
 
 Serve = Callable[..., LiveServer]
 
@@ -81,6 +85,19 @@ def test_the_wait_that_is_told_is_long_enough(serve: Serve) -> None:
         refused = answer if answer.status_code == 429 else None
     time.sleep(int(refused.headers["retry-after"]))  # what a client is asked to do
     assert httpx.get(f"{server.url}/models").status_code == 200
+
+
+@pytest.mark.parametrize("jump", [7_200, -7_200])
+def test_a_clock_that_jumps_begins_a_rate_anew_and_locks_nobody_out(tmp_path: Path, jump: int) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("0")
+    command = [sys.executable, "-m", "tests.support.wall_clock", str(wrong)]
+    with process_server(command, RATE_LIMIT="2/hour", DATA_DIR=tmp_path / "data") as (_, url):
+        for wrong_by in (0, jump, 0):
+            wrong.write_text(str(wrong_by))
+            answers = [httpx.get(f"{url}/models") for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert 0 < int(answers[-1].headers["retry-after"]) <= 2 * 3_600
 
 
 def test_who_has_no_key_is_held_to_its_addresses_rate(serve_keys: ServeKeys) -> None:
