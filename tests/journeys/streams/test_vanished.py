@@ -4,6 +4,7 @@ import socket
 import struct
 import sys
 from ctypes import addressof, create_string_buffer
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -44,3 +45,24 @@ def test_a_client_that_vanishes_from_a_silent_stream_is_let_go_of() -> None:
         wait_for(lambda: there.recv(65_536) and readers() == 1)  # who answers is told on
         for each in (gone, there):
             each.close()
+
+
+def unsent(server: int, client: socket.socket) -> int:
+    """Bytes for this client that the kernel keeps on the server's side."""
+    port: int = client.getsockname()[1]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, _, queues, *_ = line.split()
+        if (int(here.rpartition(":")[2], 16), int(there.rpartition(":")[2], 16)) == (server, port):
+            return int(queues.partition(":")[0], 16)
+    raise AssertionError("there is no such connection")
+
+
+def test_the_kernel_keeps_little_for_a_client_that_reads_nothing() -> None:
+    text: dict[str, Any] = {"STREAM_DELAY": 0, "SIMULATED_TEXT": "word " * 25_000, "STREAM_SEND_TIMEOUT": 60}
+    with process_server(**text, DRAIN_TIMEOUT=0) as (process, url):
+        port = int(url.rpartition(":")[2])
+        frozen, _ = open_stream(port)
+        process.wait_for_event("stream ended")
+        wait_for(lambda: unsent(port, frozen) > 0)
+        assert unsent(port, frozen) < 256 * 1024, "left to itself, it would take megabytes"
+        frozen.close()
