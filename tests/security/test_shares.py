@@ -160,6 +160,7 @@ def test_what_is_refused_for_something_else_holds_nothing(serve_keys: ServeKeys,
     with httpx.stream("POST", f"{server.url}/chat", json=session, headers=ann) as answer:
         session_id = answer.headers["x-session-id"]
         cancel(server, ann, answer.headers["x-stream-id"])
+    wait_for(lambda: limits(server, ann)["streams"]["used"] == 0)  # its answer is stored first
     for wrong in ({"session_id": "0" * 32}, {"session_id": session_id, "edit": "0" * 32}):
         gone = httpx.post(f"{server.url}/chat", json={"message": "Hi", **wrong}, headers=ann)
         assert gone.status_code == 404
