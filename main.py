@@ -20,6 +20,7 @@ from domain.catalogue import Catalogue
 from routers.api import add_routes, dialects
 from routers.deps import AppState
 from routers.http.errors import add_error_handlers
+from routers.http.limits.values import SHIPPED, ConnectionLimits
 from routers.http.middleware import add_middleware
 from routers.openapi.docs_page import add_docs_page
 from routers.openapi.document import describe_api
@@ -28,7 +29,7 @@ from services.assembly.access import key_secret
 from services.container import open_services, read_catalogue
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, limits: ConnectionLimits = SHIPPED) -> FastAPI:
     """The application, built from these settings, by default from the environment's.
 
     Raises `CatalogueError` for models that cannot be used, `SecretError` for a secret that cannot be stored.
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         uploads={path: settings.MAX_UPLOAD_BYTES for dialect in served for path in dialect.uploads},
         loopback_only=settings.AUTH_MODE == "none" and not settings.ALLOW_UNAUTHENTICATED,
         authenticated=settings.AUTH_MODE != "none",
+        limits=limits,
         hosts=settings.ALLOWED_HOSTS,
         proxies=settings.FORWARDED_ALLOW_IPS,
     )

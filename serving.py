@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from children.confinement import close_memory
 from config.logging import configure_logging
 from config.settings import Settings, describe, get_settings
+from routers.http.limits.values import SHIPPED, ConnectionLimits
 from services.access.secret import SecretError
 from services.container import check_storage
 from services.models.catalogue import CatalogueError
@@ -49,7 +50,7 @@ def run(argv: list[str], create_app: CreateApp) -> int:
     return serve(settings, create_app)
 
 
-def serve(settings: Settings, create_app: CreateApp) -> int:
+def serve(settings: Settings, create_app: CreateApp, limits: ConnectionLimits = SHIPPED) -> int:
     """Serves until a signal arrives; returns the exit code."""
     if problem := _too_many(settings.WORKERS, settings):
         print(problem, file=sys.stderr)
@@ -59,6 +60,8 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     import structlog
     import uvicorn
     from uvicorn.supervisors import Multiprocess
+
+    from routers.http.limits.protocol import bounded_http
 
     try:
         listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
@@ -70,6 +73,7 @@ def serve(settings: Settings, create_app: CreateApp) -> int:
     config = uvicorn.Config(
         "main:app" if several else app,  # each worker makes its own
         workers=settings.WORKERS,
+        http=bounded_http(limits),
         log_config=None,
         access_log=False,
         server_header=False,

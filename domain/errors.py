@@ -47,7 +47,7 @@ ERRORS: dict[str, ErrorKind] = {
     "probe_not_found": ErrorKind(404, True, "No such probe: it has expired, or another server has it. Try again."),
     "document_not_found": ErrorKind(404, False, "No such document. GET /documents lists yours."),
     "method_not_allowed": ErrorKind(405, False, "This path does not take that method. See /openapi.json."),
-    "request_timeout": ErrorKind(408, True, "The request's body did not arrive in time. Send it again."),
+    "request_timeout": ErrorKind(408, True, "The request did not arrive in time. Send it again."),
     "cursor_ahead": ErrorKind(409, False, "The cursor lies beyond the stream's newest event."),
     "session_busy": ErrorKind(
         409, True, "An answer is running in this session. Wait for it, stop it, or send on_busy: cancel_previous."
@@ -71,6 +71,9 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "model_not_found": ErrorKind(404, False, "There is no model with that name. GET /models lists the available ones."),
     "unsupported_parameter": ErrorKind(422, False, "The model does not take this parameter. `errors` names it."),
+    "head_too_large": ErrorKind(
+        431, False, "The request has more than 100 header fields, or they are larger than 64 KiB together."
+    ),
     "rate_limited": ErrorKind(429, True, "Too many requests. Wait as long as Retry-After says."),
     "too_many_documents": ErrorKind(
         429, True, "Too many of your documents are waiting to be read. Send more when some of them are done."
@@ -84,6 +87,7 @@ ERRORS: dict[str, ErrorKind] = {
     "too_many_readers": ErrorKind(
         503, True, "This stream has as many readers as the server allows. Try again shortly."
     ),
+    "too_many_bodies": ErrorKind(503, True, "The server is taking in as much as it can. Try again shortly."),
     "too_many_probes": ErrorKind(503, True, "The server is at its limit of running probes. Try again shortly."),
     "server_draining": ErrorKind(
         503, True, "The server is shutting down. Send the message again in a moment.", "interrupted"

@@ -54,7 +54,7 @@ class ProblemResponse(Response):
         self._extra = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        shape = error_shape(_path(scope), scope["app"].state.dialects if "app" in scope else ())
+        shape = error_shape(path_of(scope), scope["app"].state.dialects if "app" in scope else ())
         shaped = shape.render(self._refusal)
         headers = {**self._extra, **shaped.headers}
         if (wait := self._refusal.retry_after) is not None:
@@ -64,7 +64,8 @@ class ProblemResponse(Response):
         await Response(shaped.bytes(), shaped.status, headers, shape.media_type)(scope, receive, send)
 
 
-def _path(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
+    """The path below the prefix that the server is mounted at."""
     return str(scope["path"].removeprefix(scope.get("root_path", "")))
 
 
@@ -124,7 +125,7 @@ def _allowed(request: Request) -> str:
     route: Any = request.scope.get("route")
     if getattr(route, "owns_path", False):
         return ", ".join(sorted(route.methods))
-    path = _path(request.scope)
+    path = path_of(request.scope)
     methods: set[str] = set()
     for context in iter_route_contexts(request.app.routes):
         regex = getattr(context, "path_regex", None)

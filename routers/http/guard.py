@@ -1,8 +1,8 @@
 """The guard: who may reach a route, decided before the body is looked at.
 
-The order is: the address's rate, the caller, the caller's rate, the scope; then FastAPI parses and validates, and the
-route acts. This is a class of route and not a FastAPI dependency, because FastAPI parses the body before it calls
-dependencies, and each of them costs a request as much as a word.
+The address's rate is counted by then. The order is: the caller, the caller's rate, the scope; then FastAPI parses and
+validates, and the route acts. This is a class of route and not a FastAPI dependency, because FastAPI parses the body
+before it calls dependencies, and each of them costs a request as much as a word.
 """
 
 from collections.abc import Callable, Coroutine
@@ -17,7 +17,8 @@ from starlette.types import Scope
 from domain.callers import LOCAL
 from routers.deps import services_of
 from routers.http.errors import problem
-from services.access.rate_limits import Quota, RateLimits
+from routers.http.limits.rates import quota_headers
+from services.access.rate_limits import Quota
 from services.container import Services
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -48,16 +49,14 @@ class GuardedRoute(APIRoute):
 
 
 class CountedRoute(APIRoute):
-    """A public route that costs more than others: it counts against the rate of its address."""
+    """A public route that says what is left of the rate of its address."""
 
     def get_route_handler(self) -> Handler:
-        """FastAPI's own handler, for addresses within their rate."""
+        """FastAPI's own handler, and the quota."""
         handler = super().get_route_handler()
 
         async def counted(request: Request) -> Response:
-            services = services_of(request)
-            quota = await _of_address(request, services.limits) if services.limits is not None else None
-            return await _within(quota, handler, request)
+            return await _within(request.scope.get("address_quota"), handler, request)
 
         return counted
 
@@ -84,11 +83,7 @@ def guarded(changes: str, base: type[GuardedRoute] = GuardedRoute) -> type[Guard
 async def _admit(request: Request, services: Services, needs: str) -> Quota | None:
     """Find the caller and check the scope. The quota that this returns does not pass if a rate is used up."""
     limits = services.limits
-    quota: Quota | None = None
-    if limits is not None:
-        quota = await _of_address(request, limits)
-        if quota is not None and not quota.passes:
-            return quota
+    quota: Quota | None = request.scope.get("address_quota")
     caller = LOCAL
     if services.auth is not None:
         credentials = [value for name, value in request.scope["headers"] if name == b"authorization"]
@@ -102,26 +97,13 @@ async def _admit(request: Request, services: Services, needs: str) -> Quota | No
     return quota
 
 
-async def _of_address(request: Request, limits: RateLimits) -> Quota | None:
-    client = request.scope.get("client")
-    return await limits.of_address(client[0] if client else "")
-
-
 async def _within(quota: Quota | None, handler: Handler, request: Request) -> Response:
     """The handler's response with the quota in its headers, or a refusal."""
     if quota is None:
         return await handler(request)
     if not quota.passes:
-        return problem("rate_limited", headers=_quota_headers(quota), retry_after=quota.reset)
+        return problem("rate_limited", headers=quota_headers(quota), retry_after=quota.reset)
     response = await handler(request)
-    for name, value in _quota_headers(quota).items():
+    for name, value in quota_headers(quota).items():
         response.raw_headers.append((name.encode(), value.encode()))
     return response
-
-
-def _quota_headers(quota: Quota) -> dict[str, str]:
-    return {
-        "ratelimit-limit": str(quota.limit),
-        "ratelimit-remaining": str(quota.remaining),
-        "ratelimit-reset": str(quota.reset),
-    }

@@ -1,4 +1,5 @@
-"""The layers that every request passes, outermost first: id and log line, host, CORS, last resort, origin, body.
+"""The layers that every request passes, outermost first: id and log line, the body that nobody reads, the head's size,
+host, CORS, last resort, origin, the address's rate, the body's limits.
 
 Pure ASGI: none of them is touched again once an answer streams.
 """
@@ -14,9 +15,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from routers.http.body_limit import BodyLimit
 from routers.http.errors import problem
 from routers.http.hosts import ForwardedFor, HostRule, names_one_of, stays_on_this_machine
+from routers.http.limits.bodies import BodyLimit
+from routers.http.limits.heads import HeadLimit
+from routers.http.limits.rates import AddressRate
+from routers.http.limits.unread import UnreadBody
+from routers.http.limits.values import ConnectionLimits
 from routers.http.origins import OriginRule
 from routers.http.request_headers import header_of
 
@@ -107,6 +112,7 @@ def add_middleware(
     uploads: Mapping[str, int],
     loopback_only: bool,
     authenticated: bool,
+    limits: ConnectionLimits,
     hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
 ) -> None:
@@ -114,7 +120,8 @@ def add_middleware(
 
     `hosts` are the names in Host headers to accept if requests may come over a network; without any, every name is.
     """
-    app.add_middleware(BodyLimit, max_bytes=max_body_bytes, uploads=uploads)
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes, uploads=uploads, limits=limits)
+    app.add_middleware(AddressRate)
     app.add_middleware(OriginRule, listed=origins, spares_credentials=authenticated)
     app.add_middleware(LastResort)
     app.add_middleware(
@@ -135,4 +142,6 @@ def add_middleware(
     app.add_middleware(HostRule, admits=stays_on_this_machine if loopback_only else names_one_of(hosts))
     if proxies:
         app.add_middleware(ForwardedFor, proxies=proxies)
+    app.add_middleware(HeadLimit, limits=limits)
+    app.add_middleware(UnreadBody, limits=limits)
     app.add_middleware(RequestContext)

@@ -9,7 +9,7 @@ from domain.callers import Share
 from domain.errors import ERRORS
 from routers.http.error_shapes import PROBLEM, ErrorShape, Refusal
 
-PUBLIC = ("foreign_host", "foreign_origin")
+PUBLIC = ("foreign_host", "foreign_origin", "head_too_large")
 """What every route may refuse with."""
 
 GUARDED = (
@@ -17,8 +17,8 @@ GUARDED = (
 )  # fmt: skip
 """What a route for known callers may refuse with before it does anything."""
 
-MAY_HAVE_A_BODY = ("request_timeout", "body_too_large")
-"""For every method but GET: a body is read before anything else looks at the request, even if no route wants it."""
+MAY_HAVE_A_BODY = ("request_timeout", "body_too_large", "too_many_bodies")
+"""For every method but GET, even if no route wants a body."""
 
 READS_A_BODY = (*MAY_HAVE_A_BODY, "malformed_request", "unsupported_media_type", "invalid_request")
 

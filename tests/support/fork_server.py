@@ -31,7 +31,7 @@ MODELS = [
 ]  # fmt: skip
 """What is loaded when a model is asked for the first time."""
 THEIRS = [
-    "main", "uvicorn.supervisors", "uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl",
+    "main", "uvicorn.supervisors", "uvicorn.loops.uvloop", "routers.http.limits.httptools_protocol",
     "uvicorn.lifespan.on", "anyio._backends._asyncio", "sqlalchemy.ext.asyncio", "alembic.command", "alembic.config",
     "sqlite3", "greenlet", "redis.asyncio", "numpy", "chromadb", *MODELS,
 ]  # fmt: skip

@@ -21,6 +21,8 @@ import uvicorn
 
 from config.settings import Settings
 from main import create_app
+from routers.http.limits.protocol import bounded_http
+from routers.http.limits.values import SHIPPED, ConnectionLimits
 from services.container import Services
 from services.streams.supervisor import Supervisor
 from stores.streams.memory import MemoryStreamLog
@@ -47,12 +49,18 @@ def make_settings(**values: Any) -> Settings:
 class LiveServer(uvicorn.Server):
     """uvicorn in a thread of this process, so that a test can look inside."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        limits: ConnectionLimits = SHIPPED,
+        http: type[asyncio.Protocol] | None = None,
+    ) -> None:
         self.settings = settings
-        self.app = create_app(settings)
+        self.app = create_app(settings, limits)
         super().__init__(
             uvicorn.Config(
                 self.app,
+                http=http or bounded_http(limits),
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
@@ -112,9 +120,11 @@ class LiveServer(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def live_server(settings: Settings) -> Iterator[LiveServer]:
+def live_server(
+    settings: Settings, limits: ConnectionLimits = SHIPPED, http: type[asyncio.Protocol] | None = None
+) -> Iterator[LiveServer]:
     """A server in a thread; stopped, and its thread gone, at the end."""
-    server = LiveServer(settings)
+    server = LiveServer(settings, limits, http)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [server.socket]}, daemon=True)
     thread.start()
     try:

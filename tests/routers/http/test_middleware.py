@@ -1,54 +1,9 @@
 """The layers every request passes, where a real client cannot easily lead them."""
 
-import asyncio
-import json
 import socket
 from collections.abc import Callable
 
-from starlette.types import Message, Receive, Scope, Send
-
-from routers.http.body_limit import BodyLimit
 from tests.support.server import LiveServer
-
-
-async def never(scope: Scope, receive: Receive, send: Send) -> None:
-    raise AssertionError("the application must not be reached")
-
-
-def post_scope() -> Scope:
-    return {"type": "http", "method": "POST", "headers": [], "path": "/chat"}
-
-
-async def test_a_body_that_stalls_is_answered_with_a_time_out_and_a_close() -> None:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async with asyncio.timeout(5):
-        await BodyLimit(never, max_bytes=10, seconds=0.01)(post_scope(), receive, send)
-    assert sent[0]["status"] == 408
-    assert (b"connection", b"close") in sent[0]["headers"]
-    assert json.loads(sent[1]["body"])["code"] == "request_timeout"
-
-
-async def test_a_client_that_leaves_in_the_middle_of_its_body_is_answered_nothing() -> None:
-    messages: list[Message] = [
-        {"type": "http.request", "body": b"{", "more_body": True},
-        {"type": "http.disconnect"},
-    ]
-
-    async def receive() -> Message:
-        return messages.pop(0)
-
-    async def send(message: Message) -> None:
-        raise AssertionError("nobody is there")
-
-    await BodyLimit(never, max_bytes=10)(post_scope(), receive, send)
 
 
 def raw(server: LiveServer, request: bytes) -> bytes:
