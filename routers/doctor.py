@@ -95,7 +95,8 @@ class ProbeResponse(Response):
         self._received = received
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        probe = self._probes.begin(self._plan.probe_id)  # a refusal here is still a status
+        client = scope.get("client")
+        probe = self._probes.begin(self._plan.probe_id, client[0] if client else "")  # a refusal is still a status
         left = True
         try:
             await unless_left(receive, self._pump(scope, send))

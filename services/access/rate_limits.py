@@ -70,7 +70,7 @@ class RateLimits:
     async def of_address(self, address: str) -> Quota | None:
         """Count a request from this address. All addresses of an IPv6 /64 count as one: a client that has one has them
         all."""
-        return await self._count(self._of_address, "address", _network(address))
+        return await self._count(self._of_address, "address", network_of(address))
 
     async def close(self) -> None:
         """Close the connections to Redis."""
@@ -106,7 +106,7 @@ async def _hit(limiter: Any, rates: list[Any], kind: str, name: str) -> Quota:
     return tightest
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """The address, or the /64 that contains it."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

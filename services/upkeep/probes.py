@@ -5,14 +5,16 @@ hangs up and asks on another connection whether the server noticed.
 """
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
 from domain.errors import StreamForgeError
 from domain.streams import RETRY_AFTER
+from services.access.rate_limits import network_of
 
 MAX_AT_ONCE = 16
+MAX_OF_AN_ADDRESS = 4
 REMEMBERED = 256
 REMEMBERED_SECONDS = 60.0
 MAX_SILENCE = 65.0
@@ -26,9 +28,10 @@ State = Literal["running", "ended", "left"]
 class Probe:
     """One probe. `asked` is a moment of the monotonic clock; the state `left` means that the client hung up early."""
 
-    __slots__ = ("asked", "state")
+    __slots__ = ("address", "asked", "state")
 
-    def __init__(self, asked: float) -> None:
+    def __init__(self, address: str, asked: float) -> None:
+        self.address = address
         self.asked = asked
         self.state: State = "running"
 
@@ -44,7 +47,7 @@ class Probes:
     ) -> None:
         self._draining = draining
         self._clock = clock
-        self._running = 0
+        self._running: Counter[str] = Counter()  # by address
         self._last: OrderedDict[str, Probe] = OrderedDict()
         self.heartbeat = heartbeat
 
@@ -53,14 +56,15 @@ class Probes:
         """How long a silent probe is silent, in seconds: a little longer than a stream may be."""
         return round(min(self.heartbeat * _LONGER, MAX_SILENCE), 4)
 
-    def begin(self, probe_id: str) -> Probe:
-        """Register a probe that runs now; raises `too_many_probes` or `server_draining`."""
+    def begin(self, probe_id: str, address: str) -> Probe:
+        """Register a probe that runs now, for this client; raises `too_many_probes` or `server_draining`."""
+        address = network_of(address)
         if self._draining():
             raise StreamForgeError("server_draining", retry_after=RETRY_AFTER)
-        if self._running >= MAX_AT_ONCE:
+        if self._running.total() >= MAX_AT_ONCE or self._running[address] >= MAX_OF_AN_ADDRESS:
             raise StreamForgeError("too_many_probes", retry_after=RETRY_AFTER)
-        self._running += 1
-        self._last[probe_id] = probe = Probe(self._clock())
+        self._running[address] += 1
+        self._last[probe_id] = probe = Probe(address, self._clock())
         self._last.move_to_end(probe_id)
         if len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
@@ -68,7 +72,9 @@ class Probes:
 
     def end(self, probe: Probe, *, left: bool) -> None:
         """The probe has sent everything, or its client has `left`."""
-        self._running -= 1
+        self._running[probe.address] -= 1
+        if not self._running[probe.address]:
+            del self._running[probe.address]
         probe.state = "left" if left else "ended"
 
     def state(self, probe_id: str) -> State:

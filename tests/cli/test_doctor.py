@@ -7,18 +7,20 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.settings import Settings
 from tests.clients.snippets import marked, snippet
 from tests.support.deployments import authority, caddy, nginx
 from tests.support.forks import run_main
 from tests.support.keys import KeyRing
 from tests.support.names import NO_SUCH_HOST
 from tests.support.proxies import reverse_proxy
-from tests.support.server import LiveServer, live_server, make_settings
+from tests.support.server import LiveServer, fresh_folder, live_server, make_settings
 
 pytestmark = [pytest.mark.clock, pytest.mark.slow(reason="fifty runs of the command")]
 
@@ -27,10 +29,19 @@ Run = Callable[[str], Ended]
 
 HEARTBEAT = 2.5  # longer than the short read time-out
 AT_ONCE = 4
+SERVERS = 15  # for the deployments below, one each, and the two that are shipped
+
+
+RING = KeyRing(fresh_folder())
+
+
+@cache
+def key() -> str:
+    return RING.make("operator").text
 
 
 def doctor(*words: str, **env: str) -> Ended:
-    return run_main("doctor", *words, env={"COLUMNS": "100", **env})
+    return run_main("doctor", *words, env={"COLUMNS": "100", "STREAMFORGE_KEY": key(), **env})
 
 
 def free_port() -> int:
@@ -100,9 +111,14 @@ ADVICE = {
 }
 
 
+def settings(heartbeat: float) -> Settings:
+    """Of a server behind proxies, which asks for keys."""
+    return make_settings(STREAM_DELAY=0, STREAM_HEARTBEAT=heartbeat, AUTH_MODE="api_key", DATA_DIR=RING.folder)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[LiveServer]:
-    with live_server(make_settings(STREAM_DELAY=0, STREAM_HEARTBEAT=HEARTBEAT)) as started:
+    with live_server(settings(HEARTBEAT)) as started:
         yield started
 
 
@@ -112,17 +128,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("caddy")
 
 
+class Turns(dict[str, str]):
+    """URLs by name. `server` is the next one, whoever asks: a server gives one address only some of its probes."""
+
+    def __init__(self, servers: Iterator[LiveServer], urls: dict[str, str]) -> None:
+        super().__init__(urls)
+        self._servers = servers
+
+    def __missing__(self, name: str) -> str:
+        assert name == "server"
+        return next(self._servers).url
+
+
 @pytest.fixture(scope="module")
 def places(server: LiveServer, folder: Path) -> Iterator[dict[str, str]]:
     """The URL of every deployment there is here, by name."""
     with ExitStack() as stack:
-        slow, other = (
-            stack.enter_context(live_server(make_settings(STREAM_DELAY=0, STREAM_HEARTBEAT=beat)))
-            for beat in (15, HEARTBEAT)
-        )
-        urls = {"no proxy": server.url, "server": server.url, "slow server": slow.url}
+        beats = [15, *[HEARTBEAT] * SERVERS]
+        slow, first, second, *others = (stack.enter_context(live_server(settings(beat))) for beat in beats)
+        urls = Turns(iter(others), {"no proxy": server.url, "slow server": slow.url})
         for kind, name in (("nginx", "deploy/nginx.conf"), ("caddy", "deploy/Caddyfile")):
-            ports = (server.port, other.port)
+            ports = (first.port, second.port)
             urls[name] = stack.enter_context(reverse_proxy(kind, free_port(), ports))
         sites = {name: inside.format_map(urls) for name, inside in CADDY.items()}
         urls |= stack.enter_context(caddy(sites, folder, free_port))

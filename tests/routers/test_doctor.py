@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.upkeep.probes import MAX_AT_ONCE
+from services.upkeep.probes import MAX_AT_ONCE, MAX_OF_AN_ADDRESS
 from tests.support.server import LiveServer, wait_for
 from tests.support.sse import Message, parse
 
@@ -109,14 +109,32 @@ def test_whether_the_client_hung_up_is_told(server: LiveServer) -> None:
     assert state(server) == "ended"
 
 
-def test_so_many_run_at_once_and_no_more(server: LiveServer) -> None:
+def test_so_many_run_at_once_and_no_more(serve: Serve) -> None:
+    server = serve(FORWARDED_ALLOW_IPS="127.0.0.1", ALLOW_UNAUTHENTICATED=True)
+    last = {"x-forwarded-for": "192.0.2.200"}
     with ExitStack() as stack:
-        for _ in range(MAX_AT_ONCE):
-            stack.enter_context(httpx.stream("GET", f"{server.url}/chat/doctor", params=SLOW))
-        refused = get(server)
+        for number in range(MAX_AT_ONCE):
+            slow = httpx.stream(
+                "GET",
+                f"{server.url}/chat/doctor",
+                params=SLOW,
+                headers={"x-forwarded-for": f"192.0.2.{number // MAX_OF_AN_ADDRESS}"},
+            )
+            assert stack.enter_context(slow).status_code == 200
+        refused = get(server, last)
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_probes")
         assert "retry-after" in refused.headers
-    wait_for(lambda: get(server).status_code == 200)
+    wait_for(lambda: get(server, last).status_code == 200)
+
+
+def test_one_address_leaves_some_to_the_others(serve: Serve) -> None:
+    server = serve(FORWARDED_ALLOW_IPS="127.0.0.1", ALLOW_UNAUTHENTICATED=True)
+    one, other = ({"x-forwarded-for": address} for address in ("192.0.2.1", "192.0.2.2"))
+    with ExitStack() as stack:
+        for _ in range(MAX_OF_AN_ADDRESS):
+            stack.enter_context(httpx.stream("GET", f"{server.url}/chat/doctor", params=SLOW, headers=one))
+        assert get(server, one).json()["code"] == "too_many_probes"
+        assert get(server, other).status_code == 200
 
 
 def test_it_counts_against_the_addresss_rate(serve: Serve) -> None:
