@@ -27,11 +27,14 @@ class _Form(formparsers.MultiPartParser):
         self._whole = True
 
     async def parse(self) -> FormData:
-        form = await super().parse()
-        if not self._whole:
+        try:
+            form = await super().parse()
+            if not self._whole:
+                raise formparsers.MultiPartException("It breaks off before its end.")
+        except BaseException:  # also when the client leaves
             for file in self._files_to_close_on_error:
                 file.close()
-            raise formparsers.MultiPartException("It breaks off before its end.")
+            raise
         return form
 
 
