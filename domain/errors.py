@@ -32,6 +32,12 @@ ERRORS: dict[str, ErrorKind] = {
         False,
         "This server answers on this machine's loopback address only. Call it as http://127.0.0.1 or http://localhost.",
     ),
+    "forwarded_request": ErrorKind(
+        403,
+        False,
+        "The request came through a proxy, and this server asks nobody for a key. Its operator sets AUTH_MODE, or "
+        "ALLOW_UNAUTHENTICATED if all who reach the proxy may do everything.",
+    ),
     "foreign_origin": ErrorKind(
         403, False, "Pages of this origin may change nothing here. The operator can list it in CORS_ORIGINS."
     ),

@@ -33,8 +33,8 @@ def _instead(hello: Recording, address: str) -> str:
     """What responded there, in a sentence."""
     ours = hello.refusal if isinstance(hello.refusal.get("code"), str) else {}
     detail = printable(str(ours.get("detail", "")), 300)
-    if ours.get("code") == "foreign_host":
-        return f"The server was reached, but refused the request: {detail} {_FOREIGN}"
+    if advice := _REFUSED_HERE.get(str(ours.get("code"))):
+        return f"The server was reached, but refused the request: {detail} {advice}"
     if detail and hello.status in (429, 503):
         wait = f" Retry-After is {hello.headers['retry-after']} s." if "retry-after" in hello.headers else ""
         return f"{address} returned {hello.status}: {detail}{wait}"
@@ -45,10 +45,10 @@ def _instead(hello: Recording, address: str) -> str:
     return f"{address} {said.format(status=hello.status)}"
 
 
-_FOREIGN = (
-    "Behind a proxy, send `Host: localhost` to a server without authentication, or add the name to ALLOWED_HOSTS. "
-    "See docs/security.md."
-)
+_REFUSED_HERE = {
+    "foreign_host": "To serve others, set AUTH_MODE, and add the name to ALLOWED_HOSTS. See docs/security.md.",
+    "forwarded_request": "See docs/security.md.",
+}
 _REFUSED = "returned {status}. The server never asks for a key here, so a proxy before it does. Let this path pass."
 _MISSING = (
     "returned {status}: there is no stream doctor. Is a part of the path missing before /chat, is this an older "

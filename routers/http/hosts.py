@@ -7,15 +7,17 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from routers.http.errors import problem
+from routers.http.errors import ProblemResponse, problem
 
 MAX_HOPS = 20
 """Entries of X-Forwarded-For that are looked at, from the right."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 
-Admits = Callable[[Scope], str | None]
-"""`None` for a request that may pass, else the sentence that refuses it."""
+_FORWARDING = (b"forwarded", b"via", b"x-real-ip")
+
+Admits = Callable[[Scope], ProblemResponse | None]
+"""`None` for a request that may pass, else what refuses it."""
 
 
 class HostRule:
@@ -31,24 +33,26 @@ class HostRule:
                 refused = problem("malformed_request", detail="The request's target must be a path that begins with /.")
                 await refused(scope, receive, send)
                 return
-            if refusal := self._admits(scope):
-                await problem("foreign_host", detail=refusal)(scope, receive, send)
+            if (refusal := self._admits(scope)) is not None:
+                await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def stays_on_this_machine(scope: Scope) -> str | None:
-    """Refuses requests that came over a network, or that name a host other than this machine.
+def stays_on_this_machine(scope: Scope) -> ProblemResponse | None:
+    """Refuses requests that came over a network, that a proxy may have taken from one, or that name another host.
 
     Without authentication anything that reaches the port may use it. A page that makes its own name resolve to
     127.0.0.1 (DNS rebinding) reaches the port, but its browser sends the page's name as Host.
     """
     server = scope.get("server")  # a Unix socket has none
-    if (server is None or server[1] is None or _is_loopback(server[0])) and _host_is(scope, _is_loopback_name):
-        return None
-    return (
-        "This server answers on this machine's loopback address only. Call it as http://127.0.0.1 or http://localhost."
-    )
+    here = server is None or server[1] is None or _is_loopback(server[0])
+    if not here or not _host_is(scope, _is_loopback_name):
+        return problem("foreign_host")
+    for name, _ in scope["headers"]:
+        if name in _FORWARDING or name.startswith(b"x-forwarded-"):
+            return problem("forwarded_request")
+    return None
 
 
 def names_one_of(hosts: Sequence[str]) -> Admits:
@@ -59,10 +63,11 @@ def names_one_of(hosts: Sequence[str]) -> Admits:
         match = _HOST.fullmatch(host.decode("latin-1"))
         return match is not None and (not known or match[1].lower().encode() in known)
 
-    def admits(scope: Scope) -> str | None:
+    def admits(scope: Scope) -> ProblemResponse | None:
         if _host_is(scope, is_known, may_lack=not known):
             return None
-        return "This server does not accept that host name. Use the name that you were given for it."
+        detail = "This server does not accept that host name. Use the name that you were given for it."
+        return problem("foreign_host", detail=detail)
 
     return admits
 

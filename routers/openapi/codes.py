@@ -9,7 +9,7 @@ from domain.callers import Share
 from domain.errors import ERRORS
 from routers.http.error_shapes import PROBLEM, ErrorShape, Refusal
 
-PUBLIC = ("foreign_host", "foreign_origin", "head_too_large")
+PUBLIC = ("foreign_host", "forwarded_request", "foreign_origin", "head_too_large")
 """What every route may refuse with."""
 
 GUARDED = (

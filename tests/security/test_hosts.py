@@ -97,6 +97,28 @@ def test_without_authentication_only_this_machines_names_are_served(serve: Serve
     assert httpx.get(f"{opened.url}/health", headers={"host": "rebound.example"}).status_code == 200
 
 
+FORWARDING = [
+    ("forwarded", "for=192.0.2.1"), ("via", "1.1 proxy"), ("x-real-ip", "192.0.2.1"), ("x-forwarded-for", "192.0.2.1"),
+    ("x-forwarded-host", "chat.example.org"), ("x-forwarded-proto", "https"), ("X-Forwarded-Anything", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), FORWARDING)
+def test_without_authentication_nothing_that_a_proxy_forwards_is_served(
+    serve: Serve, serve_keys: ServeKeys, name: str, value: str
+) -> None:
+    server = serve(FORWARDED_ALLOW_IPS="127.0.0.1")  # which says whom to believe, not whom to serve
+    for verb, path in (("GET", "/health"), ("GET", "/sessions"), ("POST", "/chat"), ("GET", "/chat/doctor")):
+        refused = httpx.request(verb, f"{server.url}{path}", headers={name: value})
+        assert code_of(refused) == (403, "forwarded_request")
+        assert "AUTH_MODE" in refused.json()["detail"]
+        assert "ALLOW_UNAUTHENTICATED" in refused.json()["detail"]
+    refused = httpx.get(f"{server.url}/v1/models", headers={name: value})
+    assert refused.json()["error"]["code"] == "forwarded_request"
+    for other in (serve(ALLOW_UNAUTHENTICATED=True), serve_keys()):
+        assert httpx.get(f"{other.url}/health", headers={name: value}).status_code == 200
+
+
 @asking
 @given(
     st.sampled_from([ORIGIN, ORIGIN.upper(), f"{ORIGIN}.evil.example", f"http://evil.example/{ORIGIN}", "null", "*"])

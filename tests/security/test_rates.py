@@ -106,6 +106,34 @@ def test_who_has_no_key_is_held_to_its_addresses_rate(serve_keys: ServeKeys) -> 
 
 
 @pytest.mark.parametrize(
+    ("verb", "path", "status"),
+    [
+        ("GET", "/nothing", 404), ("POST", "/nothing", 404), ("GET", "/v1/nothing", 404), ("GET", "/api/nothing", 404),
+        ("DELETE", "/health", 405), ("POST", "/", 405), ("PUT", "/v1/files", 405), ("GET", "/documents/upload", 405),
+        ("GET", "/docs", 200), ("GET", "/openapi.json", 200), ("GET", "/docs/assets/swagger-ui.css", 200),
+        ("GET", "/docs/assets/nothing", 404), ("GET", "/chat/doctor", 200), ("GET", "/documents/", 307),
+    ],
+)  # fmt: skip
+def test_what_hits_no_route_or_a_public_one_counts_for_its_address(
+    serve_keys: ServeKeys, verb: str, path: str, status: int
+) -> None:
+    server = serve_keys(RATE_LIMIT_ADDRESS="2/hour", CORS_ORIGINS="http://page.example")
+
+    def ask(_: int) -> httpx.Response:
+        headers = {"origin": "http://page.example"}
+        body = {"message": "x"} if verb in ("POST", "PUT") else None
+        return httpx.request(verb, f"{server.url}{path}", params={"frames": 1}, headers=headers, json=body)
+
+    assert codes(ask, 3) == [status, status, 429]
+    refused = ask(4)
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.headers["access-control-allow-origin"] == "http://page.example", "the page can read why"
+    assert httpx.get(f"{server.url}/models").status_code == 429, "it is one rate for all"
+    for path_of_health in ("/", "/health", "/ready", "/chat/health"):
+        assert httpx.get(f"{server.url}{path_of_health}").status_code == 200
+
+
+@pytest.mark.parametrize(
     ("trusted", "header"),
     [
         ("", "10.0.0.{0}"),  # nobody is believed
@@ -120,7 +148,7 @@ def test_who_has_no_key_is_held_to_its_addresses_rate(serve_keys: ServeKeys) -> 
     ],
 )
 def test_no_header_makes_another_address(serve: Serve, trusted: str, header: str) -> None:
-    server = serve(RATE_LIMIT_ADDRESS="3/hour", FORWARDED_ALLOW_IPS=trusted)
+    server = serve(RATE_LIMIT_ADDRESS="3/hour", FORWARDED_ALLOW_IPS=trusted, ALLOW_UNAUTHENTICATED=True)
 
     def ask(number: int) -> httpx.Response:
         return httpx.get(f"{server.url}/models", headers={"x-forwarded-for": header.format(number)})
@@ -130,7 +158,7 @@ def test_no_header_makes_another_address(serve: Serve, trusted: str, header: str
 
 @pytest.mark.parametrize("header", ["203.0.113.{0}", "203.0.113.{0}:5000", "2001:db8:{0}::1", "x, 203.0.113.{0}"])
 def test_clients_behind_a_trusted_proxy_have_rates_of_their_own(serve: Serve, header: str) -> None:
-    server = serve(RATE_LIMIT_ADDRESS="1/hour", FORWARDED_ALLOW_IPS="127.0.0.1")
+    server = serve(RATE_LIMIT_ADDRESS="1/hour", FORWARDED_ALLOW_IPS="127.0.0.1", ALLOW_UNAUTHENTICATED=True)
 
     def ask(number: int) -> httpx.Response:
         return httpx.get(f"{server.url}/models", headers={"x-forwarded-for": header.format(number % 3 + 1)})
@@ -139,7 +167,7 @@ def test_clients_behind_a_trusted_proxy_have_rates_of_their_own(serve: Serve, he
 
 
 def test_several_lines_of_the_header_are_one_list(serve: Serve) -> None:
-    server = serve(RATE_LIMIT_ADDRESS="1/hour", FORWARDED_ALLOW_IPS="127.0.0.1")
+    server = serve(RATE_LIMIT_ADDRESS="1/hour", FORWARDED_ALLOW_IPS="127.0.0.1", ALLOW_UNAUTHENTICATED=True)
 
     def ask(number: int) -> httpx.Response:
         lines = [("x-forwarded-for", f"10.0.0.{number}"), ("x-forwarded-for", "203.0.113.9")]
