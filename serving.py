@@ -74,6 +74,7 @@ def serve(settings: Settings, create_app: CreateApp, limits: ConnectionLimits = 
         "main:app" if several else app,  # each worker makes its own
         workers=settings.WORKERS,
         http=bounded_http(limits),
+        timeout_keep_alive=limits.idle_seconds,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -6,7 +6,8 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from tests.stores.streams.logs import until
 from tests.support.history import History, Reader, history
 from tests.support.proxies import KINDS, reverse_proxy
-from tests.support.replicas import Replica, Replicas, replicas
+from tests.support.replicas import OWNERS, Replica, Replicas, replicas
 from tests.support.server import wait_for
 from tests.support.valkey import RedisServer
 
@@ -66,7 +67,8 @@ class Client:
         place: dict[str, Any] = {"new_session": True} if self._number % 4 == 0 else {}
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            reader = await self._told.post(self._url, f"question {key}", key=key, **place)
+            owner = OWNERS[self._number % len(OWNERS)]
+            reader = await self._told.post(self._url, f"question {key}", owner=owner, key=key, **place)
             if reader.first.status == 200:
                 return reader
             assert reader.first.status in (0, 502, 503, 504), reader.first
@@ -83,45 +85,53 @@ async def restart(made: Replicas, replica: Replica, port: int) -> Replica:
     return again
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_no_word_is_lost_or_doubled_while_both_are_restarted(
-    valkey: RedisServer, folder: Path, free_port: Callable[[], int], kind: str
-) -> None:
+@dataclass(frozen=True)
+class Rolling:
+    """Two replicas that ask for keys, and the proxy before them."""
+
+    made: Replicas
+    ports: tuple[int, int]
+    url: str
+    kind: str
+
+
+@pytest.fixture(params=KINDS)
+def rolling(
+    request: pytest.FixtureRequest, valkey: RedisServer, folder: Path, free_port: Callable[[], int]
+) -> Iterator[Rolling]:
     ports = free_port(), free_port()
-    with (
-        replicas(folder, valkey, **SETTINGS) as made,
-        reverse_proxy_of(made, kind, free_port(), ports) as url,
-    ):
-        async with history() as told:
-            clients = [Client(told, url, number) for number in range(CLIENTS)]
-            enough = asyncio.Event()
-            talks = [asyncio.create_task(client.talk(enough)) for client in clients]
-            await until(lambda: all(client.answers for client in clients), 60)
-            old = list(made.all)
-            for replica, port in zip(old, ports, strict=True):
-                await restart(made, replica, port)
-            enough.set()
-            await asyncio.gather(*talks)
-            for client in clients:
-                assert len(client.answers) > 1
-                for reader in client.answers:
-                    assert reader.seen[-1].event == "done"
-                    assert reader.text == TEXT
-            refused = Counter(status for client in clients for status in client.refused)
-            assert refused.total() < MOST_REFUSED[kind], f"new streams were sent to who was to leave: {refused}"
-            for replica in made.all[:3]:  # the last one came when nobody asked any more
-                assert len(replica.told("stream ended")) > CLIENTS / 20, "each had its part"
-            for replica in old:
-                assert replica.told("draining")[0]["streams"] > CLIENTS / 20
-            await told.check(made.all[-1].url, made.live)
-        made.leave()
+    with replicas(folder, valkey, **SETTINGS, AUTH_MODE="api_key") as made:
+        for target in ports:
+            made.start(PORT=target)
+        with reverse_proxy(request.param, free_port(), ports) as url:
+            yield Rolling(made, ports, url, request.param)
 
 
-def reverse_proxy_of(made: Replicas, kind: str, port: int, ports: tuple[int, int]) -> Any:
-    """Two replicas on these ports, and the proxy before them."""
-    for target in ports:
-        made.start(PORT=target)
-    return reverse_proxy(kind, port, ports)
+async def test_no_word_is_lost_or_doubled_while_both_are_restarted(rolling: Rolling) -> None:
+    made, url = rolling.made, rolling.url
+    async with history(made.owners) as told:
+        clients = [Client(told, url, number) for number in range(CLIENTS)]
+        enough = asyncio.Event()
+        talks = [asyncio.create_task(client.talk(enough)) for client in clients]
+        await until(lambda: all(client.answers for client in clients), 60)
+        old = list(made.all)
+        for replica, port in zip(old, rolling.ports, strict=True):
+            await restart(made, replica, port)
+        enough.set()
+        await asyncio.gather(*talks)
+        for client in clients:
+            assert len(client.answers) > 1
+            for reader in client.answers:
+                assert reader.seen[-1].event == "done"
+                assert reader.text == TEXT
+        refused = Counter(status for client in clients for status in client.refused)
+        assert refused.total() < MOST_REFUSED[rolling.kind], f"new streams were sent to who was to leave: {refused}"
+        for replica in made.all[:3]:  # the last one came when nobody asked any more
+            assert len(replica.told("stream ended")) > CLIENTS / 20, "each had its part"
+        for replica in old:
+            assert replica.told("draining")[0]["streams"] > CLIENTS / 20
+        await told.check(made.all[-1].url, made.live)
+    made.leave()
 
 
 async def test_two_hundred_who_are_sent_away_at_once_come_back_elsewhere_at_once(

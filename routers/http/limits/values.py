@@ -9,15 +9,17 @@ KIB = 1024
 class ConnectionLimits:
     """Of a connection, and of what arrives on it before anybody has asked for it. Tests have shorter clocks.
 
-    A head has `head_seconds` from its first byte, and on a fresh connection from the beginning. A body has
-    `body_seconds`; an upload may take longer, if it keeps `upload_rate` (bytes a second) from then on, but never longer
-    than `upload_seconds`. What a refused client still sends is waited for `linger_seconds`.
+    A connection without a request is kept for `idle_seconds`. A head has `head_seconds` from its first byte, and on a
+    fresh connection from the beginning. A body has `body_seconds`; an upload may take longer, if it keeps `upload_rate`
+    (bytes a second) from then on, but never longer than `upload_seconds`. What a refused client still sends is waited
+    for `linger_seconds`.
     """
 
     head_bytes: int = 64 * KIB
     head_fields: int = 100
     head_seconds: float = 10.0
     pipelined: int = 16
+    idle_seconds: int = 5
     body_seconds: float = 30.0
     upload_rate: int = 16 * KIB
     upload_seconds: float = 900.0
