@@ -117,7 +117,7 @@ def test_who_has_no_key_is_held_to_its_addresses_rate(serve_keys: ServeKeys) -> 
 def test_what_hits_no_route_or_a_public_one_counts_for_its_address(
     serve_keys: ServeKeys, verb: str, path: str, status: int
 ) -> None:
-    server = serve_keys(RATE_LIMIT_ADDRESS="2/hour", CORS_ORIGINS="http://page.example")
+    server = serve_keys(RATE_LIMIT_ADDRESS="2/hour", CORS_ORIGINS="http://page.example", DOCS=True)
 
     def ask(_: int) -> httpx.Response:
         headers = {"origin": "http://page.example"}

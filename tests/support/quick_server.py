@@ -16,7 +16,6 @@ QUICK = ConnectionLimits(
     body_seconds=SECONDS,
     upload_rate=64 * 1024,
     upload_seconds=4 * SECONDS,
-    linger_seconds=0.3,
 )
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ class _Exchange:
                 self._closing = True
                 kept = [header for header in message["headers"] if header[0] != b"connection"]
                 message = {**message, "headers": [*kept, (b"connection", b"close")]}
-        if not self._closing or message.get("more_body", True):
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if not self._closing or not last:
             await self._send(message)
             return
         # uvicorn closes after the last byte. If the client was still sending then, it would be reset, and might lose
@@ -68,14 +69,14 @@ class _Exchange:
         if self._waits_for_us:
             return
         small = self._size is not None and self._size <= self._limits.discarded
-        await self._discard(self._limits.linger_seconds if small else 0)
+        await self._discard(self._limits.discarded, self._limits.linger_seconds if small else 0)
 
     async def _linger(self) -> None:
         """Give the client time to read the response and to stop sending."""
-        await self._discard(self._limits.linger_seconds, stay=True)
+        await self._discard(self._limits.lingered, self._limits.linger_seconds, stay=True)
 
-    async def _discard(self, seconds: float, *, stay: bool = False) -> None:
-        end = self._arrived + self._limits.discarded
+    async def _discard(self, size: int, seconds: float, *, stay: bool = False) -> None:
+        end = self._arrived + size
         try:
             async with asyncio.timeout(seconds):
                 while not self._whole and self._arrived < end:

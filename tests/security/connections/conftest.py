@@ -24,9 +24,15 @@ EDITS = {
         "keepalive_timeout 60s": "keepalive_timeout 1s",
         "lingering_time 10s": "lingering_time 1s",
         "lingering_timeout 2s": "lingering_timeout 1s",
+        "keepalive_timeout 4s": "keepalive_timeout 500ms",
         "limit_conn addresses 256": "limit_conn addresses 20",
     },
-    "caddy": {"read_header 10s": "read_header 1s", "read_body 15m": "read_body 2s", "idle 60s": "idle 1s"},
+    "caddy": {
+        "read_header 10s": "read_header 1s",
+        "read_body 15m": "read_body 2s",
+        "idle 60s": "idle 1s",
+        "keepalive 4s": "keepalive 500ms",
+    },
 }
 
 

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -36,14 +36,18 @@ def upload(place: Place, path: str, size: int) -> httpx.Response:
 def test_an_upload_may_be_as_large_as_the_server_takes(place: Place, path: str) -> None:
     taken = upload(place, path, 32 * MIB)
     assert taken.status_code not in (413, 502, 503), "that it is no document is said by who has read it"
-    assert upload(place, path, 32 * MIB + 1).status_code == 413
+    assert upload(place, path, 32 * MIB + 1).status_code == 413, "the proxy passes on what the server says"
 
 
 def test_json_may_be_as_large_as_the_server_takes(place: Place) -> None:
     headers = {**key_of(place), "content-type": "application/json"}
-    for size, status in ((MIB, 201), (MIB + 1, 413)):
-        body = b'{"title": "x"}'.ljust(size)
-        assert httpx.post(f"{place.url}/sessions", content=body, headers=headers).status_code == status
+
+    def post(size: int) -> httpx.Response:
+        return httpx.post(f"{place.url}/sessions", content=b'{"title": "x"}'.ljust(size), headers=headers)
+
+    assert post(MIB).status_code == 201
+    with suppress(httpx.TransportError):  # Caddy may reset a client that still sends
+        assert post(MIB + 1).status_code == 413
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -80,7 +80,7 @@ def ask(place: Place, sent: bytes) -> bytes:
     heard = b""
     with connected(place.port) as client, suppress(ConnectionError, TimeoutError):
         client.sendall(sent)
-        client.settimeout(1.2)  # a clock of the server's runs out before
+        client.settimeout(3)  # the clocks run out before
         while part := client.recv(65_536):
             heard += part
     return heard
@@ -88,7 +88,7 @@ def ask(place: Place, sent: bytes) -> bytes:
 
 def test_what_is_in_a_body_is_never_a_request(place: Place) -> None:
     """Caddy takes a length beside chunks as if it were not there, as it may. What follows the chunks is then a request
-    of the same client, which is answered for it, and nobody else is."""
+    of the same client, which is answered for it, and nobody else is. A GET that fails it repeats."""
     begin = {"bare": 0, "nginx": 1_000, "caddy": 2_000}[place.kind]
     requests = {
         begin + number: (f"{verb}, {name}", request(verb, begin + number, *CASES[name]))
@@ -105,7 +105,7 @@ def test_what_is_in_a_body_is_never_a_request(place: Place) -> None:
     for number, (name, _) in requests.items():
         outside, inside = ([r for r in seen if r["path"] == f"/{part}-{number}"] for part in ("outside", "inside"))
         served += len(outside)
-        assert len(outside) <= 1, name
+        assert len(outside) <= 1 or (name.startswith("GET") and place.kind == "caddy"), name
         assert not inside or place.kind == "caddy", name
         for record in inside:
             assert record["request_id"].encode() in heard[number], f"{name}: it was answered to somebody else"

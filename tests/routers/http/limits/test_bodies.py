@@ -68,7 +68,7 @@ def test_no_upload_takes_longer_than_the_longest(quick: LiveServer) -> None:
     "target", ["POST /chat", "POST /documents/upload", "POST /nothing", "DELETE /health", "GET /health", "PUT /chat"]
 )
 def test_what_is_refused_or_wants_no_body_is_not_read_whole(serve_quick: ServeQuick, target: str) -> None:
-    server = serve_quick(AUTH_MODE="api_key", RATE_LIMIT_ADDRESS="1/day")
+    server = serve_quick({"lingered": MIB}, AUTH_MODE="api_key", RATE_LIMIT_ADDRESS="1/day")
     for status in ("", "429"):
         head = f"{target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {1024 * MIB}\r\n\r\n".encode()
         sent, heard = poured(server.port, head, b"a" * 65_536, 256 * MIB)
@@ -82,6 +82,14 @@ def test_who_is_refused_hears_it_before_the_connection_ends(serve_quick: ServeQu
     with connected(server.port) as client:
         client.sendall(JSON + b"Content-Length: 900000\r\n\r\n" + b"a" * 300_000)
         assert code(rest(client)) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("size", [900_000, 20_000_000])
+def test_who_still_sends_is_not_reset_before_it_has_heard(serve_quick: ServeQuick, size: int) -> None:
+    server = serve_quick({"linger_seconds": 20}, AUTH_MODE="api_key")
+    head = head_of_upload("/documents/upload", size)
+    sent, heard = poured(server.port, head, b"a" * (size // 100), size)
+    assert (sent, code(heard)) == (size // 100 * 100, (401, "unauthenticated"))
 
 
 def test_a_small_body_that_is_refused_costs_no_connection(serve_quick: ServeQuick, ring: KeyRing) -> None:
