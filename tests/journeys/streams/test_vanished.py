@@ -1,4 +1,4 @@
-"""F03, T12: a client whose machine is gone: nothing comes from it any more, no end and no acknowledgement."""
+"""F03, F04, T12: what the kernel does for `python main.py` when a client takes nothing any more."""
 
 import socket
 import struct
