@@ -246,10 +246,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """A part of a list. `next` is the cursor of the page after it, `None` on the last page."""
+    """A part of a list. `next` is the cursor of the page after it, `None` on the last page.
+
+    An `incomplete` page has less than there may be: time was over. The next one goes on from there.
+    """
 
     items: list[Item]
     next: str | None
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,10 @@ async def search_messages(
     cursor: PageCursor = None,
     limit: Limit = 20,
 ) -> FoundPage:
-    """Your messages that contain all these words, newest first."""
+    """Your messages that contain all these words, newest first. After two seconds the page is returned as it is."""
     page = await sessions.search(caller, q, cursor, limit)
-    return FoundPage(items=[FoundOut.of(found) for found in page.items], next=page.next)
+    items = [FoundOut.of(found) for found in page.items]
+    return FoundPage(items=items, next=page.next, incomplete=page.incomplete)
 
 
 @router.get("/sessions/{session_id}", summary="Get a session", responses=responses(*GUARDED, *FINDS_A_SESSION))

@@ -113,3 +113,6 @@ class FoundPage(ResponseModel):
 
     items: list[FoundOut] = Field(max_length=MAX_PAGE)
     next: NextCursor = None
+    incomplete: bool = Field(
+        False, description="The search took too long: these are those found so far, and `next` goes on from there"
+    )

@@ -82,15 +82,18 @@ class SessionService:
         Raises what the first page is refused with.
         """
         async with self._searches.turn(caller.id):
-            first = await self.history(caller, session_id, None, _EXPORT_PAGE, whole=False)
+            first = await self._exported(caller, session_id, None)
         return self._from(caller, session_id, first)
 
     async def _from(self, caller: Caller, session_id: str, page: Page[Message]) -> AsyncIterator[list[Message]]:
         yield page.items
         while page.next is not None:
             async with self._searches.turn(caller.id, part=True):
-                page = await self.history(caller, session_id, page.next, _EXPORT_PAGE, whole=False)
+                page = await self._exported(caller, session_id, page.next)
             yield page.items
+
+    async def _exported(self, caller: Caller, session_id: str, cursor: str | None) -> Page[Message]:
+        return await self._messages.history(caller.id, session_id, cursor, _EXPORT_PAGE, export=True)
 
 
 def _found(thing: T | None) -> T:

@@ -71,7 +71,7 @@ class UsageStore:
             query = query.where(usage.c.day >= since)
         if until is not None:
             query = query.where(usage.c.day <= until)
-        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        rows = await self._database.scan(lambda connection: connection.execute(query).mappings().all())
         return [
             UsageSum(
                 **{

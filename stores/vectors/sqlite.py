@@ -102,7 +102,7 @@ class SqliteVectors:
             raise ValueError(_OTHER_LENGTH)
         if limit < 1 or (document_ids is not None and not document_ids):
             return []
-        return await self._database.read(
+        return await self._database.scan(
             partial(self._search, index=index, owner=owner, vector=vector, document_ids=document_ids, limit=limit)
         )
 

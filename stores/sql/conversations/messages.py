@@ -122,11 +122,22 @@ class MessageStore:
         )
 
     async def history(
-        self, owner: str, session_id: str, after: str | None, limit: int, *, whole: bool = False
+        self,
+        owner: str,
+        session_id: str,
+        after: str | None,
+        limit: int,
+        *,
+        whole: bool = False,
+        export: bool = False,
     ) -> Page[Message]:
-        """A page of the active branch, oldest first, or of the `whole` tree, in the order of insertion."""
+        """A page of the active branch, oldest first, or of the `whole` tree, in the order of insertion.
+
+        For an `export` all pages are read, one after the other, and so apart from what others wait for.
+        """
         read = history.whole if whole else history.active
-        return await self._database.read(partial(read, owner=owner, session_id=session_id, after=after, limit=limit))
+        work = partial(read, owner=owner, session_id=session_id, after=after, limit=limit)
+        return await (self._database.scan(work) if export else self._database.read(work))
 
     async def window(self, owner: str, session_id: str, *, leaf_id: str, max_messages: int, max_tokens: int) -> Window:
         """The last messages of the branch at `leaf_id` within these limits, without those that a summary covers.
@@ -170,6 +181,5 @@ class MessageStore:
         return await self._database.write(partial(history.summarise, owner=owner, summary=summary))
 
     async def search(self, owner: str, words: str, after: str | None, limit: int) -> Page[Found]:
-        """A page of the owner's messages that contain all these words, newest first."""
-        asked = search.MessageSearch(owner, words, after, limit, self._database.dialect)
-        return await self._database.read(partial(search.search, asked=asked))
+        """A page of the owner's messages that contain all these words, newest first; incomplete if it took too long."""
+        return await search.search(self._database, search.MessageSearch(owner, words, after, limit))

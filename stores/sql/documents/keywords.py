@@ -2,21 +2,27 @@
 
 Words are looked up in the word index by their English stems, which does little harm to other languages. The rarer a
 word, the more it counts. Scripts without spaces between words are cut into pairs of characters and searched for in
-every piece of the owner, which takes time proportional to their number.
+every piece of the owner, which takes time proportional to their number: so it is done in windows, and ends when its
+time is over.
 """
 
 import json
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from heapq import nsmallest
 from math import log
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, or_, select, text
+from sqlalchemy import Connection, and_, case, func, or_, select, text
 
 from domain.documents import PieceKey
 from domain.text import COMMON, is_unspaced, words_of
 from stores.sql.documents.tables import chunks
-from stores.sql.rows import among
+from stores.sql.engine.database import Database
+from stores.sql.engine.timeouts import CutShort
+from stores.sql.rows import AnyRow, among
+from stores.sql.windows import SCAN_SECONDS, in_windows
 
 MAX_QUERY = 2_000
 """The most characters of a query that are read; the rest is ignored."""
@@ -58,17 +64,25 @@ _RANKED_IN_POSTGRESQL = """
 """As in BM25: a word's weight times its share of the piece, with diminishing returns for repetition."""
 
 
-def keywords(
-    connection: Connection, owner: str, query: str, document_ids: Collection[str] | None, limit: int
+async def keywords(
+    database: Database, owner: str, query: str, document_ids: Collection[str] | None, limit: int
 ) -> list[PieceKey]:
     """The owner's pieces that match the query best, in these documents, or in all if `None`."""
     words, pairs = terms(query)
     if not words and not pairs:
         return []
-    if pairs or (connection.dialect.name == "sqlite" and not _one(connection, _HAS_INDEX)):
-        return _scanned(connection, owner, [*words, *pairs][:MAX_WORDS], document_ids, limit)
-    look_up = _in_postgresql if connection.dialect.name == "postgresql" else _in_sqlite
-    return look_up(connection, owner, words, document_ids, limit)
+    if not pairs:
+        look_up = _in_postgresql if database.dialect == "postgresql" else _in_sqlite
+        found = await database.scan(lambda connection: look_up(connection, owner, words, document_ids, limit))
+        if found is not None:
+            return found
+    scan = PieceScan(owner, [*words, *pairs][:MAX_WORDS], document_ids, limit, database.dialect)
+    if database.dialect == "postgresql":
+        with suppress(CutShort):  # it has no index in the order of the windows
+            await database.scan(lambda connection: scan.look(connection, None), SCAN_SECONDS / 2)
+            return scan.found
+    await in_windows(database, scan.look)
+    return scan.found
 
 
 def terms(query: str) -> tuple[list[str], list[str]]:
@@ -99,7 +113,10 @@ def telling(found: Mapping[str, int]) -> list[str]:
 
 def _in_sqlite(
     connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
-) -> list[PieceKey]:
+) -> list[PieceKey] | None:
+    """`None` if this build of SQLite had no FTS5 when the schema was created."""
+    if not _one(connection, _HAS_INDEX):
+        return None
     sieve = ""
     if not _one(connection, _ONE_OWNER, owner) and re.search("[a-zA-Z0-9]", owner):
         sieve = (
@@ -131,7 +148,7 @@ def _quoted(words: str) -> str:
 
 def _in_postgresql(
     connection: Connection, owner: str, words: list[str], document_ids: Collection[str] | None, limit: int
-) -> list[PieceKey]:
+) -> list[PieceKey] | None:
     values: dict[str, Any] = {"owner": owner, "words": words, "most": MAX_FOUND + 1}
     found = {row[0]: row[1] for row in connection.execute(_FOUND_IN_POSTGRESQL, values)}
     chosen = telling(found)
@@ -149,21 +166,44 @@ def _in_postgresql(
     ]
 
 
-def _scanned(
-    connection: Connection, owner: str, parts: list[str], document_ids: Collection[str] | None, limit: int
-) -> list[PieceKey]:
-    said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
-    place = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    held = [place(said, part) > 0 if is_unspaced(part) else said.icontains(part, autoescape=True) for part in parts]
-    count = sum((case((one, 1), else_=0) for one in held[1:]), case((held[0], 1), else_=0))
-    query = (
-        select(chunks.c.document_id, chunks.c.number)
-        .where(chunks.c.owner == owner, or_(*held), *_of(document_ids, connection))
-        .order_by(count.desc(), chunks.c.seq)
-        .limit(limit)
-    )
-    return [PieceKey(*row) for row in connection.execute(query)]
+class PieceScan:
+    """Looks into an owner's pieces, in their order, for parts of texts; those with the most of them are the best."""
 
+    def __init__(
+        self, owner: str, parts: list[str], document_ids: Collection[str] | None, limit: int, dialect: str
+    ) -> None:
+        said = func.coalesce(chunks.c.heading, "") + " " + chunks.c.text
+        place = func.strpos if dialect == "postgresql" else func.instr
+        held = [place(said, part) > 0 if is_unspaced(part) else said.icontains(part, autoescape=True) for part in parts]
+        count = sum((case((one, 1), else_=0) for one in held[1:]), case((held[0], 1), else_=0))
+        only = () if document_ids is None else (among(chunks.c.document_id, document_ids, dialect),)
+        self._mine = chunks.c.owner == owner
+        self._query = (
+            select(count, chunks.c.seq, chunks.c.document_id, chunks.c.number)
+            .where(self._mine, or_(*held), *only)
+            .order_by(count.desc(), chunks.c.seq)
+            .limit(limit)
+        )
+        self._limit = limit
+        self._after: int | None = None
+        self._best: list[AnyRow] = []
 
-def _of(document_ids: Collection[str] | None, connection: Connection) -> tuple[ColumnElement[bool], ...]:
-    return () if document_ids is None else (among(chunks.c.document_id, document_ids, connection.dialect.name),)
+    def look(self, connection: Connection, rows: int | None) -> bool:
+        """Look at the next so many pieces, or at all; returns whether there are others."""
+        query, last = self._query, None
+        rest = self._mine if self._after is None else and_(self._mine, chunks.c.seq > self._after)
+        if rows is not None:
+            window = select(chunks.c.seq).where(rest).order_by(chunks.c.seq).limit(1).offset(rows - 1)
+            last = connection.scalar(window)
+        if self._after is not None:
+            query = query.where(chunks.c.seq > self._after)
+        if last is not None:
+            query = query.where(chunks.c.seq <= last)
+        best = nsmallest(self._limit, [*self._best, *connection.execute(query)], key=lambda row: (-row[0], row[1]))
+        self._best, self._after = best, last
+        return last is not None
+
+    @property
+    def found(self) -> list[PieceKey]:
+        """The best of those looked at."""
+        return [PieceKey(row[2], row[3]) for row in self._best]

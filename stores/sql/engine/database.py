@@ -32,13 +32,22 @@ class Database(Protocol):
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do work that changes nothing. Each statement sees whatever is committed when it begins."""
 
+    async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
+        """Like `read`, for work that takes the longer the more an owner has stored.
+
+        Scans have connections of their own: what others read never waits for them. `spent` is the time that earlier
+        parts of this one had, as those that had least come first. Raises `CutShort` if the work is not done in
+        `seconds`, with the wait for its turn. Without them, the limits of all other work apply.
+        """
+
     async def close(self) -> None:
         """Close every connection."""
 
 
 @asynccontextmanager
 async def open_database(url: str, *, timeouts: Timeouts = TIMEOUTS, connections: int = 5) -> AsyncIterator[Database]:
-    """The database at this URL, with at most `connections` connections; closed on leaving.
+    """The database at this URL, with at most `connections` connections, and on SQLite two more for scans; closed on
+    leaving.
 
     An SQLite file is created or migrated if necessary. Raises `SchemaError` if the database cannot be used as it is.
     """

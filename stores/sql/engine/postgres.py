@@ -6,20 +6,25 @@ server that is silent.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from stores.sql.engine.failures import translated
-from stores.sql.engine.timeouts import TIMEOUTS, Timeouts
+from stores.sql.engine.failures import reason_of, translated
+from stores.sql.engine.timeouts import TIMEOUTS, CutShort, Timeouts
+from stores.sql.engine.turns import Turns
 
 T = TypeVar("T")
 
 _GRACE = 1.0
 """Extra seconds for the server's own time-out to arrive."""
+_SCANNERS = 2
+_CANCELLED = "57014"
 
 
 def postgres_engine(url: str, timeouts: Timeouts = TIMEOUTS, connections: int = 1) -> AsyncEngine:
@@ -55,12 +60,22 @@ class PostgresDatabase:
         self._engine = postgres_engine(url, timeouts, connections)
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._at_most = timeouts.turn + timeouts.work + _GRACE
+        self._turns = Turns(max(1, min(_SCANNERS, connections - 1)), timeouts.turn)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._within_time(self._engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._within_time(self._reading, work)
+
+    async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
+        until = time.monotonic() + (seconds or 0)
+        with translated():
+            async with self._turns.turn(spent, seconds):
+                if seconds is None:
+                    return await self.read(work)
+                left = max(until - time.monotonic(), 0.001)
+                return await self.write(partial(_limited, work, left))  # in a transaction, to which the limit applies
 
     async def _within_time(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         with translated():
@@ -69,6 +84,16 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _limited(work: Callable[[Connection], T], seconds: float, connection: Connection) -> T:
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
+    try:
+        return work(connection)
+    except DBAPIError as error:
+        if reason_of(error) != _CANCELLED:
+            raise
+        raise CutShort from error
 
 
 async def _run(engine: AsyncEngine, work: Callable[[Connection], T], *, again: bool = True) -> T:

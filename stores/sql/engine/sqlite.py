@@ -1,4 +1,5 @@
-"""SQLite: one thread that writes, so that the writers of this process queue without polling the file; others read.
+"""SQLite: one thread that writes, so that the writers of this process queue without polling the file; others read, and
+others again scan.
 
 Uses the write-ahead log: readers never wait, and see what is committed. Another process may write too; this one waits
 for it at most `turn` seconds.
@@ -6,6 +7,7 @@ for it at most `turn` seconds.
 
 import asyncio
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -16,12 +18,16 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, create_engine, event
 
 from stores.sql.engine.failures import translated
+from stores.sql.engine.sqlite_scan import Scan
 from stores.sql.engine.timeouts import Timeouts
+from stores.sql.engine.turns import Turns
 
 T = TypeVar("T")
 
 _CHECKPOINT_AFTER = 128
 """Transactions between checkpoints. We run them in a reader's thread; SQLite would run them in the writer's."""
+_SCANNERS = max(1, min(2, (os.cpu_count() or 1) - 1))
+"""One processor is left to the event loop."""
 _LOOK_AFTER = 20_000
 """Instructions of SQLite's virtual machine between two checks of the clock: about a millisecond."""
 
@@ -37,7 +43,7 @@ class SqliteDatabase:
             URL.create("sqlite", database=str(file)),
             isolation_level="AUTOCOMMIT",  # we begin transactions ourselves, with BEGIN IMMEDIATE
             skip_autocommit_rollback=True,
-            pool_size=connections,
+            pool_size=connections + _SCANNERS,
             max_overflow=0,
             hide_parameters=True,
         )
@@ -45,6 +51,8 @@ class SqliteDatabase:
         self._written = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers = ThreadPoolExecutor(max(connections - 1, 1), thread_name_prefix="sqlite-reader")
+        self._turns = Turns(_SCANNERS, timeouts.turn)
+        self._scanners = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="sqlite-scanner")
 
     def _prepare(self, connection: sqlite3.Connection, record: Any) -> None:
         deadline = record.info["deadline"] = [math.inf]
@@ -70,6 +78,14 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._run(self._readers, work, _look)
 
+    async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
+        until = time.monotonic() + (seconds or 0)
+        with translated():
+            async with self._turns.turn(spent, seconds):
+                if seconds is None:
+                    return await self._run(self._scanners, work, _look)
+                return await Scan(work, until).result(self._scanners, self._connected)
+
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T], do: "_Way[T]") -> T:
         """Runs the work in one of the threads, unless it gets no turn in time or its task is cancelled before that."""
         turn = time.monotonic() + self._timeouts.turn
@@ -94,6 +110,7 @@ class SqliteDatabase:
     def _close(self) -> None:
         self._writer.shutdown(cancel_futures=True)
         self._readers.shutdown(cancel_futures=True)
+        self._scanners.shutdown(cancel_futures=True)
         self._engine.dispose()
 
 

@@ -12,3 +12,7 @@ class Timeouts:
 
 
 TIMEOUTS = Timeouts()
+
+
+class CutShort(Exception):  # noqa: N818 - the name says what happened
+    """A scan has taken all the time that it was given; nothing of it counts."""

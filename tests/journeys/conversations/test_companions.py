@@ -59,6 +59,9 @@ def test_nobody_waits_for_a_title(play: Play, serve_models: ServeModels) -> None
     assert sum("Write a title" in told(model, number)[0][1] for number in range(len(model.seen.requests))) == 1
 
 
+NOTHING: dict[str, object] = {"items": [], "next": None, "incomplete": False}
+
+
 def test_only_ones_own_words_are_found(serve: Serve, tmp_path: Path) -> None:
     ring = KeyRing(tmp_path)
     server = serve(AUTH_MODE="api_key", DATA_DIR=ring.folder, SIMULATED_TEXT="the secret is 42")
@@ -73,10 +76,10 @@ def test_only_ones_own_words_are_found(serve: Serve, tmp_path: Path) -> None:
 
     for words in ("wordy", "secret", "ann's", "42"):
         assert len(found(ann, q=words)["items"]) == 3  # type: ignore[arg-type]
-        assert found(bob, q=words) == {"items": [], "next": None}
+        assert found(bob, q=words) == NOTHING
     cursor = str(found(ann, q="wordy", limit="1")["next"])
     assert len(found(ann, q="wordy", cursor=cursor)["items"]) == 2  # type: ignore[arg-type]
-    assert found(bob, q="wordy", cursor=cursor) == {"items": [], "next": None}, "nor with a cursor of hers"
+    assert found(bob, q="wordy", cursor=cursor) == NOTHING, "nor with a cursor of hers"
 
 
 def test_no_title_is_asked_for_with_tokens_that_are_not_there(

@@ -128,7 +128,9 @@ def test_words_are_found_and_conversations_taken_along(serve: Serve) -> None:
     server = serve(SIMULATED_TEXT="Blue, because of *scattering*.\n\n# Not a heading of ours")
     talk, _ = open_talk(server, "Why is the sky blue?")
     open_talk(server, "Something else")
-    found = httpx.get(f"{server.url}/search", params={"q": "sky blue"}).json()["items"]
+    page = httpx.get(f"{server.url}/search", params={"q": "sky blue"}).json()
+    assert (page["next"], page["incomplete"]) == (None, False)
+    found = page["items"]
     assert [(each["session_id"], each["role"]) for each in found] == [(talk.id, "user")]
     assert "sky" in found[0]["snippet"]
     exported = httpx.get(f"{server.url}/sessions/{talk.id}/export")

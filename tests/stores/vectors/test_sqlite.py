@@ -30,18 +30,22 @@ class Interrupted:
     def __init__(self, database: Database) -> None:
         self.dialect = database.dialect
         self.write = database.write
+        self.read = database.read
         self.close = database.close
         self.happens: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._database = database
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
         loop = asyncio.get_running_loop()
 
         def interrupt() -> None:
             while self.happens:
                 asyncio.run_coroutine_threadsafe(self.happens.pop()(), loop).result(20)
 
-        return await self._database.read(lambda connection: work(cast(Connection, _Statements(connection, interrupt))))
+        def interrupted(connection: Connection) -> T:
+            return work(cast(Connection, _Statements(connection, interrupt)))
+
+        return await self._database.scan(interrupted, seconds, spent=spent)
 
 
 class _Statements:

@@ -4,6 +4,7 @@ Shows T30 and T32.
 """
 
 import asyncio
+import random
 from string import punctuation
 
 import pytest
@@ -13,9 +14,10 @@ from sqlalchemy import text
 
 from domain.documents import Chunk, PieceKey
 from domain.messages import new_id
-from stores.sql.documents.keywords import MAX_FOUND, MAX_QUERY, telling, terms
+from stores.sql.documents.keywords import MAX_FOUND, MAX_QUERY, PieceScan, telling, terms
 from stores.sql.documents.store import DocumentStore
 from stores.sql.engine.database import Database, open_database
+from stores.sql.windows import in_windows
 from tests.support.effort import examples
 
 
@@ -107,6 +109,27 @@ async def test_only_the_documents_meant_are_looked_at(documents: DocumentStore) 
         both = await documents.keywords("ann", query, document_ids=[one, two, new_id()], limit=9)
         assert set(both) == {PieceKey(one, number), PieceKey(two, number)}
         assert await documents.keywords("ann", query, document_ids=[], limit=9) == []
+
+
+async def test_the_best_of_all_pieces_are_found_however_many_windows_they_are_looked_at_in(
+    database: Database, documents: DocumentStore
+) -> None:
+    """The pieces with most of the parts come first, and of those with as many the oldest."""
+    signs = "鱼水游服务器安装"
+    chance = random.Random(15)
+    texts = ["".join(chance.choices(signs, k=4)) + chance.choice(["", " fish", " FISH"]) for _ in range(200)]
+    await written(documents, *texts)
+    await written(documents, *["鱼水 fish"] * 3, owner="bob")
+    for query in ("鱼水", "鱼水游", "服务器安装 fish", "鱼"):
+        words, pairs = terms(query)
+        counts = [sum(part in text.lower() for part in [*words, *pairs]) for text in texts]
+        best = sorted((number for number, count in enumerate(counts) if count), key=lambda number: -counts[number])
+        assert await found(documents, query, limit=40) == best[:40]
+        in_short_time = PieceScan("ann", [*words, *pairs], None, 40, database.dialect)
+        assert not await in_windows(database, in_short_time.look, seconds=0)
+        while not await in_windows(database, in_short_time.look, seconds=0):
+            pass
+        assert [key.number for key in in_short_time.found] == best[:40]
 
 
 OWNERS = ["ann", "ann b", "b ann", "user:ann", "Ann", "äöü", '"', "'", "ann%", "x AND text", "___", "中文"]

@@ -24,7 +24,7 @@ from stores.sql.conversations.messages import MessageStore
 from stores.sql.conversations.sessions import SessionStore
 from stores.sql.engine.database import Database, open_database
 from stores.sql.engine.postgres import PostgresDatabase
-from stores.sql.engine.timeouts import Timeouts
+from stores.sql.engine.timeouts import CutShort, Timeouts
 from tests.stores.sql.support import ask, ending
 from tests.support.postgres import Postgres
 from tests.support.server import ROOT
@@ -132,6 +132,37 @@ async def test_a_statement_that_does_not_end_is_ended(database: Database, url: s
         async with refused("storage_unavailable", within=5):
             await hurried.write(lambda connection: connection.execute(removes))
         await made(hurried)
+
+
+ENDLESS = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n")
+
+
+async def test_a_scan_ends_when_its_time_is_over_and_the_next_one_is_not_touched(database: Database) -> None:
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(CutShort):
+            await database.scan(lambda connection: connection.execute(ENDLESS), 0.1)
+        assert time.monotonic() - began < 3
+        assert await database.scan(lambda connection: connection.scalar(text("SELECT 5")), 5) == 5
+        assert await database.scan(lambda connection: connection.scalar(text("SELECT 6"))) == 6
+
+
+async def test_what_others_read_and_write_does_not_wait_for_scans(database: Database) -> None:
+    """More of them than there are connections; and those that nobody waits for any more end at once."""
+    scans = [
+        asyncio.create_task(database.scan(lambda connection: connection.execute(ENDLESS), 60, spent=number))
+        for number in range(12)
+    ]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    for _ in range(10):
+        session_id = await made(database)
+        assert await SessionStore(database).get("ann", session_id) is not None
+    assert time.monotonic() - began < 5
+    for scan in scans:
+        scan.cancel()
+    await asyncio.wait(scans)
+    assert await database.scan(lambda connection: connection.scalar(text("SELECT 5")), 20) == 5
 
 
 def test_a_full_disk_is_said_to_be_full_and_when_it_is_not_all_goes_on(file: Path) -> None:
