@@ -35,9 +35,9 @@ class Database(Protocol):
     async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
         """Like `read`, for work that takes the longer the more an owner has stored.
 
-        Scans have connections of their own: what others read never waits for them. `spent` is the time that earlier
-        parts of this one had, as those that had least come first. Raises `CutShort` if the work is not done in
-        `seconds`, with the wait for its turn. Without them, the limits of all other work apply.
+        On SQLite scans have connections of their own, so that what others read never waits for them. `spent` is the
+        time that earlier parts of this one had: those that had least come first. Raises `CutShort` if the work is not
+        done in `seconds`, with the wait for its turn. Without them, the limits of all other work apply.
         """
 
     async def close(self) -> None:
@@ -46,7 +46,7 @@ class Database(Protocol):
 
 @asynccontextmanager
 async def open_database(url: str, *, timeouts: Timeouts = TIMEOUTS, connections: int = 5) -> AsyncIterator[Database]:
-    """The database at this URL, with at most `connections` connections, and on SQLite two more for scans; closed on
+    """The database at this URL, with at most `connections` connections, and on SQLite some more for scans; closed on
     leaving.
 
     An SQLite file is created or migrated if necessary. Raises `SchemaError` if the database cannot be used as it is.

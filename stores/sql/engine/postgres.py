@@ -60,7 +60,7 @@ class PostgresDatabase:
         self._engine = postgres_engine(url, timeouts, connections)
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._at_most = timeouts.turn + timeouts.work + _GRACE
-        self._turns = Turns(max(1, min(_SCANNERS, connections - 1)), timeouts.turn)
+        self._turns = Turns(max(1, min(_SCANNERS, connections - 1)))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._within_time(self._engine, work)
@@ -69,13 +69,12 @@ class PostgresDatabase:
         return await self._within_time(self._reading, work)
 
     async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
-        until = time.monotonic() + (seconds or 0)
-        with translated():
-            async with self._turns.turn(spent, seconds):
-                if seconds is None:
-                    return await self.read(work)
-                left = max(until - time.monotonic(), 0.001)
-                return await self.write(partial(_limited, work, left))  # in a transaction, to which the limit applies
+        if seconds is None:
+            return await self.read(work)
+        until = time.monotonic() + seconds
+        async with self._turns.turn(spent, seconds):
+            left = max(until - time.monotonic(), 0.001)
+            return await self.write(partial(_limited, work, left))  # in a transaction, to which the limit applies
 
     async def _within_time(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         with translated():

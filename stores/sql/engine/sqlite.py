@@ -27,7 +27,9 @@ T = TypeVar("T")
 _CHECKPOINT_AFTER = 128
 """Transactions between checkpoints. We run them in a reader's thread; SQLite would run them in the writer's."""
 _SCANNERS = max(1, min(2, (os.cpu_count() or 1) - 1))
-"""One processor is left to the event loop."""
+"""Scans that take turns. One processor is left to the event loop."""
+_WHOLE = 2
+"""Scans that are done in one go, and would keep those waiting."""
 _LOOK_AFTER = 20_000
 """Instructions of SQLite's virtual machine between two checks of the clock: about a millisecond."""
 
@@ -43,7 +45,7 @@ class SqliteDatabase:
             URL.create("sqlite", database=str(file)),
             isolation_level="AUTOCOMMIT",  # we begin transactions ourselves, with BEGIN IMMEDIATE
             skip_autocommit_rollback=True,
-            pool_size=connections + _SCANNERS,
+            pool_size=connections + _SCANNERS + _WHOLE,
             max_overflow=0,
             hide_parameters=True,
         )
@@ -51,7 +53,8 @@ class SqliteDatabase:
         self._written = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers = ThreadPoolExecutor(max(connections - 1, 1), thread_name_prefix="sqlite-reader")
-        self._turns = Turns(_SCANNERS, timeouts.turn)
+        self._turns = Turns(_SCANNERS)
+        self._whole = ThreadPoolExecutor(_WHOLE, thread_name_prefix="sqlite-whole")
         self._scanners = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="sqlite-scanner")
 
     def _prepare(self, connection: sqlite3.Connection, record: Any) -> None:
@@ -79,11 +82,11 @@ class SqliteDatabase:
         return await self._run(self._readers, work, _look)
 
     async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
-        until = time.monotonic() + (seconds or 0)
+        if seconds is None:
+            return await self._run(self._whole, work, _look)
+        until = time.monotonic() + seconds
         with translated():
             async with self._turns.turn(spent, seconds):
-                if seconds is None:
-                    return await self._run(self._scanners, work, _look)
                 return await Scan(work, until).result(self._scanners, self._connected)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[Connection], T], do: "_Way[T]") -> T:
@@ -109,8 +112,8 @@ class SqliteDatabase:
 
     def _close(self) -> None:
         self._writer.shutdown(cancel_futures=True)
-        self._readers.shutdown(cancel_futures=True)
-        self._scanners.shutdown(cancel_futures=True)
+        for threads in (self._readers, self._scanners, self._whole):
+            threads.shutdown(cancel_futures=True)
         self._engine.dispose()
 
 

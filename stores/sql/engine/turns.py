@@ -12,31 +12,27 @@ from stores.sql.engine.timeouts import CutShort
 class Turns:
     """Lets `at_once` run. Of those that wait, the one that has had least time so far is next.
 
-    So a short scan does not wait for long ones, however many there are, and long ones share the time. Without a limit
-    of its own, a scan waits `patience` seconds.
+    So a short scan does not wait for long ones, however many there are, and long ones share the time.
     """
 
-    def __init__(self, at_once: int, patience: float) -> None:
+    def __init__(self, at_once: int) -> None:
         self._free = at_once
-        self._patience = patience
         self._numbers = count()
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def turn(self, spent: float, seconds: float | None) -> AsyncIterator[None]:
-        """Wait for a turn, and have it inside. `spent` is how many seconds this scan has had.
+    async def turn(self, spent: float, seconds: float) -> AsyncIterator[None]:
+        """Wait for a turn, and have it inside; raises `CutShort` after so many seconds.
 
-        Raises `CutShort` after so many `seconds`, or `TimeoutError` if there is no such limit.
+        `spent` is how many this scan has had.
         """
         if self._free:
             self._free -= 1
         else:
             try:
-                async with asyncio.timeout(self._patience if seconds is None else seconds):
+                async with asyncio.timeout(seconds):
                     await self._wait(spent)
             except TimeoutError as error:
-                if seconds is None:
-                    raise
                 raise CutShort from error
         try:
             yield
