@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -57,3 +58,16 @@ def test_the_tests_that_a_row_names_are_there_and_name_the_row(row: Row) -> None
         assert (ROOT / path).exists(), path
         assert function in described(path), f"{path} has no {function}"
         assert row.id in described(path)[""] + described(path)[function], f"{path} does not say that it is for {row.id}"
+
+
+def ids_in_tests() -> Iterator[tuple[str, str]]:
+    """Every file of tests with each id that it says it is for."""
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        path = str(file.relative_to(ROOT))
+        for each in re.findall(r"\b[TF]\d\d\b", " ".join(described(path).values())):
+            yield path, each
+
+
+def test_what_a_test_says_it_is_for_has_a_row_that_names_it() -> None:
+    told = {(path, row.id) for row in ROWS for path, _ in named(row)}
+    assert set(ids_in_tests()) - told == set(), "add these to docs/threats.md or docs/faults.md"

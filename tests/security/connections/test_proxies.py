@@ -1,4 +1,4 @@
-"""The shipped proxies take what the server takes, and answer nothing for the hosts of others."""
+"""The shipped proxies take what the server takes, and answer nothing for the hosts of others (T11, T26)."""
 
 import socket
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How long bodies are waited for, and how much of them is taken before the guard knows whose they are."""
+"""How long bodies are waited for, and how much of them is taken before the guard knows whose they are (T06, T11)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What may come before and between requests, on both of uvicorn's protocols."""
+"""What may come before and between requests, on both of uvicorn's protocols (T05, T11, T44)."""
 
 import asyncio
 from collections.abc import Iterator
