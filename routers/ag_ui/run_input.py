@@ -15,6 +15,7 @@ from domain.messages import MAX_CLIENT_ID, ClientMessage
 from domain.streams import Ask
 from domain.text import writable
 from routers.ag_ui.dialogue import first_of, text_of
+from routers.http.limits.json_values import check_values
 from routers.schemas.base import LenientModel, fault_of_name
 from routers.schemas.dialogue import ask_under, wrong_field
 
@@ -43,7 +44,11 @@ INPUT = {
 
 
 async def read_run(body: bytes) -> "RunAgentInput":
-    """The run that the client asks for; raises `malformed_request` or `invalid_request` if the body is not one."""
+    """The run that the client asks for.
+
+    Raises `malformed_request` or `invalid_request` if the body is not one, `body_too_large` if it holds too much.
+    """
+    check_values(body)
     try:
         given = orjson.loads(body)
     except ValueError:

@@ -17,6 +17,7 @@ from starlette.types import Scope
 from domain.callers import LOCAL
 from routers.deps import services_of
 from routers.http.errors import problem
+from routers.http.limits.json_values import check_values
 from routers.http.limits.rates import quota_headers
 from services.access.rate_limits import Quota
 from services.container import Services
@@ -36,6 +37,8 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's own handler, behind the guard."""
         handler = super().get_route_handler()
+        if self.body_field is not None:
+            handler = _of_bounded_json(handler)
         needs = self.needs
 
         async def guarded(request: Request) -> Response:
@@ -73,6 +76,16 @@ class OwnPathRoute(GuardedRoute):
         """A match of the path alone counts as a whole one."""
         match, child_scope = super().matches(scope)
         return (Match.FULL if match is Match.PARTIAL else match), child_scope
+
+
+def _of_bounded_json(handler: Handler) -> Handler:
+    """The handler, for bodies whose values take no more than a moment and some memory to parse."""
+
+    async def bounded(request: Request) -> Response:
+        check_values(await request.body())
+        return await handler(request)
+
+    return bounded
 
 
 def guarded(changes: str, base: type[GuardedRoute] = GuardedRoute) -> type[GuardedRoute]:

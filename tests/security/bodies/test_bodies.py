@@ -21,6 +21,8 @@ SIZE = 1_000_000
 MOST_MS = 250
 MOST_MIB = 50
 SHAPES_OF_A_FIELD = 2 if one_in() == 1 else 1
+RAISED = 4_000_000
+ONE_IN = 50
 
 
 class Measured:
@@ -51,7 +53,9 @@ class Measured:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     folder = tmp_path_factory.mktemp("bodies")
-    settings: dict[str, Any] = {"SIMULATED_TEXT": "a", "STREAM_DELAY": 0, "ALLOW_PROFILING": True}
+    settings: dict[str, Any] = {
+        "SIMULATED_TEXT": "a", "STREAM_DELAY": 0, "ALLOW_PROFILING": True, "MAX_BODY_BYTES": RAISED + SIZE,
+    }  # fmt: skip
     with (
         process_server(DATA_DIR=folder, **settings) as (process, url),
         httpx.Client(base_url=url, timeout=60) as client,
@@ -79,16 +83,31 @@ def test_no_body_holds_the_loop_or_takes_memory_out_of_proportion(measured: Meas
     tried = 0
     for number, (method, path, api, schema) in enumerate(routes()):
         measured.post(method, path, b"{}")  # what is loaded on first use is loaded by now
-        for place, (what, body) in enumerate(bodies(api, schema, SIZE)):
+        for place, (what, make) in enumerate(bodies(api, schema, SIZE)):
             field = (place // len(SHAPES)) * 7 + number  # each field has other shapes than the one before
             if not what.startswith(("the body", "unknown")) and (place - field) % len(SHAPES) >= SHAPES_OF_A_FIELD:
                 continue
             tried += 1
+            body = make()
             spent, memory, status = measured.post(method, path, body)
             assert status < 500, (path, what)
             assert spent < MOST_MS, (path, what, spent)
             assert memory < max(MOST_MIB, 5 * len(body) / 2**20), (path, what, memory)
     assert tried > 300
+
+
+def test_nor_does_a_body_that_only_raised_limits_admit(measured: Measured) -> None:
+    tried = 0
+    for number, (method, path, api, schema) in enumerate(routes()):
+        for place, (what, make) in enumerate(bodies(api, schema, RAISED)):
+            if place % ONE_IN == number:
+                tried += 1
+                body = make()
+                spent, memory, status = measured.post(method, path, body)
+                assert status < 500, (path, what)
+                assert spent < MOST_MS, (path, what, spent)
+                assert memory < max(MOST_MIB, 5 * len(body) / 2**20), (path, what, memory)
+    assert tried > 50
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 Schema = dict[str, Any]
-Body = tuple[str, bytes]
-"""What it is, and its bytes."""
+Body = tuple[str, Callable[[], bytes]]
+"""What it is, and what makes its bytes: most are not tried in one run."""
 
 DEPTH = 6
 """So deep fields are looked for in fields."""
@@ -17,18 +18,21 @@ def bodies(api: dict[str, Any], schema: Schema, size: int) -> Iterator[Body]:
     yield from _whole(size)
     for path in _fields(api, schema):
         for shape, make in SHAPES.items():
-            body = _filled(api, schema, path, make, size)
-            if body is not None:
-                yield f"{'.'.join(path)}: {shape}", body
+            if _filled(api, schema, path, make, 1) is not None:
+                yield f"{'.'.join(path)}: {shape}", partial(_body, api, schema, path, make, size)
 
 
 def _whole(size: int) -> Iterator[Body]:
     """Bodies that are no object, or one of fields that do not exist."""
     for shape, make in SHAPES.items():
-        yield f"the body: {shape}", make(size)
+        yield f"the body: {shape}", partial(make, size)
     for value in ("1", "[]", '"\\u00e9"', "{}"):
-        fields = ",".join(f'"field{number}":{value}' for number in range(size // (14 + len(value))))
-        yield f"unknown fields of {value}", f"{{{fields}}}".encode()
+        yield f"unknown fields of {value}", partial(_unknown_fields, value, size)
+
+
+def _unknown_fields(value: str, size: int) -> bytes:
+    fields = ",".join(f'"field{number}":{value}' for number in range(size // (14 + len(value))))
+    return f"{{{fields}}}".encode()
 
 
 def _many(item: str) -> Callable[[int], bytes]:
@@ -88,6 +92,12 @@ def _fields(api: dict[str, Any], schema: Schema, before: tuple[str, ...] = ()) -
         if isinstance(each.get("items"), dict):
             yield (*before, "*")
             yield from _fields(api, each["items"], (*before, "*"))
+
+
+def _body(*filled: Any) -> bytes:
+    body = _filled(*filled)
+    assert body is not None
+    return body
 
 
 def _filled(
