@@ -3,23 +3,22 @@
 import ipaddress
 import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from config.groups.values import Group, Unset, split_list
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s/?#@,\\]{1,253}", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
 
 
 def exact_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    """Origins as browsers send them."""
+    """Origins as browsers send them; those of extensions and of applications have schemes of their own."""
     for origin in origins:
         if "*" in origin:
             raise ValueError("must not contain a wildcard, because browsers send credentials; list each origin")
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
+        if not _ORIGIN.fullmatch(origin) or origin.startswith("file:"):
             raise ValueError("must be origins like http://localhost:3000, without a path")
     return origins
 

@@ -50,9 +50,8 @@ class OriginRule:
                 hosts.append(value.lower())
             elif name == b"authorization" and self._spares_credentials and value[:7].lower() == _BEARER:
                 return True
-        if (
-            len(origins) == 1 and origins[0] in self._listed
-        ):  # whatever Sec-Fetch-Site says: other ports are other sites
+        # Whatever Sec-Fetch-Site says: other ports are other sites.
+        if len(origins) == 1 and origins[0] in self._listed:
             return True
         if sites in ([b"same-origin"], [b"none"]):
             return True

@@ -48,6 +48,14 @@ def test_origins_come_as_a_comma_list_or_as_json(text: str) -> None:
     assert make_settings(CORS_ORIGINS=text).CORS_ORIGINS == ("http://a:1", "https://b")
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["chrome-extension://abcdefgh", "moz-extension://0-1", "capacitor://localhost", "tauri://localhost:1", "app://."],
+)
+def test_pages_of_extensions_and_applications_may_be_listed(origin: str) -> None:
+    assert list(make_settings(CORS_ORIGINS=origin).CORS_ORIGINS) == [origin]
+
+
 def test_no_origins_at_all_is_a_choice() -> None:
     assert make_settings(CORS_ORIGINS="").CORS_ORIGINS == ()
 
@@ -59,6 +67,10 @@ def test_no_origins_at_all_is_a_choice() -> None:
         ("CORS_ORIGINS", "*", "wildcard"),
         ("CORS_ORIGINS", "https://*.example.com", "wildcard"),
         ("CORS_ORIGINS", "localhost:3000", "http://localhost:3000"),
+        ("CORS_ORIGINS", "http://localhost:3000/", "without a path"),
+        ("CORS_ORIGINS", "null", "http://localhost:3000"),
+        ("CORS_ORIGINS", "file://", "http://localhost:3000"),
+        ("CORS_ORIGINS", "http://me@localhost", "http://localhost:3000"),
         ("CORS_ORIGINS", "[oops", "JSON"),
         ("STREAM_HEARTBEAT", "0", "greater than 0"),
         ("STREAM_HEARTBEAT", "inf", "finite"),

@@ -13,6 +13,7 @@ from tests.support.keys import KeyRing, bearer
 from tests.support.server import LiveServer, live_server, make_settings
 
 LISTED = "http://localhost:3000"
+EXTENSION = "chrome-extension://aaaabbbbccccddddeeeeffffgggghhhh"
 EVIL = {
     "a page elsewhere": {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
     "a page elsewhere, in an old browser": {"origin": "https://evil.example"},
@@ -22,12 +23,14 @@ EVIL = {
     "no origin, and another site": {"sec-fetch-site": "cross-site"},
     "an origin that begins like a listed one": {"origin": f"{LISTED}.evil.example", "sec-fetch-site": "cross-site"},
     "an origin that ends like a listed one": {"origin": "http://evil-localhost:3000", "sec-fetch-site": "cross-site"},
+    "another extension": {"origin": f"{EXTENSION}i", "sec-fetch-site": "cross-site"},
     "a site of no known kind": {"sec-fetch-site": "friendly"},
 }
 GOOD = {
     "a program": {},
     "a listed page, which to a browser is of another site": {"origin": LISTED, "sec-fetch-site": "cross-site"},
     "a listed page, in an old browser": {"origin": LISTED},
+    "a listed extension": {"origin": EXTENSION, "sec-fetch-site": "cross-site"},
     "its own page": {"origin": "http://127.0.0.1:{port}", "sec-fetch-site": "same-origin"},
     "its own page, in an old browser": {"origin": "http://127.0.0.1:{port}"},
     "a person who typed the address": {"sec-fetch-site": "none"},
@@ -38,7 +41,8 @@ FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(make_settings(DATA_DIR=tmp_path_factory.mktemp("origins"), STREAM_DELAY=0)) as started:
+    folder = tmp_path_factory.mktemp("origins")
+    with live_server(make_settings(DATA_DIR=folder, STREAM_DELAY=0, CORS_ORIGINS=f"{LISTED},{EXTENSION}")) as started:
         yield started
 
 
