@@ -1,3 +1,5 @@
+"""T09: how many values a body has is told before it is parsed, at the cost of looking at its bytes."""
+
 import json
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the database does when it is locked, slow, full, gone or back: an answer in time, and never half a change.
+"""What the database does when it is locked, slow, full, gone or back: an answer in time, and never half a change (T41).
 
 Shows F13, F14 and F16.
 """

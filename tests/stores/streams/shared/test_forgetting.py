@@ -1,4 +1,4 @@
-"""What Redis forgets of finished streams, and of whom, while servers of older versions write there as well."""
+"""What Redis forgets of finished streams, and of whom, while servers of older versions write there as well (T28)."""
 
 import asyncio
 
