@@ -58,10 +58,6 @@ def serve(settings: Settings, create_app: CreateApp, limits: ConnectionLimits = 
     _end_by_signals()
     app = _create_or_exit(create_app, settings, exit_code=2)
     import structlog
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
-
-    from routers.http.limits.protocol import bounded_http
 
     try:
         listener = _listen(settings.HOST, settings.PORT, settings.STREAM_SEND_TIMEOUT)
@@ -69,10 +65,27 @@ def serve(settings: Settings, create_app: CreateApp, limits: ConnectionLimits = 
         address = f"{settings.HOST}:{settings.PORT}"
         print(cannot_listen(address, settings.PORT, error, "make run"), file=sys.stderr)
         return 1
-    several = settings.WORKERS > 1
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    docs = {"docs": f"{url}/docs"} if settings.shows_docs() else {}
+    structlog.get_logger("main").info("serving", url=url, **docs, version=settings.APP_VERSION)
+    try:
+        _run(app, settings.WORKERS, limits, listener)
+    except KeyboardInterrupt:  # uvicorn raises the signal again after its shutdown
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _run(app: FastAPI, workers: int, limits: ConnectionLimits, listener: socket.socket) -> None:
+    """Serves in this process, or with several workers in theirs, until a signal arrives."""
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from routers.http.limits.protocol import bounded_http
+
     config = uvicorn.Config(
-        "main:app" if several else app,  # each worker makes its own
-        workers=settings.WORKERS,
+        "main:app" if workers > 1 else app,  # each worker makes its own
+        workers=workers,
         http=bounded_http(limits),
         timeout_keep_alive=limits.idle_seconds,
         log_config=None,
@@ -83,20 +96,11 @@ def serve(settings: Settings, create_app: CreateApp, limits: ConnectionLimits = 
         lifespan="on",
         timeout_graceful_shutdown=1,  # the drain has ended every stream by then
     )
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    docs = {"docs": f"{url}/docs"} if settings.shows_docs() else {}
-    structlog.get_logger("main").info("serving", url=url, **docs, version=settings.APP_VERSION)
-    try:
-        server = uvicorn.Server(config)
-        if several:
-            gc.enable()  # opening the application would do this, but only the workers open it
-            Multiprocess(config, sockets=[listener]).run()
-        else:
-            server.run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn raises the signal again after its shutdown
-        return 128 + signal.SIGINT
-    return 0
+    if workers > 1:
+        gc.enable()  # opening the application would do this, but only the workers open it
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _end_by_signals() -> None:
