@@ -22,6 +22,7 @@ Look = Callable[[Connection, int], bool]
 _FIRST = 32
 _MOST = 1_000_000
 _AIM = 0.02
+"""Seconds that a scan has a turn for. Its first windows are small, as rows may be large; it has several in a turn."""
 
 
 async def in_windows(database: Database, look: Look, seconds: float = SCAN_SECONDS) -> bool:
@@ -34,23 +35,26 @@ async def in_windows(database: Database, look: Look, seconds: float = SCAN_SECON
     try:
         while not spent or time.monotonic() < deadline:
             left = max(deadline - time.monotonic(), 0)
-            more, took = await database.scan(partial(_timed, look, rows), left, spent=spent)
+            more, rows, took = await database.scan(partial(_turn, look, rows), left, spent=spent)
             if not more:
                 return True
-            rows, spent = _next(rows, took), spent + took
+            spent += took
     except CutShort:
         if not spent:
-            more, _ = await database.scan(partial(_timed, look, 1))
-            return not more
+            return not await database.scan(lambda connection: look(connection, 1))
     return False
 
 
-def _timed(look: Look, rows: int, connection: Connection) -> tuple[bool, float]:
-    began = time.monotonic()
-    return look(connection, rows), time.monotonic() - began
-
-
-def _next(rows: int, took: float) -> int:
-    if took < _AIM:
-        return min(rows * 2, _MOST)
-    return max(rows // 2, 1) if took > 2 * _AIM else rows
+def _turn(look: Look, rows: int, connection: Connection) -> tuple[bool, int, float]:
+    """Windows until time is up: whether there may be more rows, how many to look at next, and the time it took."""
+    began = now = time.monotonic()
+    while True:
+        more = look(connection, rows)
+        last, now = now, time.monotonic()
+        took = now - last
+        if took > _AIM:
+            rows = max(rows // 2, 1)
+        elif took < _AIM / 2:
+            rows = min(rows * 2, _MOST)
+        if not more or now - began + 2 * took > _AIM:
+            return more, rows, now - began
