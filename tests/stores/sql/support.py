@@ -1,10 +1,33 @@
 """What several tests of the stores need."""
 
-from typing import get_args
+from collections.abc import Callable
+from typing import TypeVar, get_args
+
+from sqlalchemy import Connection
 
 from domain.messages import Append, Beginning, Begun, Ending, MessageState, Opening, ParentSpec, Question, new_id
 from domain.usage import Spent, Usage
 from stores.sql.conversations.messages import MessageStore
+from stores.sql.engine.database import Database
+from stores.sql.engine.timeouts import CutShort
+
+T = TypeVar("T")
+
+
+class Hurried:
+    """A database in which time is always over before a scan is done that has a limit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.dialect = database.dialect
+        self.read = database.read
+        self.write = database.write
+        self.close = database.close
+
+    async def scan(self, work: Callable[[Connection], T], seconds: float | None = None, *, spent: float = 0) -> T:
+        if seconds is not None:
+            raise CutShort
+        return await self._database.scan(work, spent=spent)
 
 
 def ending(state: str, text: str, code: str | None = None) -> Ending:

@@ -18,6 +18,7 @@ from stores.sql.documents.keywords import MAX_FOUND, MAX_QUERY, PieceScan, telli
 from stores.sql.documents.store import DocumentStore
 from stores.sql.engine.database import Database, open_database
 from stores.sql.windows import in_windows
+from tests.stores.sql.support import Hurried
 from tests.support.effort import examples
 
 
@@ -126,8 +127,8 @@ async def test_the_best_of_all_pieces_are_found_however_many_windows_they_are_lo
         best = sorted((number for number, count in enumerate(counts) if count), key=lambda number: -counts[number])
         assert await found(documents, query, limit=40) == best[:40]
         in_short_time = PieceScan("ann", [*words, *pairs], None, 40, database.dialect)
-        assert not await in_windows(database, in_short_time.look, seconds=0)
-        while not await in_windows(database, in_short_time.look, seconds=0):
+        assert not await in_windows(Hurried(database), in_short_time.look)
+        while not await in_windows(Hurried(database), in_short_time.look):
             pass
         assert [key.number for key in in_short_time.found] == best[:40]
 
