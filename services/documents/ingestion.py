@@ -130,7 +130,7 @@ class Ingestion:
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await self._work.wait()
                 self._work.clear()
-                if self._storage.opened and not self._parser.refuses():
+                if self._storage.opened:
                     await self._begin()
         finally:
             await self._stop()
@@ -138,6 +138,8 @@ class Ingestion:
     async def _begin(self) -> None:
         """Take as many documents as there are free workers."""
         try:
+            if self._parser.refuses():
+                return
             while len(self._tasks) < self._limits.at_once and await self._documents.pending():
                 await self._may_embed()
                 for document in await self._documents.hopeless(time(), attempts=self._limits.attempts):
