@@ -1,4 +1,4 @@
-"""T05, T07, T08: no trick with the target, the Host or the Origin gets anybody further than they would get without."""
+"""T05, T07, T08, T36: no trick with target, Host or Origin gets anybody further than they would get without."""
 
 import json
 import socket

@@ -14,7 +14,7 @@ TRICKLE = 0.02
 @contextlib.contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
     """A connection to a port of this machine."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=50) as client:
         yield client
 
 
@@ -35,7 +35,7 @@ def told(port: int, request: bytes) -> bytes:
         return rest(client)
 
 
-def trickled(port: int, begin: bytes, piece: bytes, seconds: float = 20) -> bytes | None:
+def trickled(port: int, begin: bytes, piece: bytes, seconds: float = 50) -> bytes | None:
     """What a client hears that sends one piece after another; `None` if its connection is still open then."""
     with connected(port) as client:
         client.sendall(begin)

@@ -3,8 +3,8 @@
 import json
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.keys import KeyRing, bearer
-from tests.support.proxies import reverse_proxy
+from tests.support.proxies import KINDS, reverse_proxy
 from tests.support.server import Process, process_server
 
 PLACES = ("bare", "nginx", "caddy")
@@ -50,9 +50,9 @@ class Place:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def requests(self) -> list[dict[str, Any]]:
-        """All that the server has seen, as its log tells."""
-        records = [json.loads(line) for line in list(self.process.log)]
+    def requests(self, after: int = 0) -> list[dict[str, Any]]:
+        """All that the server has seen, as its log tells, after so many lines of it."""
+        records = [json.loads(line) for line in self.process.log[after:]]
         return [record for record in records if record["event"] == "request"]
 
     def descriptors(self) -> int:
@@ -70,12 +70,13 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place]]:
-    """The three, before one server."""
-    ring = KeyRing(tmp_path_factory.mktemp("connections") / "data")
+@contextmanager
+def three_places(
+    folder: Path, command: list[str], edits: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, Place]]:
+    """One server, and the shipped proxies before it."""
+    ring = KeyRing(folder / "data")
     key = f"Authorization: {bearer(ring.make('ann'))['authorization']}\r\n"
-    command = [sys.executable, "-m", "tests.support.quick_server"]
     settings = {"AUTH_MODE": "api_key", "DATA_DIR": ring.folder, "FORWARDED_ALLOW_IPS": "127.0.0.1"}
     text = " ".join(f"word{number}" for number in range(3_000))
     with ExitStack() as stack:
@@ -83,10 +84,18 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place
             process_server(command, STREAM_DELAY="0.01", SIMULATED_TEXT=text, ALLOW_PROFILING="true", **settings)
         )
         ports = {"bare": int(url.rpartition(":")[2])}
-        for kind, edits in EDITS.items():
+        for kind in KINDS:
             ports[kind] = unused_port()
-            stack.enter_context(reverse_proxy(kind, ports[kind], (ports["bare"], ports["bare"]), edits))
+            stack.enter_context(reverse_proxy(kind, ports[kind], (ports["bare"], ports["bare"]), edits.get(kind, {})))
         yield {kind: Place(kind, port, process, key) for kind, port in ports.items()}
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place]]:
+    """The three, with short clocks."""
+    command = [sys.executable, "-m", "tests.support.quick_server"]
+    with three_places(tmp_path_factory.mktemp("connections"), command, EDITS) as made:
+        yield made
 
 
 @pytest.fixture(params=PLACES)

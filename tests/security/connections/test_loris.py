@@ -1,4 +1,4 @@
-"""T11, S3, S10: clients that send without an end, too slowly or not at all, in a row of which each is ended.
+"""T11: clients that send without an end, too slowly or not at all, in a row of which each is ended.
 
 Beside them somebody reads a stream whose words keep coming; the server's memory stays, and its descriptors come back.
 """

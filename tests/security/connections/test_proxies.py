@@ -1,4 +1,4 @@
-"""The shipped proxies take what the server takes, and answer nothing for the hosts of others (T11, T26)."""
+"""The shipped proxies take what the server takes, and answer nothing for the hosts of others (T08, T11, T26, T36)."""
 
 import socket
 from collections.abc import Callable

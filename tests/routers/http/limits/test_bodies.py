@@ -105,18 +105,6 @@ def test_a_small_body_that_is_refused_costs_no_connection(serve_quick: ServeQuic
         assert b"data: response" in rest(client)
 
 
-def test_a_client_that_leaves_in_the_middle_of_a_body_is_nothing_unexpected(
-    quick: LiveServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for head in (JSON + b"Content-Length: 900\r\n\r\n{", *(head_of_upload(path, 9_000) + PART for path in UPLOADS)):
-        with connected(quick.port) as client:
-            client.sendall(head)
-    with connected(quick.port) as client:
-        client.sendall(JSON + b"Content-Length: 16\r\n\r\n" + b'{"message": "x"}')
-        assert b"data: response" in rest(client)
-    assert "unexpectedly" not in capsys.readouterr().err
-
-
 class Waiting:
     """Routes whose guard waits until a test lets it go on; then it reads the body."""
 

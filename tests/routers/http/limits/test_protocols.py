@@ -1,4 +1,4 @@
-"""What may come before and between requests, on both of uvicorn's protocols (T05, T11, T44)."""
+"""What may come before and between requests, on both of uvicorn's protocols (T05, T06, T11, T26, T44)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from functools import partial
 from typing import cast
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from routers.http.limits.h11_protocol import BoundedH11
 from routers.http.limits.httptools_protocol import BoundedHttpTools
@@ -139,3 +142,45 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_refused_without(serve_q
     answer = told(server.port, head)
     assert answer.startswith(b"HTTP/1.1 401")
     assert b"100 Continue" not in answer
+
+
+class Wire(asyncio.Transport):
+    """A connection that only notes whether anybody reads from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def pause_reading(self) -> None:
+        self.told.append("pause")
+
+    def resume_reading(self) -> None:
+        self.told.append("resume")
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+
+async def test_a_body_stays_where_it_is_until_somebody_asks_for_it() -> None:
+    guard, asked = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await guard.wait()
+        await receive()
+        asked.set()
+        await receive()
+
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+    config.load()
+    protocol = BoundedHttpTools(config=config, server_state=ServerState(), app_state={})
+    wire = Wire()
+    protocol.connection_made(wire)
+    protocol.data_received(b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n\r\n" + b"a" * 100)
+    assert wire.told == ["pause"], "the guard comes first"
+    guard.set()
+    await asked.wait()
+    assert wire.told == ["pause", "resume"]
+    protocol.connection_lost(ConnectionResetError())
