@@ -22,8 +22,7 @@ from fastapi.routing import iter_route_contexts
 from domain.callers import SCOPES
 from domain.messages import new_id
 from routers.http.guard import GuardedRoute
-from services.access.api_keys import MadeKey
-from tests.support.keys import KeyRing, bearer
+from tests.support.keys import Credential, KeyRing, bearer
 from tests.support.server import LiveServer
 from tests.support.sse import parse
 from wires.table import WIRES
@@ -170,9 +169,9 @@ class Cast:
     """Who asks, and of whom."""
 
     server: LiveServer
-    owner: MadeKey
-    other: MadeKey
-    revoked: MadeKey
+    owner: Credential
+    other: Credential
+    revoked: Credential
     ring: KeyRing
     answers: dict[str, str] = field(default_factory=dict)
     """The message that was answered with, by session."""
@@ -276,7 +275,7 @@ def filled(template: Any, **values: str) -> Any:
     return template.format(**values) if isinstance(template, str) else template
 
 
-def ask(cast: Cast, verb: str, path: str, row: Row, *, key: MadeKey | None, thing: str) -> httpx.Response:
+def ask(cast: Cast, verb: str, path: str, row: Row, *, key: Credential | None, thing: str) -> httpx.Response:
     """One call, of the thing with this id."""
     for other, known in row.within.items():
         path = path.replace(other, known)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from domain.callers import SCOPES
 from services.access.api_keys import MadeKey, make_key
@@ -56,6 +57,13 @@ class KeyRing:
             assert await KeyStore(database).revoke(key_id, time.time())
 
 
-def bearer(made: MadeKey) -> dict[str, str]:
-    """The header with the key."""
+class Credential(Protocol):
+    """A key, or a token."""
+
+    @property
+    def text(self) -> str: ...
+
+
+def bearer(made: Credential) -> dict[str, str]:
+    """The header with the credential."""
     return {"authorization": f"Bearer {made.text}"}
