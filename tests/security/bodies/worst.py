@@ -69,14 +69,14 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
 }
 
 
-def _resolved(api: dict[str, Any], schema: Schema) -> Iterator[Schema]:
+def resolved(api: dict[str, Any], schema: Schema) -> Iterator[Schema]:
     """The schema, or all that it may be."""
     if "$ref" in schema:
-        yield from _resolved(api, api["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        yield from resolved(api, api["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
         return
     several = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
     for each in several or ():
-        yield from _resolved(api, each)
+        yield from resolved(api, each)
     if not several:
         yield schema
 
@@ -85,7 +85,7 @@ def _fields(api: dict[str, Any], schema: Schema, before: tuple[str, ...] = ()) -
     """The path of every field; `*` is every item of a list."""
     if len(before) > DEPTH:
         return
-    for each in _resolved(api, schema):
+    for each in resolved(api, schema):
         for name, below in each.get("properties", {}).items():
             yield (*before, name)
             yield from _fields(api, below, (*before, name))
@@ -104,7 +104,7 @@ def _filled(
     api: dict[str, Any], schema: Schema, path: tuple[str, ...], make: Callable[[int], bytes], size: int
 ) -> bytes | None:
     """A body whose lists are as long as they may be, as many as fit, with this shape at the end of the path."""
-    for each in _resolved(api, schema):
+    for each in resolved(api, schema):
         if not path:
             return make(size)
         head, *rest = path
@@ -126,7 +126,7 @@ def _filled(
 
 def _small(api: dict[str, Any], schema: Schema) -> bytes:
     """Something short that the schema takes."""
-    each = next(_resolved(api, schema))
+    each = next(resolved(api, schema))
     if "const" in each or "enum" in each:
         return json.dumps(each.get("const", next(iter(each.get("enum", [None]))))).encode()
     kind = each.get("type")
