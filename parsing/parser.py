@@ -152,25 +152,25 @@ class _Output:
                 raise ValueError("characters")
             self._texts[-1].append(writable(fields["text"]))
         elif "section" in fields:
-            if len(self._sections) >= self._limits.sections or not isinstance(fields["section"], int | None):
+            if len(self._sections) >= self._limits.sections:
                 raise ValueError("sections")
-            self._sections.append((fields["section"], _short(fields["heading"], MAX_HEADING * 3)))
+            self._sections.append((_number(fields["section"]), _short(fields["heading"], MAX_HEADING * 3)))
             self._texts.append([])
         elif "document" in fields:
-            if not isinstance(fields["pages"], int | None):
-                raise ValueError("pages")
-            self._document = str(fields["document"])[:100], _short(fields["title"], MAX_TITLE), fields["pages"]
+            media_type = writable(str(fields["document"]))[:100]
+            self._document = media_type, _short(fields["title"], MAX_TITLE), _number(fields["pages"])
         elif "page" in fields:
             return self._page(fields["page"], fields["of"]), None
         elif "confined" not in fields:
             return None, self._whole(fields["end"])
         return None, None
 
-    def _page(self, page: int, of: int | None) -> tuple[int, int | None]:
+    def _page(self, page: Any, of: Any) -> tuple[int, int | None]:
         self._pages += 1
-        if not (isinstance(page, int) and isinstance(of, int | None)) or self._pages > self._limits.pages:
+        number = _number(page)
+        if number is None or self._pages > self._limits.pages:
             raise ValueError("pages")
-        return page, of
+        return number, _number(of)
 
     def _whole(self, end: bool) -> Parsed:
         if not end or self._document is None:
@@ -181,6 +181,13 @@ class _Output:
             for text, (page, heading) in zip(self._texts, self._sections, strict=True)
         )
         return Parsed(media_type, tuple(sections), title, pages)
+
+
+def _number(value: Any) -> int | None:
+    """A number of pages that every log and database can hold."""
+    if value is not None and (type(value) is not int or not 0 <= value < 2**31):
+        raise ValueError("number")
+    return value
 
 
 def _short(text: str | None, length: int) -> str | None:

@@ -273,6 +273,20 @@ async def test_a_child_that_dies_or_says_what_it_must_not_fails_its_document(raw
     assert (await fails(parser)).code == "document_crashed"
 
 
+@pytest.mark.parametrize("number", ["10**30", "2**31", "-1", "True", "1.5"])
+@pytest.mark.parametrize("place", ["page", "of", "section", "pages"])
+async def test_a_number_of_pages_that_no_database_holds_fails_its_document(raw: Stub, place: str, number: str) -> None:
+    parser = raw(f"""
+        sys.stdin.buffer.read()
+        number = {{"page": 1, "of": 2, "section": 1, "pages": 2, {place!r}: {number}}}
+        print(json.dumps({{"page": number["page"], "of": number["of"]}}))
+        print(json.dumps({{"document": "text/plain", "title": None, "pages": number["pages"]}}))
+        print(json.dumps({{"section": number["section"], "heading": None}}))
+        print(json.dumps({{"end": True}}), flush=True)
+    """)
+    assert (await fails(parser)).code == "document_crashed"
+
+
 async def test_a_childs_sentence_is_bounded_and_believed_only_with_a_documents_code(raw: Stub) -> None:
     told = await fails(raw(r"""print(json.dumps({"error": "document_empty", "detail": "\0" + "d" * 9_999}))"""))
     assert (told.code, told.detail) == ("document_empty", "\ufffd" + "d" * 299)
@@ -304,12 +318,13 @@ async def test_a_child_that_reads_nothing_fails_its_document(raw: Stub) -> None:
 async def test_what_a_child_says_is_writable_and_bounded(raw: Stub) -> None:
     parser = raw("""
         sys.stdin.buffer.read()
-        print(json.dumps({"document": "text/plain", "title": "t" * 9_999, "pages": None}))
+        print(json.dumps({"document": "text/\\0", "title": "t" * 9_999, "pages": None}))
         print(json.dumps({"section": None, "heading": "h" * 9_999}))
         print(json.dumps({"text": "a\\0\\ud800"}))
         print(json.dumps({"end": True}), flush=True)
     """)
     parsed = await parser.parse(b"x", "")
+    assert parsed.media_type == "text/\ufffd"
     assert parsed.sections[0].text == "a\ufffd\ufffd"
     assert len(parsed.title or "") == 300
     assert len(parsed.sections[0].heading or "") == 600
