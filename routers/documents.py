@@ -168,7 +168,7 @@ async def download_document(document_id: DocumentId, documents: DocumentsDep, ca
     "/documents/{document_id}",
     summary="Delete a document",
     status_code=204,
-    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY),
+    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, "provider_not_configured"),
 )
 async def delete_document(document_id: DocumentId, documents: DocumentsDep, caller: CallerDep) -> Response:
     """Deletes the document, its pieces and everything that was made of them."""

@@ -102,7 +102,7 @@ async def download_file(file_id: FileId, documents: DocumentsDep, caller: Caller
 @router.delete(
     "/{file_id}",
     summary="Delete a file",
-    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, shape=OPENAI_ERROR),
+    responses=responses(*GUARDED, *FINDS_A_DOCUMENT, *MAY_HAVE_A_BODY, "provider_not_configured", shape=OPENAI_ERROR),
 )
 async def delete_file(file_id: FileId, documents: DocumentsDep, caller: CallerDep) -> Deleted:
     """Deletes the document and everything that was made of it, in every vector store."""

@@ -18,6 +18,7 @@ from config.groups.documents import DocumentSettings
 from config.groups.models import ModelSettings
 from config.groups.storage import StorageSettings
 from domain.callers import OwnerLimits
+from domain.errors import StreamForgeError
 from domain.models import Backoff
 from parsing.parser import Parser
 from services.access.searches import Searches
@@ -115,6 +116,12 @@ def _open_index(
     return embedding, vectors
 
 
+_OTHER_DATABASE = (
+    "This server cannot store what documents are found by: its VECTOR_STORE_TYPE is for another database than its "
+    "own. Its operator must set `pgvector` for PostgreSQL, `sqlite` for a file, or `chroma`."
+)
+
+
 async def _open_vectors(settings: DocumentSettings, chroma_folder: Path, storage: Storage) -> VectorStore:
     kind = settings.VECTOR_STORE_TYPE
     module = await asyncio.to_thread(import_module, f"stores.vectors.{kind}")
@@ -122,6 +129,8 @@ async def _open_vectors(settings: DocumentSettings, chroma_folder: Path, storage
         url = settings.CHROMA_URL.get_secret_value() if settings.CHROMA_URL else None
         return cast(VectorStore, await module.open_chroma(chroma_folder, url))
     database = (await storage.open()).database
+    if (kind == "pgvector") != (database.dialect == "postgresql"):
+        raise StreamForgeError("provider_not_configured", _OTHER_DATABASE)
     if kind == "pgvector":
         pgvector = module.PgVectors(database)
         await pgvector.prepare()

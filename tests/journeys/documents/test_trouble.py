@@ -300,6 +300,15 @@ def test_a_database_that_is_away_for_a_while_costs_no_document(provider: Vectors
             assert [each["document_id"] for each in sources(library.ask("The document?"))] == [document_id]
 
 
+def test_vectors_that_are_for_another_database_are_refused_with_what_to_set(serve: Serve, postgres_url: str) -> None:
+    library = Library(serve(DATABASE_URL=postgres_url))  # and VECTOR_STORE_TYPE as it is by default
+    document = library.settled(library.send("a.txt", "The document that nothing can find."))
+    assert (document["state"], document["code"]) == ("failed", "provider_not_configured")
+    refused = library.client.delete(f"/documents/{document['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (503, "provider_not_configured")
+    assert "VECTOR_STORE_TYPE" in refused.json()["detail"]
+
+
 class Endless:
     """A body without an end; `sent` says how many bytes of it were taken."""
 
