@@ -9,7 +9,7 @@ TESTS ?= -n 6 --durations=25
 # Which packages `make sbom` lists; those of an extra are in requirements/.
 LOCK ?= requirements.txt
 
-.PHONY: run demo dev providers documents minilm chroma test lint check bench lock sbom clean
+.PHONY: run demo dev providers documents minilm chroma test fuzz lint check bench lock sbom clean
 
 run:
 	@$(SETUP) program
@@ -43,6 +43,13 @@ test:
 	@$(SETUP) local minilm || [ "$$CI" != true ]
 	@$(BIN)/python scripts/npm_ci.py || [ "$$CI" != true ]
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(TESTS)
+
+# What no client would send, to everything that reads it: SECONDS for each target, five at a time, with random seeds.
+# A failure shows its input, made as small as it gets within five minutes. `make test` tries a few hundred of each.
+SECONDS ?= 60
+fuzz:
+	@$(SETUP) program dev
+	FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 5 tests/security/fuzzing
 
 lint:
 	@$(SETUP) program dev

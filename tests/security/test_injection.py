@@ -40,10 +40,9 @@ PARAMETERS = sorted(
 PIECES = (
     "'", '"', "`", "\\", ";", "--", "/*", "*/", "#", "%", "_", "*", "(", ")", "{", "}", "[", "]", "?", "?1", ":owner",
     "$1", "%s", "%(x)s", "@x", "::text", "\0", "\r\n", "\t", " ", "||", "=", "<>", " OR 1=1", "' OR '1'='1",
-    "); DROP TABLE",
-    "' UNION SELECT owner FROM sessions--", " sessions;--", "NULL", "NaN", "-1", "1e308", "9" * 30, "0x41",
-    " NEAR(a b)", "a AND b NOT c", '"a" OR', "owner:", "col:", "^", "+", "~", "\r\nFLUSHALL\r\n", "*1\r\n$8\r\nFLUSHALL\r\n",
-    "KEYS *", "{x}:", "stream:*", "../", "\u2028", "\uff07", "victim", CANARY,
+    "); DROP TABLE", "' UNION SELECT owner FROM sessions--", " sessions;--", "NULL", "NaN", "-1", "1e308", "9" * 30,
+    "0x41", " NEAR(a b)", "a AND b NOT c", '"a" OR', "owner:", "col:", "^", "+", "~", "\r\nFLUSHALL\r\n",
+    "*1\r\n$8\r\nFLUSHALL\r\n", "KEYS *", "{x}:", "stream:*", "../", "\u2028", "\uff07", "victim", CANARY,
 )  # fmt: skip
 """Of SQL, of the languages of searches, of Redis' protocol and of its keys."""
 PHRASE = f"{CANARY} and nobody else"
