@@ -30,8 +30,9 @@ class ConnectionLimits:
     discarded: int = 64 * KIB
     """What is still read of a body that nobody wants, so that its connection can go on."""
     linger_seconds: float = 1.0
-    lingered: int = 64 * KIB * KIB
-    """What is taken meanwhile, and dropped: a proxy that is reset while it sends passes no response on."""
+    lingered: int = 33 * KIB * KIB
+    """What is taken meanwhile, and dropped; the shipped proxies send no more. One that is reset while it sends passes
+    no response on."""
 
 
 SHIPPED = ConnectionLimits()
