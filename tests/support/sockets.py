@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -24,6 +25,18 @@ def rest(client: socket.socket) -> bytes:
     with contextlib.suppress(ConnectionError):
         while part := client.recv(65_536):
             heard += part
+    return heard
+
+
+def response(client: socket.socket) -> bytes:
+    """One response that says how long it is."""
+    heard = b""
+    while not (found := re.search(rb"content-length: (\d+)\r\n.*?\r\n\r\n", heard, re.DOTALL | re.IGNORECASE)) or (
+        len(heard) < found.end() + int(found[1])
+    ):
+        part = client.recv(65_536)
+        assert part, heard
+        heard += part
     return heard
 
 
