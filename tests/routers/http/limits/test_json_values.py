@@ -27,10 +27,14 @@ def size(value: Any) -> int:
 @given(VALUES, st.booleans())
 def test_values_are_counted_and_signs_in_texts_are_not(value: Any, escaped: bool) -> None:
     body = json.dumps(value, ensure_ascii=escaped).encode()
-    check_values(body, size(value))
+    check_values(body, size(value), small=0)
     with pytest.raises(StreamForgeError) as refused:
-        check_values(b"[%b,0]" % body, size(value) + 1)
+        check_values(b"[%b,0]" % body, size(value) + 1, small=0)
     assert refused.value.code == "body_too_large"
+
+
+def test_a_small_body_is_left_to_those_who_say_what_is_wrong_with_it() -> None:
+    check_values(b"[%b]" % b",".join([b"1"] * 500_000))
 
 
 @pytest.mark.parametrize(
