@@ -165,6 +165,17 @@ async def test_what_others_read_and_write_does_not_wait_for_scans(database: Data
     assert await database.scan(lambda connection: connection.scalar(text("SELECT 5")), 20) == 5
 
 
+async def test_scans_without_a_limit_of_their_own_keep_no_reader_of_sqlite_either(file: Path) -> None:
+    async with open_database(f"sqlite:///{file}", timeouts=Timeouts(turn=1, work=1)) as database:
+        session_id = await made(database)
+        scans = [asyncio.create_task(database.scan(lambda connection: connection.execute(ENDLESS))) for _ in range(8)]
+        await asyncio.sleep(0)
+        for _ in range(20):
+            assert await SessionStore(database).get("ann", session_id) is not None
+        assert not any(scan.done() for scan in scans)
+        await asyncio.gather(*scans, return_exceptions=True)
+
+
 def test_a_full_disk_is_said_to_be_full_and_when_it_is_not_all_goes_on(file: Path) -> None:
     program = """
         import asyncio, resource, sys

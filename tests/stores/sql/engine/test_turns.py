@@ -41,7 +41,7 @@ async def test_a_turn_of_one_who_leaves_is_given_to_another(*, early: bool) -> N
         if early:
             gone.cancel()
     gone.cancel()
-    await asyncio.wait([gone, last])
+    await asyncio.wait([gone, last], timeout=5)
     assert done == [2.0]
     await asyncio.wait_for(scan(turns, 3.0, done, release), 5)
 
