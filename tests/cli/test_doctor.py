@@ -182,7 +182,7 @@ def test_what_is_wrong_is_found_and_nothing_else(examined: dict[str, Future[Ende
     found = report(ended)
     checks = {check["check"]: check for check in found["checks"]}
     assert {check for check, told in checks.items() if told["verdict"] == "wrong"} == WRONG[name], ended.stdout
-    assert (found["healthy"], ended.returncode) == (not WRONG[name], int(bool(WRONG[name])))
+    assert (found["healthy"], ended.returncode) == (not WRONG[name], int(bool(WRONG[name]))), ended.stdout
     assert list(checks) == [
         "first_byte", "buffering", "compression", "headers", "http_version", "resume", "disconnect", "chat", "idle",
     ]  # fmt: skip
