@@ -197,8 +197,7 @@ def _cursor(tail: Tail, text: str) -> int:
 
 
 def _state(snapshot: Snapshot, status: int = 200) -> Response:
-    headers = {"cache-control": "no-store", "x-stream-id": snapshot.info.id}
-    return Response(state_json(snapshot), status, headers, "application/json")
+    return Response(state_json(snapshot), status, {"x-stream-id": snapshot.info.id}, "application/json")
 
 
 def _wants_json(accept: str) -> bool:

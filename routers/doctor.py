@@ -185,13 +185,12 @@ async def start_probe(
     responses=responses(*_COUNTED, "invalid_request", "probe_not_found"),
 )
 async def get_probe_state(
-    probe: Annotated[str, Path(pattern=_PATTERN, max_length=32)], probes: ProbesDep, response: Response
+    probe: Annotated[str, Path(pattern=_PATTERN, max_length=32)], probes: ProbesDep
 ) -> ProbeState:
     """Whether the server saw the probe's client hang up; known for a minute or two.
 
     Only the process that sent the probe knows: with several, ask until you reach it.
     """
-    response.headers["cache-control"] = "no-store"
     return ProbeState(probe=probe, state=probes.state(probe))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Request
 from pydantic import BeforeValidator, Field, field_validator
 
 from domain.callers import DEFAULT_SCOPES, valid_scopes
@@ -77,10 +77,9 @@ async def list_api_keys(caller: CallerDep, keys: KeysDep) -> KeyList:
     status_code=201,
     responses=responses(*GUARDED, *READS_A_BODY, *USES_THE_DATABASE),
 )
-async def create_api_key(new: NewKey, caller: CallerDep, keys: KeysDep, response: Response) -> MadeKeyOut:
+async def create_api_key(new: NewKey, caller: CallerDep, keys: KeysDep) -> MadeKeyOut:
     """Creates a key of your own. It is shown only this once."""
     made = await keys.create(caller, name=new.name, scopes=frozenset(new.scopes), seconds=new.expires_in)
-    response.headers["cache-control"] = "no-store"
     return MadeKeyOut(**KeyOut.model_validate(made.key).model_dump(), key=made.text)
 
 

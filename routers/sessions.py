@@ -159,7 +159,7 @@ async def export_session(
         if format == "json"
         else (f"{session.id}.md", "text/markdown; charset=utf-8", as_markdown)
     )
-    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
     pages = await sessions.whole(caller, session.id)
     return StreamingResponse(write(session, pages), headers=headers, media_type=media_type)
 

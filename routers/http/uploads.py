@@ -68,6 +68,5 @@ def download(document: Document, content: bytes) -> Response:
     headers = {
         "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name, safe='')}",
         "content-security-policy": "default-src 'none'; sandbox",
-        "cache-control": "no-store",
     }
     return Response(content, 200, headers, "application/octet-stream")

@@ -129,7 +129,7 @@ async def _whole(streams: StreamingService, opened: Opened, request: Request) ->
         end = await unless_left(request.receive, streams.outcome(tail))
     except ClientLeft:
         return Response(status_code=_LEFT)
-    headers = {"cache-control": "no-store", "x-stream-id": tail.info.id}
+    headers = {"x-stream-id": tail.info.id}
     if opened.replayed:
         headers["idempotent-replayed"] = "true"
     body = completion(tail.info, tail.events, _done(tail.info.id, end))

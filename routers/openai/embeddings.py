@@ -89,7 +89,7 @@ async def create_embeddings(wanted: EmbeddingsIn, embedding: EmbeddingDep) -> Re
     vectors = await embedding.embed(texts)
     head = orjson.dumps({"object": "list", "model": model, "usage": _usage(texts)})
     data = await _encoded(vectors, wanted.encoding_format)
-    return Response(head[:-1] + b',"data":[' + data + b"]}", 200, {"cache-control": "no-store"}, "application/json")
+    return Response(head[:-1] + b',"data":[' + data + b"]}", media_type="application/json")
 
 
 def _usage(texts: Sequence[str]) -> dict[str, int]:

@@ -77,6 +77,22 @@ def test_every_kind_of_answer_has_its_headers(server: LiveServer, key: dict[str,
     assert set(told) - set(expected) == page
 
 
+def test_what_is_made_of_somebodys_things_is_kept_nowhere(server: LiveServer, key: dict[str, str]) -> None:
+    with httpx.Client(base_url=server.url, headers=key, timeout=20) as ann:
+        stream = ann.post("/chat", json={**MESSAGE, "new_session": True})
+        document = ann.post("/documents/text", json={"text": "Some words"}).json()["id"]
+        answers = [
+            ann.get(f"/chat/streams/{stream.headers['x-stream-id']}", headers={"accept": "application/json"}),
+            ann.get(f"/sessions/{stream.headers['x-session-id']}/export"),
+            ann.get(f"/documents/{document}/content"),
+            ann.post("/v1/embeddings", json={"model": "wordllama", "input": "words"}),
+            ann.post("/keys", json={"name": "another"}),
+            ann.get(f"/chat/doctor/{'0' * 32}"),
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 201, 404]
+    assert [answer.headers.get_list("cache-control") for answer in answers] == [["no-store"]] * len(answers)
+
+
 def test_the_page_loads_its_own_scripts_and_nothing_else(server: LiveServer) -> None:
     answer = httpx.get(f"{server.url}/docs")
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
