@@ -3,10 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from routers.http.errors import problem
-from routers.http.limits.values import SHIPPED, ConnectionLimits
-
-_BESIDE_A_FIELD = 4
-"""The colon, the space and the end of the line."""
+from routers.http.limits.values import BESIDE_A_FIELD, SHIPPED, ConnectionLimits
 
 
 class HeadLimit:
@@ -26,7 +23,7 @@ class HeadLimit:
         fields = scope["headers"]
         if len(fields) > self._limits.head_fields:
             return False
-        size = len(scope["raw_path"]) + len(scope["query_string"]) + len(fields) * _BESIDE_A_FIELD
+        size = len(scope["raw_path"]) + len(scope["query_string"]) + len(fields) * BESIDE_A_FIELD
         for name, value in fields:
             size += len(name) + len(value)
         return size <= self._limits.head_bytes

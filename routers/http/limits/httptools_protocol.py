@@ -4,43 +4,32 @@
 `uvicorn main:app --http routers.http.limits.httptools_protocol:BoundedHttpTools`.
 """
 
-import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from routers.http.limits.late_heads import HeadClock, is_answering, is_busy, refuse_head
-from routers.http.limits.values import SHIPPED, ConnectionLimits
+from routers.http.limits.late_heads import TimedHeads, is_answering, refuse_head
+from routers.http.limits.values import BESIDE_A_FIELD
 
 
 class _HeadIsTooLargeError(Exception):
     """Ends the parsing of a head."""
 
 
-class BoundedHttpTools(HttpToolsProtocol):
+class BoundedHttpTools(TimedHeads, HttpToolsProtocol):
     """Limits the head's bytes, fields and time, and reads no body before the application asks for it.
 
     Fields after the body are dropped: uvicorn would put them among those of the head, behind the back of whoever has
     read these.
     """
 
-    def __init__(self, *args: Any, limits: ConnectionLimits = SHIPPED, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limits = limits
-        self._clock = HeadClock(self.loop, limits.head_seconds, self._head_is_late)
         self._awaits_head = True
         self._too_large = False
         self._untaken = 0  # bytes since the parser last had something for us
         self._size = 0
         self._fields = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._clock.start()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._clock.stop()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._untaken += len(data)
@@ -51,7 +40,7 @@ class BoundedHttpTools(HttpToolsProtocol):
         if self._untaken > self._limits.head_bytes:
             refuse_head(self, "head_too_large")
         elif self._awaits_head:
-            if self._untaken:
+            if self._head_has_begun():
                 self._clock.start()
         elif self.cycle is not answering:
             self.flow.pause_reading()  # the rest of the body, until the application asks for it
@@ -76,7 +65,7 @@ class BoundedHttpTools(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._awaits_head:
             self._fields += 1
-            self._take(len(name) + len(value) + 4)
+            self._take(len(name) + len(value) + BESIDE_A_FIELD)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -112,10 +101,5 @@ class BoundedHttpTools(HttpToolsProtocol):
             host = rest.partition(b"/")[0].partition(b"?")[0].partition(b"#")[0]
             self.headers[:] = [field for field in self.headers if field[0] != b"host"] + [(b"host", host)]
 
-    def _head_is_late(self) -> None:
-        if is_busy(self):
-            self._clock.start()  # the next request may wait for this response
-        elif self._untaken:
-            refuse_head(self, "request_timeout")
-        else:
-            self.transport.close()
+    def _head_has_begun(self) -> bool:
+        return self._untaken > 0

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from routers.http.error_shapes import PROBLEM, Refusal
+from routers.http.limits.values import SHIPPED, ConnectionLimits
 
 log = structlog.get_logger("requests")
 
@@ -36,6 +37,40 @@ class HeadClock:
     def _fire(self) -> None:
         self._timer = None
         self._late()
+
+
+class TimedHeads(asyncio.Protocol):
+    """A part of a protocol of uvicorn's: a head that takes too long ends its connection.
+
+    The other part says which bytes of a head have come, and starts and stops `_clock` as they do.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    def __init__(self, *args: Any, limits: ConnectionLimits = SHIPPED, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._clock = HeadClock(self.loop, limits.head_seconds, self._head_is_late)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._clock.start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clock.stop()
+        super().connection_lost(exc)
+
+    def _head_has_begun(self) -> bool:
+        raise NotImplementedError
+
+    def _head_is_late(self) -> None:
+        if is_busy(self):
+            self._clock.start()  # the next request may wait for this response
+        elif self._head_has_begun():
+            refuse_head(self, "request_timeout")
+        else:
+            self.transport.close()
 
 
 def _response(code: str) -> bytes:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 KIB = 1024
+BESIDE_A_FIELD = 4
+"""Bytes of a head: the colon, the space and the end of a field's line."""
 
 
 @dataclass(frozen=True, slots=True)
