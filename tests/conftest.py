@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,14 @@ def postgres_url(postgres: Postgres, migrated: str) -> Iterator[str]:
     """A database of PostgreSQL that is up to date."""
     with postgres.database(migrated) as address:
         yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind that is up to date, or becomes it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data' / 'streamforge.db'}"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 def missing(what: str) -> None:

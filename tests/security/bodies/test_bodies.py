@@ -1,7 +1,7 @@
 """S2, T09, T10: no body that the limits admit holds up the streams of others, or takes memory out of proportion."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,15 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         yield Measured(process, client)
 
 
+def judge(measured: Measured, method: str, path: str, what: str, make: Callable[[], bytes]) -> None:
+    """Post one body, and hold it against the limits."""
+    body = make()
+    spent, memory, status = measured.post(method, path, body)
+    assert status < 500, (path, what)
+    assert spent < MOST_MS, (path, what, spent)
+    assert memory < max(MOST_MIB, 5 * len(body) / 2**20), (path, what, memory)
+
+
 def routes() -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
     """Every route that takes JSON: method, path, the whole description, and the body's schema."""
     with serving(make_settings()) as server:
@@ -88,11 +97,7 @@ def test_no_body_holds_the_loop_or_takes_memory_out_of_proportion(measured: Meas
             if not what.startswith(("the body", "unknown")) and (place - field) % len(SHAPES) >= SHAPES_OF_A_FIELD:
                 continue
             tried += 1
-            body = make()
-            spent, memory, status = measured.post(method, path, body)
-            assert status < 500, (path, what)
-            assert spent < MOST_MS, (path, what, spent)
-            assert memory < max(MOST_MIB, 5 * len(body) / 2**20), (path, what, memory)
+            judge(measured, method, path, what, make)
     assert tried > 300
 
 
@@ -102,11 +107,7 @@ def test_nor_does_a_body_that_only_raised_limits_admit(measured: Measured) -> No
         for place, (what, make) in enumerate(bodies(api, schema, RAISED)):
             if place % ONE_IN == number:
                 tried += 1
-                body = make()
-                spent, memory, status = measured.post(method, path, body)
-                assert status < 500, (path, what)
-                assert spent < MOST_MS, (path, what, spent)
-                assert memory < max(MOST_MIB, 5 * len(body) / 2**20), (path, what, memory)
+                judge(measured, method, path, what, make)
     assert tried > 50
 
 

@@ -40,14 +40,6 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'data' / 'streamforge.db'}"
-        return
-    yield request.getfixturevalue("postgres_url")
-
-
 @pytest_asyncio.fixture
 async def storage(url: str) -> AsyncIterator[Storage]:
     opened = Storage(url)
