@@ -73,15 +73,13 @@ class _Exchange:
 
     async def _linger(self) -> None:
         """Give the client time to read the response and to stop sending."""
-        await self._discard(self._limits.lingered, self._limits.linger_seconds, stay=True)
+        await self._discard(self._limits.lingered, self._limits.linger_seconds)
 
-    async def _discard(self, size: int, seconds: float, *, stay: bool = False) -> None:
+    async def _discard(self, size: int, seconds: float) -> None:
         end = self._arrived + size
         try:
             async with asyncio.timeout(seconds):
                 while not self._whole and self._arrived < end:
                     await self.receive()
-                if stay and not self._whole:
-                    await asyncio.Event().wait()
         except TimeoutError:
             return
